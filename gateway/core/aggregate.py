@@ -1,0 +1,93 @@
+"""Readings summed for the tier above, with how much of the whole they cover and how old they are (RULES A2)."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from gateway.core.known import Known, Reading
+
+
+class Sample(NamedTuple):
+    """One device's part in a picture: its resource, rating and most it generates now (W), and readings."""
+
+    device: str
+    resource: str
+    rated_w: int
+    generation_max_w: int
+    power: Reading
+    reactive: Reading
+    voltage: Reading
+    connected: bool | None
+
+
+class Total(NamedTuple):
+    """The sum of what is known (W, var), the coverage by count and by rating, and the age of the oldest part (ms).
+
+    `voltage_mv` is the mean of what is known, `connected` counts the devices that say that they are connected. None
+    where nothing at all is known: unknown is not zero.
+    """
+
+    power_w: int | None
+    reactive_var: int | None
+    voltage_mv: int | None
+    devices: int
+    known: int
+    rated_w: int
+    known_rated_w: int
+    oldest_ms: int
+    generation_max_w: int
+    connected: int
+
+
+class Picture(NamedTuple):
+    """What the tier above is shown: the whole domain, and each resource that is registered with it."""
+
+    at_ms: int
+    whole: Total
+    resources: dict[str, Total]
+
+
+def total(samples: Iterable[Sample], now_ms: int) -> Total:
+    """Sum what is known; what is not known is missing from the sum and from the coverage."""
+    power_w: int | None = None
+    reactive_var: int | None = None
+    voltages: list[int] = []
+    devices = known = rated_w = known_rated_w = oldest_ms = generation_max_w = connected = 0
+    for sample in samples:
+        devices += 1
+        rated_w += sample.rated_w
+        generation_max_w += sample.generation_max_w
+        connected += sample.connected is True
+        if isinstance(sample.power, Known):
+            known += 1
+            known_rated_w += sample.rated_w
+            power_w = (power_w or 0) + sample.power.value
+            oldest_ms = max(oldest_ms, now_ms - sample.power.at_ms)
+        if isinstance(sample.reactive, Known):
+            reactive_var = (reactive_var or 0) + sample.reactive.value
+        if isinstance(sample.voltage, Known):
+            voltages.append(sample.voltage.value)
+    voltage_mv = sum(voltages) // len(voltages) if voltages else None
+    return Total(
+        power_w,
+        reactive_var,
+        voltage_mv,
+        devices,
+        known,
+        rated_w,
+        known_rated_w,
+        oldest_ms,
+        generation_max_w,
+        connected,
+    )
+
+
+def picture(samples: Iterable[Sample], now_ms: int) -> Picture:
+    """Give the picture of the whole and of each resource."""
+    by_resource: dict[str, list[Sample]] = {}
+    every: list[Sample] = []
+    for sample in samples:
+        every.append(sample)
+        by_resource.setdefault(sample.resource, []).append(sample)
+    return Picture(
+        now_ms, total(every, now_ms), {resource: total(part, now_ms) for resource, part in by_resource.items()}
+    )

@@ -1,0 +1,94 @@
+"""What is owed to whom: for each (order, version, resource) the way from received to exactly one terminal answer."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from gateway.core.arbitrate import Status
+from gateway.core.observe import Verdict
+from gateway.core.orders import OrderKey
+
+
+class Kind(StrEnum):
+    """One kind of answer. The last seven are terminal."""
+
+    RECEIVED = "received"
+    UNCARRIED = "uncarried"
+    STARTED = "started"
+    SUSPENDED = "suspended"
+    COMPLETED = "completed"
+    SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    PARTIAL = "partial"
+    CANNOT = "cannot"
+    REFUSED = "refused"
+
+
+TERMINAL = frozenset(
+    {Kind.COMPLETED, Kind.SUPERSEDED, Kind.CANCELLED, Kind.EXPIRED, Kind.PARTIAL, Kind.CANNOT, Kind.REFUSED}
+)
+
+
+class Answer(NamedTuple):
+    """One answer that an issuer is owed for one version of an order at one resource.
+
+    `serial` names it for ever: it is what the outbox acknowledges. `why` is for people; `rule` is the rule that
+    decided. `unserved` tells a `cannot` that came after the order had run from one at its receipt.
+    """
+
+    serial: int
+    order: OrderKey
+    version: int
+    resource: str
+    kind: Kind
+    at_ms: int
+    rule: str
+    why: str
+    reply_to: str
+    unserved: bool = False
+
+
+@dataclass(slots=True)
+class Course:
+    """How far one order has come at one resource, and what was seen of it on the way.
+
+    `bound` tells whether any command rested on it, `short` why it was served short, `disobeyed` what was measured.
+    """
+
+    status: Status = Status.PENDING
+    started: bool = False
+    ended: bool = False
+    short: str = ""
+    bound: bool = False
+    adopted: bool = False
+    obeyed: bool = False
+    disobeyed: str = ""
+
+    def see(self, verdict: Verdict, why: str) -> None:
+        """Take a verdict on the device that carries the order out."""
+        if verdict in {Verdict.OBEYED, Verdict.HINDERED}:
+            self.obeyed = True
+        elif verdict is Verdict.DISOBEYED:
+            self.disobeyed = why
+
+
+class Ending(NamedTuple):
+    """How an order ends at a resource, by which rule, and why."""
+
+    kind: Kind
+    rule: str
+    why: str
+
+
+def ending(course: Course) -> Ending:
+    """Say how an order that ran to its end has ended; one on which no command ever rested was kept without effort."""
+    if course.disobeyed and not course.obeyed:
+        return Ending(Kind.CANNOT, "C15", course.disobeyed)
+    if course.disobeyed:
+        return Ending(Kind.PARTIAL, "C15", course.disobeyed)
+    if course.bound and not course.adopted:
+        return Ending(Kind.CANNOT, "C15", "no device adopted it before its end")
+    if course.short:
+        return Ending(Kind.PARTIAL, "C10", course.short)
+    return Ending(Kind.COMPLETED, "C15", "ran to its end")

@@ -1,0 +1,191 @@
+"""What happens to the machine (events) and what it wants done (effects); both are journalled as values."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from gateway.core.answers import Answer
+from gateway.core.guard import Cleared
+from gateway.core.known import Reading
+from gateway.core.orders import Default, Order, Reply
+from gateway.core.topology import Site
+
+
+class Started(NamedTuple):
+    """The process started on this site; contact with every party is unproven until it is read again (C14)."""
+
+    site: Site
+
+
+class Assigned(NamedTuple):
+    """A party said which resources a group of its own stands for."""
+
+    issuer: str
+    group: str
+    resources: tuple[str, ...]
+
+
+class OrderHeard(NamedTuple):
+    """A party sent an order."""
+
+    order: Order
+
+
+class OrderUnreadable(NamedTuple):
+    """A party sent something that names itself an order and cannot be read; it is answered all the same."""
+
+    issuer: str
+    id: str
+    group: str
+    why: str
+    reply: Reply
+
+
+class Withdrawal(StrEnum):
+    """How a party ends an order before its time."""
+
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+
+
+class Withdrawn(NamedTuple):
+    """A party ended its order, within `spread_ms` at random where it asked for that."""
+
+    issuer: str
+    id: str
+    how: Withdrawal
+    spread_ms: int
+
+
+class DefaultHeard(NamedTuple):
+    """A party sent what holds while none of its orders does."""
+
+    default: Default
+
+
+class Contact(NamedTuple):
+    """A complete read of a party's orders succeeded; without another one within `window_ms` contact is lost (C14)."""
+
+    issuer: str
+    window_ms: int
+
+
+class Offset(NamedTuple):
+    """A party's clock minus ours, in ms (C17)."""
+
+    issuer: str
+    offset_ms: int
+
+
+class LinkUp(NamedTuple):
+    """A device was found and its settings read: the most it generates and charges now (W), where it says."""
+
+    device: str
+    generation_max_w: Reading
+    charge_max_w: Reading
+
+
+class LinkDown(NamedTuple):
+    """A device is out of reach."""
+
+    device: str
+    why: str
+
+
+class Adopted(NamedTuple):
+    """A device reads back what the command of this serial asked for."""
+
+    device: str
+    serial: int
+
+
+class NotAdopted(NamedTuple):
+    """A device refused the command of this serial, or reads back something else."""
+
+    device: str
+    serial: int
+    why: str
+
+
+class Observed(NamedTuple):
+    """A reading past its dead band: power (W), reactive power (var) and voltage (mV), and whether it is connected."""
+
+    device: str
+    power: Reading
+    reactive: Reading
+    voltage: Reading
+    connected: bool | None
+
+
+class Delivered(NamedTuple):
+    """The issuer has acknowledged the answer of this serial."""
+
+    serial: int
+
+
+class Tick(NamedTuple):
+    """Time has passed."""
+
+
+Event = (
+    Started
+    | Assigned
+    | OrderHeard
+    | OrderUnreadable
+    | Withdrawn
+    | DefaultHeard
+    | Contact
+    | Offset
+    | LinkUp
+    | LinkDown
+    | Adopted
+    | NotAdopted
+    | Observed
+    | Delivered
+    | Tick
+)
+
+
+class Write(NamedTuple):
+    """Tell a device; its link keeps wanting this until it is given another."""
+
+    cleared: Cleared
+
+
+class Owe(NamedTuple):
+    """Send this answer until it is acknowledged."""
+
+    answer: Answer
+
+
+class Topic(StrEnum):
+    """What a record tells of."""
+
+    ADMITTED = "admitted"
+    REFUSED = "refused"
+    RULED = "ruled"
+    COMMANDED = "commanded"
+    BLOCKED = "blocked"
+    ANSWERED = "answered"
+    VERIFIED = "verified"
+    NOT_ADOPTED = "not-adopted"
+    CONTACT = "contact"
+    LINK = "link"
+    DEFAULT = "default"
+    CLIPPED = "clipped"
+
+
+class Tell(NamedTuple):
+    """One record of a decision, in columns: `names` (resources or devices) and, where it has them, their `values`."""
+
+    topic: Topic
+    at_ms: int
+    order: str
+    function: str
+    rule: str
+    effect: str
+    names: tuple[str, ...]
+    values: tuple[int, ...]
+    why: str
+
+
+Effect = Write | Owe | Tell

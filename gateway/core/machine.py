@@ -1,0 +1,309 @@
+"""The whole: one event in, effects out, tightening first; everything it does follows from its state and its arguments.
+
+The caller journals each event before any of its effects leaves, feeds the next event only when the effects of the
+last are exhausted, and gives a `now_ms` that never goes back.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gateway.core.admit import Admission
+from gateway.core.aggregate import Sample
+from gateway.core.arbitrate import Ground
+from gateway.core.decide import Decider
+from gateway.core.events import (
+    Adopted,
+    Assigned,
+    Contact,
+    DefaultHeard,
+    Delivered,
+    Effect,
+    Event,
+    LinkDown,
+    LinkUp,
+    NotAdopted,
+    Observed,
+    Offset,
+    OrderHeard,
+    OrderUnreadable,
+    Owe,
+    Started,
+    Tick,
+    Topic,
+    Withdrawn,
+)
+from gateway.core.ground import Grounds, authority
+from gateway.core.known import Known, Unknown
+from gateway.core.observe import verify
+from gateway.core.orders import OrderKey
+from gateway.core.state import DeviceState, PartyState, ResourceState, State, groups_by_resource
+from gateway.core.timeline import FOR_EVER_MS
+from gateway.core.topology import Resource, Site
+
+KEEP_ENDED_MS = 24 * 3_600_000
+RENEW_MS = 30 * 60_000
+EMPTY_SITE = Site("", (), (), (), (), ())
+
+
+class Machine:
+    """The gateway's decisions. `state` is all that it remembers."""
+
+    def __init__(self, state: State | None = None) -> None:
+        """Start empty, or where a snapshot left off."""
+        self.state = state if state is not None else State(EMPTY_SITE)
+        self._grounds = Grounds(self.state.site)
+        self._decider = Decider(self.state)
+        self._admission = Admission(self.state, self._decider, authority(self.state.site))
+        self._cases: dict[type, Callable[[Any], Iterator[Effect]]] = {
+            Started: self._started,
+            Assigned: self._admission.assigned,
+            OrderHeard: self._admission.order_heard,
+            OrderUnreadable: self._admission.order_unreadable,
+            Withdrawn: self._admission.withdrawn,
+            DefaultHeard: self._default_heard,
+            Contact: self._contact,
+            Offset: self._offset,
+            LinkUp: self._link_up,
+            LinkDown: self._link_down,
+            Adopted: self._adopted,
+            NotAdopted: self._not_adopted,
+            Observed: self._observed,
+            Delivered: self._delivered,
+            Tick: self._tick,
+        }
+
+    def handle(self, event: Event, now_ms: int) -> Iterator[Effect]:
+        """Take one event and yield what it brings about; exhaust it before the next."""
+        self.state.now_ms = max(now_ms, self.state.now_ms)
+        yield from self._due()
+        yield from self._cases[type(event)](event)
+        yield from self._decider.decide()
+
+    def next_change(self) -> int:
+        """Give the next instant (ms) at which time alone changes something, or FOR_EVER_MS."""
+        return self.state.agenda[0][0] if self.state.agenda else FOR_EVER_MS
+
+    def outstanding(self, now_ms: int) -> Iterator[Effect]:
+        """Yield all open effects again: what every device is wanted to do, and every answer not yet acknowledged."""
+        self.state.now_ms = max(now_ms, self.state.now_ms)
+        yield from self._decider.rewrite()
+        for answer in self.state.owed.values():
+            yield Owe(answer)
+
+    def samples(self) -> Iterator[Sample]:
+        """Give what is known of every device, for the picture that goes to the tier above."""
+        for state in self.state.devices.values():
+            device = state.device
+            yield Sample(
+                device.name,
+                device.resource,
+                device.rated_w,
+                state.generation_max_w,
+                state.power,
+                state.reactive,
+                state.voltage,
+                state.connected,
+            )
+
+    # -- time
+
+    def _due(self) -> Iterator[Effect]:
+        state = self.state
+        while state.agenda and state.agenda[0][0] <= state.now_ms:
+            _at, _count, what, first, second = heapq.heappop(state.agenda)
+            if what == "order":
+                self._admission.order_due(OrderKey(first, second))
+            elif what == "contact":
+                yield from self._contact_due(first)
+            elif what == "verify":
+                yield from self._verify_due(first)
+            elif what == "renew" and state.renew_at_ms <= state.now_ms:
+                self._renew()
+
+    def _tick(self, _event: Tick) -> Iterator[Effect]:
+        yield from ()
+
+    # -- the site
+
+    def _started(self, event: Started) -> Iterator[Effect]:
+        state, site = self.state, event.site
+        state.site = site
+        self._grounds, self._admission.authority = Grounds(site), authority(site)
+        state.parties = {party.name: state.parties.get(party.name, PartyState()) for party in site.parties}
+        for party in state.parties.values():
+            party.proven = False
+        unread = Unknown("not read since the start", state.now_ms)
+        devices: dict[str, DeviceState] = {}
+        for device in site.devices:
+            kept = state.devices.get(device.name)
+            if kept is None or kept.device != device:
+                kept = DeviceState(device, device.rated_w, device.rated_w)
+            kept.reachable, kept.connected, kept.verdict, kept.verify_at_ms = False, None, None, None
+            kept.power = kept.reactive = kept.voltage = unread
+            devices[device.name] = kept
+        state.devices = devices
+        state.members.update({group.name: group.resources for group in site.groups})
+        groups = groups_by_resource(state.members)
+        state.resources = {
+            resource.name: ResourceState(
+                resource,
+                groups.get(resource.name, ()),
+                self._ground(resource),
+                max(devices[name].device.revert_ms for name in resource.devices),
+                state.resources[resource.name].rulings if resource.name in state.resources else (),
+            )
+            for resource in site.resources
+        }
+        self._renew()
+        yield from ()
+
+    def _ground(self, resource: Resource) -> Ground:
+        devices = [self.state.devices[name] for name in resource.devices]
+        generation_max_w = sum(device.generation_max_w for device in devices)
+        return self._grounds.of(resource, generation_max_w, sum(device.charge_max_w for device in devices))
+
+    def _renew(self) -> None:
+        """Decide everything anew, so that no cleared command runs out, and drop what is long over."""
+        state = self.state
+        state.renew_at_ms = state.now_ms + RENEW_MS
+        self.state.remind(state.renew_at_ms, "renew")
+        self._decider.touch(state.resources)
+        for key, live in list(state.lives.items()):
+            if live.ended == len(live.courses) and live.interval.end_ms + KEEP_ENDED_MS < state.now_ms:
+                del state.lives[key]
+                state.book[live.group].remove(key)
+
+    # -- what the parties say
+
+    def _default_heard(self, event: DefaultHeard) -> Iterator[Effect]:
+        state, default = self.state, event.default
+        held = state.defaults.setdefault(default.group, {})
+        if held.get(default.id) == default:
+            return
+        held[default.id] = default
+        names = state.members.get(default.group, ())
+        self._decider.touch(names)
+        said = ", ".join(effect.function.value for effect in default.effects)
+        key = OrderKey(default.issuer, default.id)
+        yield self._decider.tell(Topic.DEFAULT, key, "C5", "default", names, (), f"sets {said or 'nothing'}", said)
+
+    def _contact(self, event: Contact) -> Iterator[Effect]:
+        party = self.state.parties[event.issuer]
+        party.read_at_ms, party.window_ms = self.state.now_ms, event.window_ms
+        self.state.remind(self.state.now_ms + event.window_ms, "contact", event.issuer)
+        if party.proven and not party.lost:
+            return
+        why = "contact is back" if party.lost else "first complete read since the start"
+        yield self._decider.tell(Topic.CONTACT, None, "C14", "in contact", (event.issuer,), (), why)
+        if not party.proven:
+            self._decider.touch(self.state.resources)
+        party.proven, party.lost = True, False
+
+    def _contact_due(self, issuer: str) -> Iterator[Effect]:
+        party = self.state.parties.get(issuer)
+        if party is None or party.lost or party.read_at_ms + party.window_ms > self.state.now_ms:
+            return
+        party.lost = True
+        why = f"no complete read for {party.window_ms // 1000} s; known orders run out, then the default holds"
+        yield self._decider.tell(Topic.CONTACT, None, "C14", "contact lost", (issuer,), (), why)
+
+    def _offset(self, event: Offset) -> Iterator[Effect]:
+        self.state.parties[event.issuer].offset_ms = event.offset_ms
+        for live in self.state.lives.values():
+            if live.order.issuer == event.issuer and live.ended < len(live.courses):
+                self._admission.retime(live)
+                self._admission.remind_of(live)
+                self._decider.touch(live.effects)
+        yield from ()
+
+    # -- what the devices say
+
+    def _link_up(self, event: LinkUp) -> Iterator[Effect]:
+        device = self.state.devices[event.device]
+        device.reachable = True
+        if isinstance(event.generation_max_w, Known):
+            device.generation_max_w = min(event.generation_max_w.value, device.device.rated_w)
+        if isinstance(event.charge_max_w, Known):
+            device.charge_max_w = event.charge_max_w.value
+        resource = self.state.resources[device.device.resource]
+        resource.ground = self._ground(resource.resource)
+        self._decider.touch([resource.resource.name])
+        yield self._decider.tell(Topic.LINK, None, "C14", "up", (event.device,), (device.generation_max_w,), "")
+
+    def _link_down(self, event: LinkDown) -> Iterator[Effect]:
+        device = self.state.devices[event.device]
+        was_reachable, device.reachable = device.reachable, False
+        device.power = device.reactive = device.voltage = Unknown(event.why, self.state.now_ms)
+        device.connected = None
+        self._decider.touch([device.device.resource])
+        if was_reachable:
+            yield self._decider.tell(Topic.LINK, None, "C14", "down", (event.device,), (), event.why)
+        yield from self._verify(device)
+
+    def _adopted(self, event: Adopted) -> Iterator[Effect]:
+        device = self.state.devices[event.device]
+        if device.command is None or event.serial != device.serial or device.adopted:
+            return
+        device.adopted, device.confirmed_w = True, device.command.limit_w
+        ramp_ms = 0
+        for key in device.command.basis:
+            live = self.state.lives.get(key)
+            if live is not None and device.device.resource in live.courses:
+                live.courses[device.device.resource].adopted = True
+                ramp_ms = max(ramp_ms, live.order.ramp_ms)
+        device.verify_at_ms = self.state.now_ms + ramp_ms + device.device.settle_ms
+        self.state.remind(device.verify_at_ms, "verify", event.device)
+        if len(self.state.resources[device.device.resource].resource.devices) > 1:
+            self._decider.touch([device.device.resource])
+        yield from ()
+
+    def _not_adopted(self, event: NotAdopted) -> Iterator[Effect]:
+        device = self.state.devices[event.device]
+        if device.command is None or event.serial != device.serial:
+            return
+        device.adopted, device.confirmed_w, device.verify_at_ms = False, None, None
+        if len(self.state.resources[device.device.resource].resource.devices) > 1:
+            self._decider.touch([device.device.resource])
+        yield self._decider.tell(
+            Topic.NOT_ADOPTED, device.command.basis[0], "C15", "not adopted", (event.device,), (), event.why
+        )
+
+    def _observed(self, event: Observed) -> Iterator[Effect]:
+        device = self.state.devices[event.device]
+        device.power, device.reactive, device.voltage = event.power, event.reactive, event.voltage
+        device.connected = event.connected
+        yield from self._verify(device)
+
+    def _verify_due(self, name: str) -> Iterator[Effect]:
+        device = self.state.devices.get(name)
+        if device is not None:
+            yield from self._verify(device)
+
+    def _verify(self, device: DeviceState) -> Iterator[Effect]:
+        """Hold the measurement against the command once it has settled; tell what changes (C15)."""
+        due_ms = device.verify_at_ms
+        if device.command is None or due_ms is None or due_ms > self.state.now_ms:
+            return
+        proof = verify(device.command, device.power, device.device.rated_w)
+        for key in device.command.basis:
+            live = self.state.lives.get(key)
+            if live is not None and device.device.resource in live.courses:
+                live.courses[device.device.resource].see(proof.verdict, proof.why)
+        if proof.verdict is device.verdict:
+            return
+        device.verdict = proof.verdict
+        values = (device.power.value,) if isinstance(device.power, Known) else ()
+        yield self._decider.tell(
+            Topic.VERIFIED,
+            device.command.basis[-1],
+            "C15",
+            proof.verdict.value,
+            (device.device.name,),
+            values,
+            proof.why,
+        )
+
+    def _delivered(self, event: Delivered) -> Iterator[Effect]:
+        self.state.owed.pop(event.serial, None)
+        yield from ()

@@ -1,0 +1,158 @@
+"""Orders: who asks for what, from whom, when and at what rank (DESIGN 1)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from gateway.core.units import Power
+
+
+class Function(StrEnum):
+    """A control function: what an effect acts on. Effects of different functions coexist (C5)."""
+
+    EXPORT_LIMIT = "export-limit"
+    IMPORT_LIMIT = "import-limit"
+    GENERATION_LIMIT = "generation-limit"
+    RATING_LIMIT = "rating-limit"
+    LOAD_LIMIT = "load-limit"
+    ACTIVE_POWER = "active-power"
+    CONNECT = "connect"
+    ENERGIZE = "energize"
+
+
+CEILINGS = (Function.EXPORT_LIMIT, Function.GENERATION_LIMIT, Function.RATING_LIMIT)
+FLOORS = (Function.IMPORT_LIMIT, Function.LOAD_LIMIT)
+LIMITS = CEILINGS + FLOORS
+SWITCHES = (Function.CONNECT, Function.ENERGIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """No more power than this at the function's point; never an order to run the other way (C2)."""
+
+    function: Function
+    power: Power
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """No less power than this (an import or load limit is a negative floor)."""
+
+    function: Function
+    power: Power
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Run at this active power, inside all limits."""
+
+    power: Power
+    function: Function = Function.ACTIVE_POWER
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Be connected, or galvanically not."""
+
+    on: bool
+    function: Function = Function.CONNECT
+
+
+@dataclass(frozen=True, slots=True)
+class Energize:
+    """Be allowed to energize the point of connection, or cease to."""
+
+    on: bool
+    function: Function = Function.ENERGIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Empty the slot of this function: its default holds again. A value of 100 % is a value, not a release (C13)."""
+
+    function: Function
+
+
+Effect = Ceiling | Floor | Target | Connect | Energize | Release
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """Every resource of the group obeys."""
+
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The group obeys in sum."""
+
+    group: str
+
+
+Scope = Each | Total
+
+
+class Rank(NamedTuple):
+    """Strength inside one slot (C3, C4): the smaller precedence, then the later creation, then the smaller id."""
+
+    precedence: int
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Where an issuer wants its answers, and which of them it asked for."""
+
+    to: str = ""
+    receipt: bool = False
+    progress: bool = False
+
+
+class OrderKey(NamedTuple):
+    """What names an order: its issuer and the issuer's id."""
+
+    issuer: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One instruction from a party.
+
+    `start_ms` and `end_ms` are on the issuer's clock; the end is exclusive and None means for ever. `received_ms` is
+    ours. `draw` is the one 64-bit random number of the order, from which each resource's offsets are hashed.
+    `uncarried` names what the issuer asked for beside the effects and this gateway cannot carry.
+    """
+
+    issuer: str
+    id: str
+    version: int
+    scope: Scope
+    effects: tuple[Effect, ...]
+    start_ms: int
+    end_ms: int | None
+    rank: Rank
+    received_ms: int
+    draw: int = 0
+    randomize_start_ms: int = 0
+    randomize_duration_ms: int = 0
+    ramp_ms: int = 0
+    reply: Reply = Reply()
+    uncarried: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> OrderKey:
+        """The order's name."""
+        return OrderKey(self.issuer, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """What holds in a party's slots while none of its orders is in force there (C5, C14)."""
+
+    issuer: str
+    id: str
+    group: str
+    precedence: int
+    effects: tuple[Effect, ...]

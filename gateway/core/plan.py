@@ -1,0 +1,151 @@
+"""A resource's rulings shared out to its DER: one command each, inside every limit (RULES C2, C14, E)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gateway.core.arbitrate import Settlement
+from gateway.core.orders import CEILINGS, FLOORS, Function, OrderKey
+
+
+class Envelope(NamedTuple):
+    """The intersection of all limits in force at a resource (W), which of them bind, and by which rule."""
+
+    upper_w: int
+    upper_by: OrderKey
+    upper_function: Function
+    rule: str
+    lower_w: int | None
+    target_w: int | None
+    target_by: OrderKey | None
+    ordered_w: int | None
+    connected: bool
+    energized: bool
+
+
+class Command(NamedTuple):
+    """What one DER is told.
+
+    `limit_w` is the most it may generate, `target_w` the set-point it runs at or None, `revert_limit_w` what it falls
+    back to when nobody speaks to it for `revert_after_ms`. `basis` names the orders that it rests on.
+    """
+
+    device: str
+    limit_w: int
+    target_w: int | None
+    connected: bool
+    energized: bool
+    revert_limit_w: int
+    revert_after_ms: int
+    basis: tuple[OrderKey, ...]
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One DER of a resource as sharing sees it: its rating, and what it must be counted at (W) until told otherwise."""
+
+    device: str
+    rated_w: int
+    counted_w: int
+    reachable: bool
+
+
+def envelope(settlement: Settlement) -> Envelope:
+    """Intersect a resource's rulings; a set-point is clipped into the limits.
+
+    A ceiling is never an order to run the other way: below zero it holds as zero, and so does a floor above it (C2).
+    Local load is taken as zero, so that a limit at the connection point holds on the DER behind it.
+    """
+    upper = min(
+        (ruling for ruling in settlement.rulings if ruling.function in CEILINGS), key=lambda ruling: ruling.value
+    )
+    upper_w = max(0, upper.value)
+    lower_w: int | None = None
+    target_w: int | None = None
+    target_by: OrderKey | None = None
+    ordered_w: int | None = None
+    connected = energized = True
+    for ruling in settlement.rulings:
+        if ruling.function in FLOORS:
+            floor_w = min(0, ruling.value)
+            lower_w = floor_w if lower_w is None else max(lower_w, floor_w)
+        elif ruling.function is Function.ACTIVE_POWER:
+            ordered_w, target_by = ruling.value, ruling.binding
+        elif ruling.function is Function.CONNECT:
+            connected = bool(ruling.value)
+        elif ruling.function is Function.ENERGIZE:
+            energized = bool(ruling.value)
+    if ordered_w is not None:
+        target_w = min(ordered_w, upper_w)
+        if lower_w is not None:
+            target_w = max(target_w, lower_w)
+    return Envelope(
+        upper_w,
+        upper.binding,
+        upper.function,
+        upper.rule,
+        lower_w,
+        target_w,
+        target_by,
+        ordered_w,
+        connected,
+        energized,
+    )
+
+
+def proportional(total_w: int, parts: Sequence[Part]) -> list[int]:
+    """Share a power by rating, rounded toward zero, so that the shares never sum to more than the total."""
+    if len(parts) == 1:
+        return [total_w]
+    rated_w = sum(part.rated_w for part in parts)
+    if total_w < 0:
+        return [-(-total_w * part.rated_w // rated_w) for part in parts]
+    return [total_w * part.rated_w // rated_w for part in parts]
+
+
+def share_ceiling(upper_w: int, parts: Sequence[Part]) -> list[int]:
+    """Give each DER its ceiling (W): shrink first, grow only into what the others have been read back to leave (E).
+
+    An unreachable DER keeps what it is counted at; where even that exceeds the ceiling the others go to zero.
+    """
+    if len(parts) == 1:
+        return [min(upper_w, parts[0].rated_w)]
+    silent_w = sum(part.counted_w for part in parts if not part.reachable)
+    reachable = [part for part in parts if part.reachable]
+    wished = iter(proportional(max(0, upper_w - silent_w), reachable)) if reachable else iter(())
+    shares = [min(next(wished), part.rated_w) if part.reachable else part.counted_w for part in parts]
+    room_w = max(0, upper_w - sum(part.counted_w for part in parts))
+    for index, part in enumerate(parts):
+        if shares[index] > part.counted_w:
+            grown_w = min(shares[index], part.counted_w + room_w)
+            room_w -= grown_w - part.counted_w
+            shares[index] = grown_w
+    return shares
+
+
+def commands(bounds: Envelope, parts: Sequence[Part], fallback_w: int, revert_after_ms: Sequence[int]) -> list[Command]:
+    """Give one command for each DER of a resource; `fallback_w` is what the resource falls back to in silence."""
+    ceilings = share_ceiling(bounds.upper_w, parts)
+    targets = [None] * len(parts) if bounds.target_w is None else proportional(bounds.target_w, parts)
+    fallbacks = proportional(max(0, min(fallback_w, bounds.upper_w)), parts)
+    basis = (bounds.upper_by,) if bounds.target_by is None else (bounds.upper_by, bounds.target_by)
+    made = []
+    for part, limit_w, target_w, fallback, after_ms in zip(
+        parts, ceilings, targets, fallbacks, revert_after_ms, strict=True
+    ):
+        clipped = None if target_w is None else max(-part.rated_w, min(target_w, limit_w))
+        made.append(
+            Command(
+                part.device,
+                limit_w,
+                clipped,
+                bounds.connected,
+                bounds.energized,
+                min(fallback, limit_w),
+                after_ms,
+                basis,
+                bounds.rule,
+            )
+        )
+    return made

@@ -1,0 +1,134 @@
+"""What the machine remembers: plain slots, all of it values, so that a snapshot is a walk over it."""
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.core.answers import Answer, Course
+from gateway.core.arbitrate import Ground, Ruling
+from gateway.core.events import Withdrawal
+from gateway.core.known import Reading, Unknown
+from gateway.core.observe import Verdict
+from gateway.core.orders import Default, Effect, Order, OrderKey
+from gateway.core.plan import Command
+from gateway.core.timeline import FOR_EVER_MS, Interval
+from gateway.core.topology import Device, Resource, Site
+
+NEVER_READ = Unknown("not read yet", 0)
+
+
+@dataclass(slots=True)
+class Live:
+    """An admitted order: what of it takes effect where, and how far it has come.
+
+    `uniform` tells that it means the same at every resource, so that one settlement serves them all; `ended` counts
+    the courses that have their terminal answer.
+    """
+
+    order: Order
+    group: str
+    effects: dict[str, tuple[Effect, ...]]
+    courses: dict[str, Course]
+    uniform: bool
+    interval: Interval
+    cut_ms: int | None = None
+    cut_how: Withdrawal | None = None
+    spread_ms: int = 0
+    ended: int = 0
+
+
+@dataclass(slots=True)
+class ResourceState:
+    """A resource: the groups whose orders and defaults reach it, its ground, and the rulings in force."""
+
+    resource: Resource
+    groups: tuple[str, ...]
+    ground: Ground
+    revert_ms: int
+    rulings: tuple[Ruling, ...] = ()
+    upper_w: int = 0
+    fallback_w: int = 0
+
+
+@dataclass(slots=True)
+class DeviceState:
+    """A device: what it was told, what it has confirmed, and what was read of it."""
+
+    device: Device
+    generation_max_w: int
+    charge_max_w: int
+    reachable: bool = False
+    command: Command | None = None
+    serial: int = 0
+    valid_until_ms: int = 0
+    adopted: bool = False
+    confirmed_w: int | None = None
+    verify_at_ms: int | None = None
+    verdict: Verdict | None = None
+    power: Reading = NEVER_READ
+    reactive: Reading = NEVER_READ
+    voltage: Reading = NEVER_READ
+    connected: bool | None = None
+
+    def reverts_to_w(self) -> int:
+        """Give what the device falls back to in silence (W); nothing is known to bound it before its first command."""
+        return self.device.rated_w if self.command is None else self.command.revert_limit_w
+
+    def counted_w(self) -> int:
+        """Give what the device must be counted at against a ceiling: its last word, or its rating (RULES E)."""
+        held_w = self.device.rated_w if self.confirmed_w is None else self.confirmed_w
+        if self.command is None or self.adopted:
+            return held_w
+        return max(held_w, self.command.limit_w)
+
+
+@dataclass(slots=True)
+class PartyState:
+    """A party: its clock against ours, and whether contact with it stands."""
+
+    offset_ms: int = 0
+    proven: bool = False
+    lost: bool = False
+    read_at_ms: int = 0
+    window_ms: int = 0
+
+
+@dataclass(slots=True)
+class State:
+    """The whole of it. `agenda` is a heap of (when, tie-break, what, key) that ticks are due at."""
+
+    site: Site
+    now_ms: int = 0
+    parties: dict[str, PartyState] = field(default_factory=dict)
+    resources: dict[str, ResourceState] = field(default_factory=dict)
+    devices: dict[str, DeviceState] = field(default_factory=dict)
+    members: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    assigned: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, dict[str, Default]] = field(default_factory=dict)
+    lives: dict[OrderKey, Live] = field(default_factory=dict)
+    book: dict[str, list[OrderKey]] = field(default_factory=dict)
+    refused: dict[OrderKey, int] = field(default_factory=dict)
+    owed: dict[int, Answer] = field(default_factory=dict)
+    renew_at_ms: int = 0
+    agenda: list[tuple[int, int, str, str, str]] = field(default_factory=list)
+    agenda_count: int = 0
+    answer_serial: int = 0
+    write_serial: int = 0
+
+    def remind(self, at_ms: int, what: str, first: str = "", second: str = "") -> None:
+        """Note that time alone changes something at `at_ms`."""
+        if at_ms >= FOR_EVER_MS:
+            return
+        self.agenda_count += 1
+        heapq.heappush(self.agenda, (at_ms, self.agenda_count, what, first, second))
+
+
+def groups_by_resource(members: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Give the groups of each resource; resources in the same groups share one tuple."""
+    found: dict[str, list[str]] = {}
+    for group in sorted(members):
+        for name in members[group]:
+            found.setdefault(name, []).append(group)
+    made = {name: tuple(groups) for name, groups in found.items()}
+    alike: dict[tuple[str, ...], tuple[str, ...]] = {}
+    return {name: alike.setdefault(groups, groups) for name, groups in made.items()}

@@ -1,0 +1,1 @@
+"""The types through which the runtime and the adapters meet."""

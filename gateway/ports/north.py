@@ -1,0 +1,28 @@
+"""The port to the tier above: it hears events, is owed answers, and is shown the picture of the domain."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.core.aggregate import Picture
+from gateway.core.answers import Answer
+from gateway.core.events import Event
+
+Hear = Callable[[Event], None]
+"""Hands an event to the deciding loop, in the order of the calls; to be called in the loop's thread."""
+
+Look = Callable[[], Picture]
+"""Gives the picture of the domain as it is now."""
+
+
+class NorthLink(Protocol):
+    """One connection to a party above."""
+
+    @property
+    def party(self) -> str:
+        """The party that this link speaks with."""
+
+    async def run(self) -> None:
+        """Speak with the party until cancelled; trouble with it is survived, logged once and recovered from."""
+
+    def owe(self, answer: Answer) -> None:
+        """Send this answer until it is acknowledged; then `Delivered` is heard."""
