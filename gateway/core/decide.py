@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Generic, NamedTuple, TypeVar
 
 from gateway.core.answers import TERMINAL, Answer, Course, Kind, ending
 from gateway.core.arbitrate import Ground, Ruling, Settlement, Status, settle
@@ -17,12 +18,41 @@ GRACE_MS = 5_000
 """How long a cleared command outlasts the next change of its ruling, so that the link is never left without one."""
 
 
+Case = TypeVar("Case")
+Item = TypeVar("Item")
+
+
 class Settled(NamedTuple):
     """A settlement, the envelope it makes, and what holds in silence (W)."""
 
     settlement: Settlement
     envelope: Envelope
     fallback_w: int
+
+
+class Alike(Generic[Case, Item]):
+    """Items by the case that they fall under; equal cases are one, whether or not they are the same object."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._found: dict[tuple[int, int], tuple[Case, list[tuple[int, Item]]]] = {}
+        self._count = 0
+
+    def add(self, identity: tuple[int, int], case: Case, item: Item) -> None:
+        """Take an item; `identity` spares comparing cases that are the same object, and the case is kept alive."""
+        self._found.setdefault(identity, (case, []))[1].append((self._count, item))
+        self._count += 1
+
+    def merged(self) -> list[tuple[Case, list[Item]]]:
+        """Give each distinct case with its items in the order in which they were added."""
+        distinct: list[tuple[Case, list[tuple[int, Item]]]] = []
+        for case, items in self._found.values():
+            same = next((each for each in distinct if each[0] == case), None)
+            if same is None:
+                distinct.append((case, list(items)))
+            else:
+                same[1].extend(items)
+        return [(case, [item for _index, item in sorted(items, key=itemgetter(0))]) for case, items in distinct]
 
 
 class Said(NamedTuple):
@@ -53,6 +83,7 @@ class Decider:
         """Decide over this state."""
         self._state = state
         self._touched: dict[str, None] = {}
+        self._alive: list[Settled] = []
         self._memo: dict[tuple[int, tuple[str, ...], int], Settled] = {}
         self._grounds: dict[int, Ground] = {}
         self._heard: dict[tuple[str, ...], tuple[list[Live], bool]] = {}
@@ -73,28 +104,27 @@ class Decider:
         self._begin()
         loosening: list[Write] = []
         tells: list[Tell] = []
-        ruled: dict[tuple[int, int], tuple[Settled, tuple[Ruling, ...], list[str]]] = {}
-        commanded: dict[int, list[Command]] = {}
+        ruled: Alike[tuple[Settled, tuple[Ruling, ...]], str] = Alike()
+        commanded: Alike[Settled, Command] = Alike()
         for name in resources:
             resource = state.resources[name]
             settled = self._settled(resource)
             rulings = settled.settlement.rulings
             if rulings != resource.rulings:
-                rows = ruled.setdefault((id(settled), id(resource.rulings)), (settled, resource.rulings, []))
-                rows[2].append(name)
+                ruled.add((id(settled), id(resource.rulings)), (settled, resource.rulings), name)
                 resource.rulings = rulings
             resource.upper_w, resource.fallback_w = settled.envelope.upper_w, settled.fallback_w
             for write, tightens in self._commands(resource, settled, tells):
-                commanded.setdefault(id(settled), []).append(write.cleared.command)
+                commanded.add((id(settled), 0), settled, write.cleared.command)
                 if tightens:
                     yield write
                 else:
                     loosening.append(write)
             self._follow(resource, settled)
         yield from loosening
-        for settled, before, names in ruled.values():
+        for (settled, before), names in ruled.merged():
             yield from self._tell_rulings(settled, before, names)
-        for told in commanded.values():
+        for _settled, told in commanded.merged():
             yield self._tell_commands(told)
         yield from tells
         yield from self.flush()
@@ -168,6 +198,7 @@ class Decider:
 
     def _begin(self) -> None:
         self._memo.clear()
+        self._alive.clear()
         self._grounds.clear()
         self._heard.clear()
         self._reasons.clear()
@@ -187,6 +218,7 @@ class Decider:
             unproven = frozenset(name for name, party in self._state.parties.items() if not party.proven)
             ground = self._grounds[id(resource.ground)] = replace(resource.ground, unproven=unproven)
         settled = self._settle(resource, ground, lives)
+        self._alive.append(settled)
         if alike:
             self._memo[key] = settled
         return settled
@@ -224,7 +256,15 @@ class Decider:
         state = self._state
         devices = [state.devices[name] for name in resource.resource.devices]
         parts = [
-            Part(device.device.name, device.device.rated_w, device.counted_w(), device.reachable) for device in devices
+            Part(
+                device.device.name,
+                device.device.rated_w,
+                device.counted_w(),
+                device.reachable,
+                device.command,
+                device.adopted,
+            )
+            for device in devices
         ]
         made = commands(settled.envelope, parts, settled.fallback_w, [device.device.revert_ms for device in devices])
         self._note_basis(resource, settled)
@@ -273,8 +313,8 @@ class Decider:
             min(settled.fallback_w, settled.envelope.upper_w),
             device.reverts_to_w(),
             others_fallback_w,
-            settled.envelope.connected,
-            settled.envelope.energized,
+            settled.envelope.connected is not False,
+            settled.envelope.energized is not False,
             self._valid_until(settled),
         )
         return clear(command, bounds, serial, state.now_ms)
@@ -376,9 +416,9 @@ class Decider:
         parts = [f"limit, {first.rule}"]
         if first.target_w is not None:
             parts.append(f"set-point {first.target_w} W")
-        if not first.connected:
+        if first.connected is False:
             parts.append("disconnected")
-        if not first.energized:
+        if first.energized is False:
             parts.append("ceased to energize")
         parts.append(f"falls back to {first.revert_limit_w} W")
         return self.tell(
@@ -398,7 +438,7 @@ def _tightens(before: Command | None, command: Command) -> bool:
     if command.limit_w > before.limit_w:
         return False
     if (command.connected, command.energized) != (before.connected, before.energized):
-        return not (command.connected and command.energized)
+        return command.connected is False or command.energized is False
     return before.target_w is None or (command.target_w is not None and command.target_w <= before.target_w)
 
 

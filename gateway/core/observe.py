@@ -41,7 +41,7 @@ def verify(command: Command, power: Reading, rated_w: int) -> Proof:
 
 def _measured(command: Command, power: Known, slack_w: int) -> Proof:
     measured_w = power.value
-    if not (command.connected and command.energized):
+    if command.connected is False or command.energized is False:
         if abs(measured_w) > slack_w:
             return Proof(Verdict.DISOBEYED, f"{measured_w} W though ordered off")
         return Proof(Verdict.OBEYED, f"{measured_w} W, off")

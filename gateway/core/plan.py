@@ -19,22 +19,23 @@ class Envelope(NamedTuple):
     target_w: int | None
     target_by: OrderKey | None
     ordered_w: int | None
-    connected: bool
-    energized: bool
+    connected: bool | None
+    energized: bool | None
 
 
 class Command(NamedTuple):
     """What one DER is told.
 
     `limit_w` is the most it may generate, `target_w` the set-point it runs at or None, `revert_limit_w` what it falls
-    back to when nobody speaks to it for `revert_after_ms`. `basis` names the orders that it rests on.
+    back to when nobody speaks to it for `revert_after_ms`. `connected` and `energized` are None where nobody says:
+    then the DER is left as it is. `basis` names the orders that it rests on.
     """
 
     device: str
     limit_w: int
     target_w: int | None
-    connected: bool
-    energized: bool
+    connected: bool | None
+    energized: bool | None
     revert_limit_w: int
     revert_after_ms: int
     basis: tuple[OrderKey, ...]
@@ -43,12 +44,17 @@ class Command(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One DER of a resource as sharing sees it: its rating, and what it must be counted at (W) until told otherwise."""
+    """One DER of a resource as sharing sees it: its rating, and what it must be counted at (W) until told otherwise.
+
+    `before` is the command that it has, `adopted` whether it reads back as told.
+    """
 
     device: str
     rated_w: int
     counted_w: int
     reachable: bool
+    before: Command | None = None
+    adopted: bool = False
 
 
 def envelope(settlement: Settlement) -> Envelope:
@@ -65,7 +71,8 @@ def envelope(settlement: Settlement) -> Envelope:
     target_w: int | None = None
     target_by: OrderKey | None = None
     ordered_w: int | None = None
-    connected = energized = True
+    connected: bool | None = None
+    energized: bool | None = None
     for ruling in settlement.rulings:
         if ruling.function in FLOORS:
             floor_w = min(0, ruling.value)
@@ -140,8 +147,8 @@ def commands(bounds: Envelope, parts: Sequence[Part], fallback_w: int, revert_af
                 part.device,
                 limit_w,
                 clipped,
-                bounds.connected,
-                bounds.energized,
+                _switch(bounds.connected, part.before and part.before.connected, adopted=part.adopted),
+                _switch(bounds.energized, part.before and part.before.energized, adopted=part.adopted),
                 min(fallback, limit_w),
                 after_ms,
                 basis,
@@ -149,3 +156,10 @@ def commands(bounds: Envelope, parts: Sequence[Part], fallback_w: int, revert_af
             )
         )
     return made
+
+
+def _switch(ruled: bool | None, before: bool | None, *, adopted: bool) -> bool | None:
+    """Say on or off where a ruling does; take back an off of our own once, and leave alone what others switched."""
+    if ruled is not None or before is None:
+        return ruled
+    return None if before and adopted else True

@@ -7,6 +7,8 @@ from gateway.core.aggregate import Picture
 from gateway.core.answers import Answer
 from gateway.core.events import Event
 
+__all__ = ["Answer", "Hear", "Look", "NorthLink", "Picture"]
+
 Hear = Callable[[Event], None]
 """Hands an event to the deciding loop, in the order of the calls; to be called in the loop's thread."""
 

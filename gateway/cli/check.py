@@ -1,0 +1,53 @@
+"""`gateway check SITE.toml`: every fault of a site file, or that there is none (DESIGN 4)."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from gateway.config import SiteFile, TableSpec, load
+
+CLEAN = 0
+FAULTY = 2
+
+
+class Commands(Protocol):
+    """What `ArgumentParser.add_subparsers` gives."""
+
+    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser:  # noqa: A002 - argparse's own name
+        """Add a command."""
+
+
+def register(commands: Commands, tables: Mapping[str, TableSpec]) -> None:
+    """Add the command; `tables` are the adapters' tables of the site file."""
+    about = "check a site file: print every fault with its line, and exit 2 if there is one"
+    parser = commands.add_parser("check", help=about, description=about)
+    parser.add_argument("site", type=Path, metavar="SITE.toml", help="the site file")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output too")
+    parser.set_defaults(run=lambda arguments: run(arguments.site, tables, as_json=arguments.json))
+
+
+def run(site: Path, tables: Mapping[str, TableSpec], *, as_json: bool) -> int:
+    """Check the site file and print what was found; 0 where it is clean, 2 where it is not."""
+    checked = load(site, tables)
+    for fault in checked.faults:
+        print(fault, file=sys.stderr)
+    if as_json:
+        faults = [dataclasses.asdict(fault) for fault in checked.faults]
+        print(json.dumps({"site": str(site), "ok": not faults, "faults": faults}))
+    elif checked.site is not None:
+        print(f"{site}: no fault: {_summary(checked.site)}")
+    return FAULTY if checked.faults else CLEAN
+
+
+def _summary(site: SiteFile) -> str:
+    counted = (
+        (len(site.parties), "party", "parties"),
+        (len(site.grants), "grant", "grants"),
+        (len(site.resources), "resource", "resources"),
+        (len(site.devices), "device", "devices"),
+    )
+    return ", ".join(f"{count} {one if count == 1 else more}" for count, one, more in counted)

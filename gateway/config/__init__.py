@@ -1,0 +1,9 @@
+"""The site file: loaded, checked and built. It knows no adapter; their tables are handed in."""
+
+from gateway.config.check import Checked, check
+from gateway.config.faults import Fault
+from gateway.config.load import load
+from gateway.config.site import SiteFile
+from gateway.config.tables import TableSpec
+
+__all__ = ["Checked", "Fault", "SiteFile", "TableSpec", "check", "load"]

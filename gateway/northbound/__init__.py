@@ -1,0 +1,1 @@
+"""The tier above: one folder for each protocol that it speaks."""

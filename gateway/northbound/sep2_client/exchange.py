@@ -1,0 +1,109 @@
+"""Requests to one 2030.5 server over mutual TLS: bodies bounded, links kept to the server, writes by permission."""
+
+import ssl
+from types import TracebackType
+from typing import Final, NamedTuple, Self, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+
+from gateway.wire.sep2 import MAX_BODY_OCTETS, Resource, WireFault, decode, encode
+
+MEDIA_TYPE: Final = "application/sep+xml"
+TIMEOUT_S: Final = 10
+OK: Final = range(200, 300)
+
+Kind = TypeVar("Kind", bound=Resource)
+
+
+class ServerFault(Exception):  # noqa: N818 - "fault" is the word of this house for what is broken
+    """The server cannot be reached, refuses, or answers what cannot be read; `status` is 0 where none came."""
+
+    def __init__(self, why: str, status: int = 0) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class Sent(NamedTuple):
+    """The server's answer to a body sent: its status, and where it put the resource."""
+
+    status: int
+    location: str
+
+
+class Exchange:
+    """One server; `async with` opens and closes the connections to it."""
+
+    def __init__(self, url: str, context: ssl.SSLContext, *, may_write: bool) -> None:
+        """Speak with the server whose DeviceCapability is at `url`."""
+        self._url = url
+        self._origin = urlsplit(url)[:2]
+        self._context = context
+        self._may_write = may_write
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the session; connections open with the first request."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._context, limit=2),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            headers={"Accept": MEDIA_TYPE},
+            auto_decompress=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    @property
+    def may_write(self) -> bool:
+        """Whether bodies may be sent."""
+        return self._may_write
+
+    async def get(self, href: str, kind: type[Kind]) -> Kind:
+        """Read a resource of a kind; raise ServerFault where it cannot be had."""
+        status, body, _location = await self._request("GET", href, None)
+        if status != 200:
+            raise ServerFault(f"GET {href}: status {status}", status)
+        try:
+            found = decode(body)
+        except WireFault as fault:
+            raise ServerFault(f"GET {href}: {fault}", status) from fault
+        if not isinstance(found, kind):
+            raise ServerFault(f"GET {href}: {type(found).__name__} where {kind.__name__} was expected", status)
+        return found
+
+    async def send(self, method: str, href: str, resource: Resource) -> Sent | None:
+        """Send a resource by POST or PUT; None where this gateway may not write, ServerFault where nobody answers."""
+        if not self._may_write:
+            return None
+        status, _body, location = await self._request(method, href, encode(resource))
+        return Sent(status, location)
+
+    async def _request(self, method: str, href: str, body: bytes | None) -> tuple[int, bytes, str]:
+        url = urljoin(self._url, href)
+        if urlsplit(url)[:2] != self._origin:
+            raise ServerFault(f"{method} {href}: the link leaves the server; it is not followed")
+        if self._session is None:
+            raise ServerFault(f"{method} {href}: not connected")
+        headers = {} if body is None else {"Content-Type": MEDIA_TYPE}
+        try:
+            async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
+                content = await answer.content.read(MAX_BODY_OCTETS + 1)
+                while len(content) <= MAX_BODY_OCTETS and not answer.content.at_eof():
+                    content += await answer.content.read(MAX_BODY_OCTETS + 1 - len(content))
+                if len(content) > MAX_BODY_OCTETS:
+                    raise ServerFault(f"{method} {href}: body over {MAX_BODY_OCTETS} octets", answer.status)
+                return answer.status, content, answer.headers.get("Location", "")
+        except (TimeoutError, aiohttp.ClientError, ssl.SSLError, OSError) as fault:
+            raise ServerFault(f"{method} {href}: {_one_line(fault)}") from fault
+
+
+def _one_line(fault: BaseException) -> str:
+    if isinstance(fault, TimeoutError):
+        return f"no answer within {TIMEOUT_S} s"
+    return " ".join(str(fault).split()) or type(fault).__name__

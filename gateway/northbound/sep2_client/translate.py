@@ -1,0 +1,225 @@
+"""IEEE 2030.5 controls -> orders and defaults; answers, ratings and readings -> what a server is sent.
+
+Sign: a 2030.5 export or generation limit is the size of a power out of the site, which is positive here too;
+opModFixedW and opModTargetW are positive for generation, as ours. A reading is posted with flow direction 19, received
+from the customer, so that generation stays positive. Source: IEEE 2030.5-2018 10.10, CSIP-AUS (SA TS 5573).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.core.aggregate import Total
+from gateway.core.answers import Answer
+from gateway.core.events import Withdrawal, Withdrawn
+from gateway.core.orders import Ceiling, Connect, Default, Each, Effect, Energize, Function, Order, Rank, Reply, Target
+from gateway.core.units import Share, Watts
+from gateway.wire.sep2.codes import DOE_MODES, EventState, mode_bits
+from gateway.wire.sep2.metering import MirrorMeterReading, MirrorUsagePoint, Reading, ReadingType
+from gateway.wire.sep2.quantities import ActivePower, ApparentPower
+from gateway.wire.sep2.resources import (
+    DefaultDERControl,
+    DERCapability,
+    DERControl,
+    DERControlBase,
+    DERControlResponse,
+    DERProgram,
+    DERSettings,
+    DERStatus,
+    Interval,
+    Stamped,
+)
+
+CARRIED: Final = ("opModConnect", "opModEnergize", "opModFixedW", "opModMaxLimW", "opModTargetW")
+CARRIED_DOE: Final = ("opModExpLimW", "opModGenLimW")
+FOR_EVER_S: Final = 2**32 - 1
+PHOTOVOLTAIC: Final = 4
+UNIT_W: Final = 38
+UNIT_VAR: Final = 63
+UNIT_V: Final = 29
+POWER: Final = 37
+AVERAGE: Final = 2
+RECEIVED_FROM_CUSTOMER: Final = 19
+ELECTRICITY: Final = 1
+SITE_ROLE: Final = 0x03
+DER_ROLE: Final = 0x49
+
+
+def group_of(party: str, program: DERProgram) -> str:
+    """Name the group of resources that a program of a party's server stands for."""
+    return f"{party}:{program.mrid.upper()}"
+
+
+def effects(base: DERControlBase) -> tuple[tuple[Effect, ...], tuple[str, ...]]:
+    """Give the effects of a control, and the modes that this gateway cannot carry.
+
+    A ceiling is rounded down, a set-point toward zero. Where a control states two set-points, the one in watts holds.
+    """
+    carried: list[Effect] = []
+    lacking = list(base.other_modes)
+    if base.op_mod_exp_lim_w is not None:
+        carried.append(Ceiling(Function.EXPORT_LIMIT, Watts(base.op_mod_exp_lim_w.floor_w())))
+    if base.op_mod_gen_lim_w is not None:
+        carried.append(Ceiling(Function.GENERATION_LIMIT, Watts(base.op_mod_gen_lim_w.floor_w())))
+    if base.op_mod_max_lim_w_hundredths is not None:
+        carried.append(Ceiling(Function.RATING_LIMIT, Share(base.op_mod_max_lim_w_hundredths)))
+    if base.op_mod_target_w is not None:
+        target = base.op_mod_target_w
+        carried.append(Target(Watts(target.floor_w() if target.value >= 0 else target.ceil_w())))
+    if base.op_mod_fixed_w_hundredths is not None:
+        if base.op_mod_target_w is None:
+            carried.append(Target(Share(base.op_mod_fixed_w_hundredths)))
+        else:
+            lacking.append("opModFixedW")
+    if base.op_mod_connect is not None:
+        carried.append(Connect(base.op_mod_connect))
+    if base.op_mod_energize is not None:
+        carried.append(Energize(base.op_mod_energize))
+    if base.op_mod_imp_lim_w is not None:
+        lacking.append("opModImpLimW")
+    if base.op_mod_load_lim_w is not None:
+        lacking.append("opModLoadLimW")
+    return tuple(carried), tuple(lacking)
+
+
+def reply(reply_to: str | None, response_required: int | None) -> Reply:
+    """Say where responses go and which are wanted: bit 0 the receipt, bit 1 the rest (2030.5-2018 10.2.3)."""
+    wanted = response_required or 0
+    return Reply(reply_to or "", receipt=bool(reply_to and wanted & 1), progress=bool(reply_to and wanted & 2))
+
+
+def order(control: DERControl, program: DERProgram, party: str, received_ms: int, draw: int) -> Order:
+    """Turn a control of a program into an order; its times stay on the server's clock (RULES C17)."""
+    carried, lacking = effects(control.base)
+    start_ms = control.interval.start_s * 1000
+    duration_s = control.interval.duration_s
+    return Order(
+        issuer=party,
+        id=control.mrid.upper(),
+        version=control.version or 0,
+        scope=Each(group_of(party, program)),
+        effects=carried,
+        start_ms=start_ms,
+        end_ms=None if duration_s == FOR_EVER_S else start_ms + duration_s * 1000,
+        rank=Rank(program.primacy, control.creation_time_s * 1000),
+        received_ms=received_ms,
+        draw=draw,
+        randomize_start_ms=(control.randomize_start_s or 0) * 1000,
+        randomize_duration_ms=(control.randomize_duration_s or 0) * 1000,
+        ramp_ms=(control.base.ramp_tms_hundredths or 0) * 10,
+        reply=reply(control.reply_to, control.response_required),
+        uncarried=lacking,
+    )
+
+
+def withdrawal(control: DERControl, party: str) -> Withdrawn | None:
+    """Give the end that the server's status puts to a control, if it does; its absence from a list is none (C13)."""
+    mrid = control.mrid.upper()
+    match control.event_status.current_status:
+        case EventState.CANCELLED:
+            return Withdrawn(party, mrid, Withdrawal.CANCELLED, 0)
+        case EventState.CANCELLED_WITH_RANDOMIZATION:
+            spread_s = max(abs(control.randomize_start_s or 0), abs(control.randomize_duration_s or 0))
+            return Withdrawn(party, mrid, Withdrawal.CANCELLED, spread_s * 1000)
+        case EventState.SUPERSEDED:
+            return Withdrawn(party, mrid, Withdrawal.SUPERSEDED, 0)
+        case _:
+            return None
+
+
+def default(control: DefaultDERControl, program: DERProgram, party: str) -> Default:
+    """Turn a program's default control into the default of its party's slots."""
+    carried, _lacking = effects(control.base)
+    return Default(party, program.mrid.upper(), group_of(party, program), program.primacy, carried)
+
+
+def response(answer: Answer, lfdi: str, codes: Mapping[str, int], created_s: int) -> DERControlResponse | None:
+    """Turn an answer into a Response with the DER's own LFDI; None where the protocol has no word for it."""
+    code = codes.get("unserved" if answer.unserved else answer.kind.value)
+    if code is None:
+        return None
+    return DERControlResponse(
+        created_date_time_s=created_s, end_device_lfdi=lfdi, status=code, subject=answer.order.id.lower()
+    )
+
+
+def capability(total: Total) -> DERCapability:
+    """Give the ratings of a resource. Our reading: apparent power is rated as active power where nothing says more."""
+    return DERCapability(
+        modes_supported=mode_bits(CARRIED),
+        rtg_max_va=ApparentPower.at_most(total.rated_w),
+        rtg_max_w=ActivePower.at_most(total.rated_w),
+        der_type=PHOTOVOLTAIC,
+        doe_modes_supported=mode_bits(CARRIED_DOE, DOE_MODES),
+    )
+
+
+def settings(total: Total, updated_s: int) -> DERSettings:
+    """Give the settings of a resource: what its devices generate at most as they are set now."""
+    return DERSettings(
+        modes_enabled=mode_bits(CARRIED),
+        set_grad_w_hundredths=0,
+        set_max_va=ApparentPower.at_most(total.generation_max_w),
+        set_max_w=ActivePower.at_most(total.generation_max_w),
+        updated_time_s=updated_s,
+        doe_modes_enabled=mode_bits(CARRIED_DOE, DOE_MODES),
+    )
+
+
+def status(total: Total, read_s: int) -> DERStatus:
+    """Give the status of a resource: connected only where every device says so, unknown where none is read."""
+    if total.known == 0:
+        return DERStatus(reading_time_s=read_s, operational_mode_status=Stamped(date_time_s=read_s, value=0))
+    connected = total.connected == total.devices
+    running = connected and (total.power_w or 0) > 0
+    return DERStatus(
+        gen_connect_status=Stamped(date_time_s=read_s, value=(0b111 if running else 0b011) if connected else 0),
+        operational_mode_status=Stamped(date_time_s=read_s, value=2 if connected else 1),
+        reading_time_s=read_s,
+    )
+
+
+def usage_point(lfdi: str, *, whole: bool) -> MirrorUsagePoint:
+    """Give the usage point that mirrors a resource, or the whole domain as seen by the gateway's own EndDevice."""
+    return MirrorUsagePoint(
+        mrid=_mrid(lfdi, "usage-point"),
+        description="whole domain" if whole else "resource",
+        role_flags=SITE_ROLE if whole else DER_ROLE,
+        service_category_kind=0,
+        status=1,
+        device_lfdi=lfdi.lower(),
+    )
+
+
+def readings(total: Total, lfdi: str, start_s: int, duration_s: int) -> tuple[MirrorMeterReading, ...]:
+    """Give what is known of a total as meter readings; what is unknown is left out, and the coverage is said."""
+    period = Interval(start_s=start_s, duration_s=duration_s)
+    coverage = f"{total.known} of {total.devices} seen"
+    known = (
+        ("power", UNIT_W, total.power_w, 0),
+        ("reactive power", UNIT_VAR, total.reactive_var, 0),
+        ("voltage", UNIT_V, total.voltage_mv, -3),
+    )
+    return tuple(
+        MirrorMeterReading(
+            mrid=_mrid(lfdi, name),
+            description=coverage,
+            last_update_time_s=start_s + duration_s,
+            reading=Reading(time_period=period, value=value),
+            reading_type=ReadingType(
+                commodity=ELECTRICITY,
+                data_qualifier=AVERAGE,
+                flow_direction=RECEIVED_FROM_CUSTOMER,
+                kind=None if unit == UNIT_V else POWER,
+                power_of_ten_multiplier=multiplier,
+                uom=unit,
+            ),
+        )
+        for name, unit, value, multiplier in known
+        if value is not None
+    )
+
+
+def _mrid(lfdi: str, what: str) -> str:
+    """Give a lasting identifier (32 hexadecimal digits) for one series of one device."""
+    return hashlib.sha256(f"{lfdi.lower()}/{what}".encode()).hexdigest()[:32]

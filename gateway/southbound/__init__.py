@@ -1,0 +1,1 @@
+"""The tier below: one folder for each protocol that devices speak."""

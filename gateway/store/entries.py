@@ -1,0 +1,34 @@
+"""The units of the journal: an event with what was decided on it, and what is left of one once it is old."""
+
+from typing import NamedTuple
+
+from gateway.core.events import (
+    Assigned,
+    DefaultHeard,
+    Event,
+    OrderHeard,
+    OrderUnreadable,
+    Tell,
+    Withdrawn,
+)
+
+
+class Entry(NamedTuple):
+    """One event as it was handled at `now_ms`, and the records of what was decided on it."""
+
+    now_ms: int
+    event: Event
+    tells: tuple[Tell, ...]
+
+
+class Kept(NamedTuple):
+    """What outlives retention of the entry of this number: its records, and its event where a party spoke."""
+
+    number: int
+    now_ms: int
+    event: Event | None
+    tells: tuple[Tell, ...]
+
+
+SPOKEN = (Assigned, OrderHeard, OrderUnreadable, Withdrawn, DefaultHeard)
+"""What parties say is never dropped; readings, links, ticks and receipts are, and their records stay."""

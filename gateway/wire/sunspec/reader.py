@@ -1,0 +1,178 @@
+"""One prepared read of a SunSpec block: which registers to ask for, and how their octets become values."""
+
+import ipaddress
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from struct import Struct
+from typing import Final, NamedTuple
+
+from gateway.wire.sunspec.point import WHOLE_NUMBERS, Absent, Point, Value
+from gateway.wire.sunspec.scale import DIVIDE, SCALE_FACTOR_MAX, SCALE_FACTOR_MIN, Side
+
+NOT_IMPLEMENTED: Final = Absent("not implemented by the device")
+PAST_THE_END: Final = Absent("past the end of what the device gives")
+
+
+class _Number(NamedTuple):
+    """A whole number: its place in the unpacked tuple, and that of its scale factor (or -1 and a fixed factor)."""
+
+    name: str
+    at: int
+    absent: int | None
+    scale_at: int
+    factors: Mapping[int, int]
+    fixed: int
+    scale_name: str
+
+
+class Reader:
+    """Decodes one read of chosen points; `offset` and `quantity` say which registers, counted from the ID register.
+
+    `quantity` is 0 when the device has none of the points: nothing is to be read then.
+    """
+
+    __slots__ = (
+        "_always",
+        "_divide",
+        "_ends",
+        "_numbers",
+        "_others",
+        "_size",
+        "_unpack",
+        "names",
+        "offset",
+        "quantity",
+    )
+
+    def __init__(
+        self,
+        wanted: Sequence[tuple[Point, int]],
+        points: Mapping[str, Point],
+        length: int | None,
+        side: Side,
+    ) -> None:
+        end = 0x10000 if length is None else length + 2
+        self.names = tuple(point.name for point, _ in wanted)
+        ends = {point.name: _needed_end(point, points) for point, _ in wanted}
+        present = [(point, exponent) for point, exponent in wanted if ends[point.name] <= end]
+        layout = _layout([point for point, _ in present], points)
+        self.offset = layout[0].offset if layout else 0
+        self.quantity = layout[-1].end - self.offset if layout else 0
+        self._divide = DIVIDE[side]
+        self._size = 2 * self.quantity
+        self._ends = {name: 2 * (ends[name] - self.offset) for name in self.names}
+        self._always: dict[str, Value] = {name: PAST_THE_END for name in self.names if ends[name] > end}
+        self._unpack = Struct(_format(layout)).unpack_from
+        place = {point.name: index for index, point in enumerate(layout)}
+        self._numbers = [_number(*one, place) for one in present if one[0].type in WHOLE_NUMBERS]
+        self._others = [(place[one[0].name], *one) for one in present if one[0].type not in WHOLE_NUMBERS]
+
+    def decode(self, registers: bytes) -> dict[str, Value]:
+        """Turn the octets of the read into values; never raises.
+
+        Octets that are missing make the points that needed them `Absent`; surplus octets are ignored.
+        """
+        if len(registers) < self._size:
+            return self._decode_short(registers)
+        raw = self._unpack(registers)
+        values: dict[str, Value] = self._always.copy() if self._always else {}
+        for name, at, absent, scale_at, factors, fixed, scale_name in self._numbers:
+            number = raw[at]
+            if number == absent:
+                values[name] = NOT_IMPLEMENTED
+                continue
+            factor = fixed
+            if scale_at >= 0:
+                scale = raw[scale_at]
+                if scale not in factors:
+                    values[name] = _no_scale(scale_name, scale)
+                    continue
+                factor = factors[scale]
+            values[name] = number * factor if factor > 0 else self._divide(number, -factor)
+        for at, point, exponent in self._others:
+            values[point.name] = _other(point, exponent, raw[at])
+        return values
+
+    def _decode_short(self, registers: bytes) -> dict[str, Value]:
+        values = self.decode(registers + bytes(self._size - len(registers)))
+        for name, end in self._ends.items():
+            if end > len(registers):
+                values[name] = PAST_THE_END
+        return values
+
+
+def _needed_end(point: Point, points: Mapping[str, Point]) -> int:
+    return max(needed.end for needed in _layout([point], points))
+
+
+def _layout(wanted: Sequence[Point], points: Mapping[str, Point]) -> list[Point]:
+    """Give the wanted points, their scale factors and the rest of their sync groups, in the order of the map."""
+    needed = {point.name: point for point in wanted}
+    for point in wanted:
+        if isinstance(point.scale_factor, str):
+            needed[point.scale_factor] = points[point.scale_factor]
+    synced = {point.sync for point in wanted if point.sync}
+    needed.update({point.name: point for point in points.values() if point.sync in synced})
+    return sorted(needed.values(), key=lambda point: point.offset)
+
+
+def _format(layout: Sequence[Point]) -> str:
+    codes = [">"]
+    at = layout[0].offset if layout else 0
+    for point in layout:
+        codes.append(f"{2 * (point.offset - at)}x{point.struct_code}")
+        at = point.end
+    return "".join(codes)
+
+
+def _number(point: Point, exponent: int, place: Mapping[str, int]) -> _Number:
+    scaled = isinstance(point.scale_factor, str)
+    fixed = point.scale_factor if isinstance(point.scale_factor, int) else 0
+    return _Number(
+        name=point.name,
+        at=place[point.name],
+        absent=WHOLE_NUMBERS[point.type].absent,
+        scale_at=place[str(point.scale_factor)] if scaled else -1,
+        factors=_factors(exponent),
+        fixed=_factor(fixed - exponent),
+        scale_name=str(point.scale_factor) if scaled else "",
+    )
+
+
+def _factor(shift: int) -> int:
+    """Give 10**shift to multiply by, or, negative, the power of ten to divide by."""
+    return int(10**shift) if shift >= 0 else -int(10**-shift)
+
+
+@cache
+def _factors(exponent: int) -> Mapping[int, int]:
+    return {scale: _factor(scale - exponent) for scale in range(SCALE_FACTOR_MIN, SCALE_FACTOR_MAX + 1)}
+
+
+def _no_scale(name: str, scale: int) -> Absent:
+    if scale == WHOLE_NUMBERS["sunssf"].absent:
+        return Absent(f"its scale factor {name} is not implemented")
+    return Absent(f"its scale factor {name} is {scale}, outside {SCALE_FACTOR_MIN}..{SCALE_FACTOR_MAX}")
+
+
+def _other(point: Point, exponent: int, raw: bytes | float) -> Value:
+    if isinstance(raw, float):
+        return _from_float(raw, exponent)
+    if point.type == "string":
+        text = raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip()
+        return text or NOT_IMPLEMENTED
+    if not any(raw) or (point.type == "eui48" and raw[2:] == b"\xff" * 6):
+        return NOT_IMPLEMENTED
+    if point.type == "eui48":
+        return raw[2:].hex(":").upper()
+    return str(ipaddress.ip_address(raw))
+
+
+def _from_float(raw: float, exponent: int) -> Value:
+    scaled = abs(raw) * 10.0**-exponent
+    if math.isnan(raw):
+        return NOT_IMPLEMENTED
+    if not math.isfinite(scaled):
+        return Absent("an infinite number")
+    return int(math.copysign(math.floor(scaled + 0.5), raw))

@@ -1,0 +1,345 @@
+"""A running scenario: street and head-ends on sockets, its actions, its measurements and its verdicts."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+from lxml import etree
+
+from hil.clock import Clock
+from hil.feeder import Feeder
+from hil.head_end import Certificate, HeadEnd, Override
+from hil.inverter import Inverter, InverterSpec, Write
+from hil.scenario import (
+    Action,
+    HeadEndPlan,
+    InverterPlan,
+    Issue,
+    Proof,
+    Scenario,
+    Verdict,
+    check_action,
+    judge,
+    members,
+)
+from hil.sep2.events import marking
+from hil.sep2.records import Program, Resource, mrid_of
+from hil.sep2.tree import Rates
+from hil.street import Street
+
+GATEWAY = "gateway"
+
+Line = dict[str, Any]
+
+
+class Bench:
+    """Holds everything that a scenario describes; an async context manager that listens inside.
+
+    `write` takes every happening as one flat mapping with "t_ms" (shared clock) and "kind". `pki` is the folder of
+    certificates; the client that the head-ends serve is the one whose leaf is in gateway.pem.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        clock: Clock,
+        pki: Path,
+        write: Callable[[Line], None],
+        schema: etree.XMLSchema | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.clock = clock
+        self.ended = asyncio.Event()
+        self._write = write
+        self._proofs: list[Line] = []
+        self._issues = [step.issue for step in scenario.steps if step.issue]
+        self._tasks: list[asyncio.Task[None]] = []
+        feeder = Feeder.ieee13() if scenario.feeder == "ieee13" else None
+        self.street = Street(clock, [_spec(plan) for plan in scenario.inverters], feeder)
+        client_lfdi = Certificate.of(pki, GATEWAY).lfdi
+        self.head_ends = {
+            plan.name: self._head_end(plan, Certificate.of(pki, plan.certificate), client_lfdi, schema)
+            for plan in scenario.head_ends
+        }
+
+    async def __aenter__(self) -> Self:
+        await self.street.__aenter__()
+        try:
+            for plan in self.scenario.head_ends:
+                await self.head_ends[plan.name].start(plan.port)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for head_end in self.head_ends.values():
+            await head_end.stop()
+        await self.street.__aexit__(None, None, None)
+
+    def ready(self) -> Line:
+        """Where everything listens."""
+        return {
+            "inverters": {
+                plan.name: {
+                    "host": "127.0.0.1",
+                    "port": self.street.ports[plan.name],
+                    "unit": plan.unit,
+                    "resource": plan.resource,
+                    "rated_w": plan.rated_w,
+                }
+                for plan in self.scenario.inverters
+            },
+            "resources": {one.name: {"lfdi": one.lfdi, "pin": one.pin} for one in self.scenario.resources},
+            "head_ends": {name: {"url": one.url, "lfdi": one.lfdi} for name, one in self.head_ends.items()},
+            "start_ms": self.clock.now_ms(),
+        }
+
+    def begin(self) -> None:
+        """Start measuring, and the timeline when the scenario says so."""
+        self._tasks = [
+            asyncio.create_task(self._measure(), name="measure"),
+            asyncio.create_task(self._timeline(), name="timeline"),
+        ]
+
+    async def finished(self) -> None:
+        """Return when the timeline has ended the bench; raises what broke a task of it."""
+        ended = asyncio.create_task(self.ended.wait())
+        waiting: set[asyncio.Task[Any]] = {ended, *self._tasks}
+        while not ended.done():
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {ended}:
+                await task
+
+    async def act(self, action: Action) -> None:
+        """Bring about one action; raises ValueError when it does not fit the scenario."""
+        check_action(self.scenario, action)
+        if action.issue:
+            self._issue(action.issue)
+        elif action.cancel:
+            self.head_ends[action.cancel.head_end].cancel(action.cancel.control)
+        elif action.default:
+            default = action.default
+            self.head_ends[default.head_end].set_default(default.program, default.modes, default.set_grad_w)
+        elif action.outage:
+            await self.head_ends[action.outage.head_end].set_outage(action.outage.how)
+        elif action.time_offset:
+            self.head_ends[action.time_offset.head_end].set_time_offset(action.time_offset.offset_ms)
+        else:
+            self._act_beside(action)
+
+    def _act_beside(self, action: Action) -> None:
+        if action.irradiance:
+            for name in action.irradiance.inverters or self.street.inverters:
+                self.street.set_irradiance(name, action.irradiance.fraction)
+            self._happened("irradiance", fraction=action.irradiance.fraction, inverters=action.irradiance.inverters)
+        elif action.fault:
+            self.street.set_fault(action.fault.inverter, action.fault.fault, action.fault.on)
+            self._happened("fault", inverter=action.fault.inverter, fault=action.fault.fault, on=action.fault.on)
+        elif action.override:
+            given = action.override
+            override = None if given.body is None else Override(given.status, given.body.encode(), given.content_type)
+            self.head_ends[given.head_end].override(given.path, override)
+        elif action.rates:
+            rates = self.head_ends[action.rates.head_end].tree.rates
+            for name in ("page_limit", "poll_rate_s", "post_rate_s"):
+                setattr(rates, name, getattr(action.rates, name) or getattr(rates, name))
+            self._happened("rates", head_end=action.rates.head_end, **asdict(rates))
+        elif action.proof:
+            self._prove(action.proof)
+        elif action.end:
+            self.ended.set()
+
+    def verdicts(self) -> list[Verdict]:
+        """What the answers received so far say about every control of the scenario that was issued."""
+        found = []
+        for issue in self._issues:
+            head_end = self.head_ends[issue.head_end]
+            members_of = head_end.tree.program(issue.program).resources
+            found += judge(issue, members_of, head_end.tree.intake.answers)
+        return found
+
+    def summary(self) -> Line:
+        """Verdicts, proofs and every answer; `ok` when none of them failed."""
+        verdicts = self.verdicts()
+        answers = [
+            {"head_end": name, "t_ms": one.t_ms, "control": one.control, "resource": one.resource, "status": one.status}
+            for name, head_end in self.head_ends.items()
+            for one in head_end.tree.intake.answers
+        ]
+        return {
+            "ok": all(one.ok for one in verdicts) and all(proof["ok"] for proof in self._proofs),
+            "verdicts": [one._asdict() for one in verdicts],
+            "proofs": self._proofs,
+            "answers": answers,
+            "readings": sum(len(one.tree.intake.readings) for one in self.head_ends.values()),
+        }
+
+    def state(self) -> Line:
+        """Everything received and measured so far."""
+        return {
+            "t_ms": self.clock.now_ms(),
+            "head_ends": {name: _head_end_state(one) for name, one in self.head_ends.items()},
+            "inverters": {name: self._inverter_state(name, one) for name, one in self.street.inverters.items()},
+            "verdicts": [one._asdict() for one in self.verdicts()],
+            "proofs": self._proofs,
+        }
+
+    def _head_end(
+        self, plan: HeadEndPlan, certificate: Certificate, client_lfdi: str, schema: etree.XMLSchema | None
+    ) -> HeadEnd:
+        mine = members(self.scenario, plan)
+        names = tuple(one.name for one in mine)
+        programs = [
+            Program(
+                one.name,
+                (one.mrid or mrid_of(f"{plan.name} {one.name}")).upper(),
+                one.primacy,
+                one.resources or names,
+                one.default,
+                one.set_grad_w,
+            )
+            for one in plan.programs
+        ]
+        head_end = HeadEnd(
+            plan.name,
+            self.clock,
+            certificate,
+            client_lfdi,
+            resources=[Resource(one.name, one.lfdi.upper(), one.pin, one.ders) for one in mine],
+            programs=programs,
+            report=self._happened,
+            rates=Rates(plan.page_limit, plan.poll_rate_s, plan.post_rate_s),
+            schema=schema,
+        )
+        head_end.tree.time_offset_ms = plan.time_offset_ms
+        return head_end
+
+    def _issue(self, issue: Issue) -> None:
+        self.head_ends[issue.head_end].issue(
+            issue.program,
+            issue.name,
+            issue.modes,
+            issue.start_s,
+            issue.duration_s,
+            mrid=issue.mrid,
+            creation_offset_s=issue.creation_offset_s,
+            randomize_start_s=issue.randomize_start_s,
+            randomize_duration_s=issue.randomize_duration_s,
+            response_required=issue.response_required,
+        )
+        if issue not in self._issues:
+            self._issues.append(issue)
+
+    def _prove(self, proof: Proof) -> None:
+        measured = {name: round(self.street.measured_w[name]) for name in proof.inverters or self.street.inverters}
+        low = proof.at_least_w if proof.at_least_w is not None else min(measured.values())
+        high = proof.at_most_w if proof.at_most_w is not None else max(measured.values())
+        found = {"name": proof.name, "ok": all(low <= w <= high for w in measured.values()), "w": measured}
+        self._proofs.append(found)
+        self._happened("proof", at_most_w=proof.at_most_w, at_least_w=proof.at_least_w, **found)
+
+    async def _timeline(self) -> None:
+        if self.scenario.begins == "contact":
+            await asyncio.gather(*(head_end.contacted.wait() for head_end in self.head_ends.values()))
+        began_ms = self.clock.now_ms()
+        self._happened("begun", steps=len(self.scenario.steps))
+        for step in self.scenario.steps:
+            await self.clock.sleep_until_ms(began_ms + round(step.at_s * 1000))
+            await self.act(step)
+
+    async def _measure(self) -> None:
+        due_ms = self.clock.now_ms()
+        while True:
+            if self.street.failure is not None:
+                raise self.street.failure
+            self._happened(
+                "measured",
+                w={name: round(w) for name, w in self.street.measured_w.items()},
+                limit_w={name: limit_w(one) for name, one in self.street.inverters.items()},
+            )
+            due_ms = max(due_ms + 1000 * self.scenario.measure_s, self.clock.now_ms())
+            await self.clock.sleep_until_ms(due_ms)
+
+    def _inverter_state(self, name: str, inverter: Inverter) -> Line:
+        return {
+            "w": round(inverter.w),
+            "limit_w": limit_w(inverter),
+            "voltage_pu": self.street.voltage_pu.get(name),
+            "faults": sorted(inverter.faults),
+            "write_count": inverter.write_count,
+            "writes": [self._written(inverter, write) for write in inverter.writes],
+        }
+
+    def _written(self, inverter: Inverter, write: Write) -> Line:
+        ago_ms = (time.monotonic_ns() - write.at_ns) / 1e6 * self.clock.rate
+        return {
+            "t_ms": round(self.clock.now_ms() - ago_ms),
+            "function": write.function,
+            "address": write.address,
+            "payload": write.payload.hex(),
+            "told": inverter.told(write),
+        }
+
+    def _happened(self, kind: str, **particulars: object) -> None:
+        self._write({"t_ms": self.clock.now_ms(), "kind": kind, **particulars})
+
+
+def limit_w(inverter: Inverter) -> int | None:
+    """The active-power limit that an inverter's registers hold in force, W; None where none is enabled."""
+    model, enable = ("704", "WMaxLimPctEna") if inverter.spec.kind == "2018" else ("123", "WMaxLim_Ena")
+    if inverter.value(f"{model}.{enable}") != 1:
+        return None
+    percent = inverter.value(f"{model}.WMaxLimPct")
+    w_max = inverter.value("702.WMax" if inverter.spec.kind == "2018" else "121.WMax")
+    return round(float(percent or 0) / 100 * float(w_max or 0))
+
+
+def _head_end_state(head_end: HeadEnd) -> Line:
+    tree = head_end.tree
+    return {
+        "url": head_end.url,
+        "answers": [asdict(one) for one in tree.intake.answers],
+        "readings": [asdict(one) for one in tree.intake.readings],
+        "usage_points": [
+            {"mrid": one.mrid, "lfdi": one.lfdi, "description": one.description} for one in tree.intake.usage_points
+        ],
+        "documents": {
+            path: {
+                "t_ms": kept.t_ms,
+                "resource": kept.resource,
+                "name": type(kept.document).__name__,
+                "document": kept.document.model_dump(mode="json", exclude_none=True),
+            }
+            for path, kept in tree.intake.documents.items()
+        },
+        "controls": [
+            {
+                "program": program.name,
+                "control": control.name,
+                "mrid": control.mrid,
+                "status": int(marking(control, program.controls.values(), tree.now_s()).status),
+                "start_s": control.start_s,
+                "duration_s": control.duration_s,
+            }
+            for program in tree.programs
+            for control in program.controls.values()
+        ],
+        "requests": [
+            {"t_ms": t_ms, "method": method, "path": path, "status": status}
+            for t_ms, method, path, status in head_end.requests
+        ],
+    }
+
+
+def _spec(plan: InverterPlan) -> InverterSpec:
+    given: Mapping[str, Any] = {
+        name: getattr(plan, name) for name in InverterPlan.__struct_fields__ if name != "resource"
+    }
+    return InverterSpec(**given)

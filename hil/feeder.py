@@ -1,0 +1,154 @@
+"""Three-phase feeder behind the simulated inverters, solved by OpenDSS; the IEEE 13 node test feeder is built in."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import opendssdirect
+
+_IEEE13 = Path(__file__).parent / "feeders" / "ieee13.dss"
+_IEEE13_TAPS = {"reg_a": 10, "reg_b": 8, "reg_c": 11}
+_TAP_STEP = 0.00625
+_STANDSTILL_KW = 1e-3
+_CREDIBLE_PU = (0.5, 1.5)
+_W_PER_KW = 1000
+
+
+class FeederError(RuntimeError):
+    """The power flow has no credible solution, or a connection does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One solution: each inverter's phase voltages, p.u. line to neutral; source power is positive into the feeder."""
+
+    voltage_pu: dict[str, tuple[float, ...]]
+    source_w: float
+    source_var: float
+    losses_w: float
+    losses_var: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    load: str
+    bus: str
+    phases: tuple[int, ...]
+
+
+class Feeder:
+    """A compiled circuit in an engine context of its own.
+
+    Inverters are negative constant-power loads with a validity band of 0.5 to 1.5 p.u.: OpenDSS turns a load into an
+    impedance outside its band, which understates voltage rise.
+    """
+
+    def __init__(self, script: str, voltage_bases_kv: tuple[float, ...]) -> None:
+        self._dss: Any = opendssdirect.dss.NewContext()
+        self._dss.Text.Command("clear")
+        for line in script.splitlines():
+            if line.strip() and not line.lstrip().startswith("!"):
+                self._dss.Text.Command(line)
+        bases = " ".join(str(base) for base in voltage_bases_kv)
+        for command in (
+            f"set voltagebases=[{bases}]",
+            "calcvoltagebases",
+            "batchedit load..* vminpu=0.5 vmaxpu=1.5",
+            "set tolerance=1e-6 maxiterations=100 maxcontroliter=200",
+        ):
+            self._dss.Text.Command(command)
+        self._connections: dict[str, _Connection] = {}
+
+    @classmethod
+    def ieee13(cls, *, regulators_act: bool = False) -> Self:
+        """Build the IEEE 13 node feeder; its regulators stand at the published taps (+10, +8, +11) unless they act."""
+        feeder = cls(_IEEE13.read_text(encoding="ascii"), (4.16, 0.48))
+        for regulator, tap in _IEEE13_TAPS.items():
+            feeder.set_tap(regulator, tap)
+            if regulators_act:
+                feeder._dss.Text.Command(f"regcontrol.{regulator}.enabled=yes")
+        return feeder
+
+    def set_tap(self, regulator: str, tap: int) -> None:
+        """Set a regulator's tap, -16 to 16 of 0.625 % each."""
+        self._dss.Text.Command(f"transformer.{regulator}.wdg=2 tap={1 + tap * _TAP_STEP:.6f}")
+
+    def tap(self, regulator: str) -> int:
+        """Return the tap at which a regulator stands."""
+        self._dss.Transformers.Name(regulator)
+        self._dss.Transformers.Wdg(2)
+        ratio: float = self._dss.Transformers.Tap()
+        return round((ratio - 1) / _TAP_STEP)
+
+    def set_load(self, fraction: float) -> None:
+        """Scale the feeder's own loads, not the inverters; 1 is the published loading."""
+        self._dss.Solution.LoadMult(fraction)
+
+    def connect(self, name: str, bus: str, phases: tuple[int, ...]) -> None:
+        """Connect an inverter in star to phases (1, 2, 3) of a bus; raises FeederError where one is absent."""
+        if name in self._connections:
+            raise FeederError(f'inverter "{name}" is on the feeder already; give it another name')
+        known = [b.lower() for b in self._dss.Circuit.AllBusNames()]
+        if bus.lower() not in known:
+            raise FeederError(
+                f'bus "{bus}" of inverter "{name}" is not on the feeder; its buses are {", ".join(known)}'
+            )
+        self._dss.Circuit.SetActiveBus(bus)
+        missing = set(phases) - set(self._dss.Bus.Nodes())
+        if missing or not phases:
+            raise FeederError(f'bus "{bus}" of inverter "{name}" has phases {self._dss.Bus.Nodes()}, not {phases}')
+        kv = self._dss.Bus.kVBase() * (1 if len(phases) == 1 else math.sqrt(3))
+        load = f"inverter_{len(self._connections)}"
+        nodes = ".".join(str(phase) for phase in phases)
+        self._dss.Text.Command(
+            f"new load.{load} bus1={bus}.{nodes} phases={len(phases)} conn=wye model=1 kv={kv:.6f} "
+            f"kw={_STANDSTILL_KW} kvar=0 vminpu=0.5 vmaxpu=1.5 status=fixed"
+        )
+        self._connections[name] = _Connection(load, bus, phases)
+
+    def solve(self, w: Mapping[str, float], var: Mapping[str, float]) -> Flow:
+        """Solve with these inverter powers, W and var, positive out of the inverter.
+
+        Raises FeederError when the flow does not converge or a voltage is not a number or outside 0.5 to 1.5 p.u.
+        """
+        loads = self._dss.Loads
+        for name, connection in self._connections.items():
+            loads.Name(connection.load)
+            loads.kW(-w.get(name, 0.0) / _W_PER_KW)
+            loads.kvar(-var.get(name, 0.0) / _W_PER_KW)
+        try:
+            self._dss.Solution.Solve()
+        except opendssdirect.DSSException as error:
+            raise FeederError(f"the power flow stopped: {error}; reduce generation or load") from error
+        if not self._dss.Solution.Converged():
+            raise FeederError("the power flow does not converge; reduce generation or load")
+        low, high = _CREDIBLE_PU
+        if not all(low <= pu <= high for pu in self._dss.Circuit.AllBusMagPu()):
+            raise FeederError(f"the power flow has a voltage outside {low} to {high} p.u.; reduce generation or load")
+        source_kw, source_kvar = self._dss.Circuit.TotalPower()
+        losses_w, losses_var = self._dss.Circuit.Losses()
+        return Flow(
+            voltage_pu={name: self.voltages_pu(c.bus, c.phases) for name, c in self._connections.items()},
+            source_w=-_W_PER_KW * source_kw,
+            source_var=-_W_PER_KW * source_kvar,
+            losses_w=losses_w,
+            losses_var=losses_var,
+        )
+
+    def voltages_pu(self, bus: str, phases: tuple[int, ...]) -> tuple[float, ...]:
+        """Return the last solution's voltages at these phases of a bus, p.u. line to neutral."""
+        self._dss.Circuit.SetActiveBus(bus)
+        polar = self._dss.Bus.puVmagAngle()
+        by_phase = dict(zip(self._dss.Bus.Nodes(), polar[::2], strict=True))
+        return tuple(float(by_phase[phase]) for phase in phases)
+
+    def served_w(self) -> float:
+        """Return what the last solution delivers to all loads, inverters counted negative, W."""
+        circuit = self._dss.Circuit
+        total_kw = 0.0
+        for name in self._dss.Loads.AllNames():
+            circuit.SetActiveElement(f"load.{name}")
+            total_kw += sum(self._dss.CktElement.Powers()[::2])
+        return _W_PER_KW * total_kw

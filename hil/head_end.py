@@ -1,0 +1,269 @@
+"""A DSO's or market operator's IEEE 2030.5-2018 server over TLS 1.2 with mutual certificates (clause 6)."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from lxml import etree
+
+from hil.clock import Clock
+from hil.sep2 import bodies
+from hil.sep2.events import Control
+from hil.sep2.intake import Report
+from hil.sep2.records import Program, Resource, lfdi_of, mrid_of
+from hil.sep2.tree import Rates, Tree
+
+CIPHERS = "ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0"
+SHUTDOWN_S = 0.5
+
+Outage = Literal["none", "refuse", "error", "hang"]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Files of one TLS identity: the chain with its leaf first, its key, and the authorities that it trusts."""
+
+    chain: Path
+    key: Path
+    trust: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, folder: Path, name: str) -> "Certificate":
+        """The identity `name` in a folder of NAME.pem, NAME.key and serca.pem, mca.pem, mica.pem."""
+        trust = tuple(folder / f"{authority}.pem" for authority in ("serca", "mca", "mica"))
+        return cls(folder / f"{name}.pem", folder / f"{name}.key", trust)
+
+    @property
+    def lfdi(self) -> str:
+        """LFDI of the leaf."""
+        leaf = x509.load_pem_x509_certificates(self.chain.read_bytes())[0]
+        return lfdi_of(leaf.public_bytes(Encoding.DER))
+
+
+class Override(NamedTuple):
+    """What one path answers instead of its resource."""
+
+    status: int
+    body: bytes
+    content_type: str = bodies.MEDIA_TYPE
+
+
+class HeadEnd:
+    """One server with its own certificate, port, clock offset, programs and faults.
+
+    Only the client whose certificate has `client_lfdi` is served; others get 403. `report` is told of every happening;
+    `schema`, if given, is asked about every body received, beside envoy-schema.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        certificate: Certificate,
+        client_lfdi: str,
+        *,
+        resources: Sequence[Resource],
+        programs: Sequence[Program],
+        report: Report | None = None,
+        rates: Rates | None = None,
+        schema: etree.XMLSchema | None = None,
+    ) -> None:
+        self.name = name
+        self.lfdi = certificate.lfdi
+        self.overrides: dict[str, Override] = {}
+        self.requests: list[tuple[int, str, str, int]] = []
+        self.contacted = asyncio.Event()
+        self._told = report
+        self._clock = clock
+        self._certificate = certificate
+        self._outage: Outage = "none"
+        self._restored = asyncio.Event()
+        self._port = 0
+        self._runner: web.AppRunner | None = None
+        self._site: web.SockSite | None = None
+        self.tree = Tree(
+            clock,
+            client_lfdi.upper(),
+            resources,
+            programs,
+            report=self._report,
+            rates=rates or Rates(),
+            schema=schema,
+        )
+
+    @property
+    def url(self) -> str:
+        """Address of the DeviceCapability; valid once started."""
+        return f"https://127.0.0.1:{self._port}/dcap"
+
+    async def start(self, port: int = 0) -> None:
+        """Listen on 127.0.0.1; port 0 takes any free one."""
+        app = web.Application(client_max_size=16 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        self._port = port
+        await self._listen()
+
+    async def stop(self) -> None:
+        """Drop all connections and free the port."""
+        self._restored.set()
+        if self._runner is not None:
+            self._drop_connections()
+            await self._runner.cleanup()
+            self._runner = self._site = None
+
+    def issue(
+        self,
+        program: str,
+        name: str,
+        modes: Mapping[str, object],
+        start_s: int,
+        duration_s: int,
+        *,
+        mrid: str | None = None,
+        creation_offset_s: int = 0,
+        randomize_start_s: int | None = None,
+        randomize_duration_s: int | None = None,
+        response_required: str = "03",
+    ) -> Control:
+        """List a new control that starts `start_s` and says it was created `creation_offset_s` seconds from now.
+
+        Raises ValueError for an unknown program, a name that is taken, or modes that DERControlBase does not have.
+        """
+        bodies.control_base(modes)
+        home = self.tree.program(program)
+        now_s = self.tree.now_s()
+        control = Control(
+            name=name,
+            mrid=(mrid or mrid_of(f"{self.name} {program} {name}")).upper(),
+            modes=dict(modes),
+            created_s=now_s + creation_offset_s,
+            issued_s=now_s,
+            start_s=now_s + start_s,
+            duration_s=duration_s,
+            randomize_start_s=randomize_start_s,
+            randomize_duration_s=randomize_duration_s,
+            response_required=response_required,
+        )
+        if any(name == held.name or control.mrid == held.mrid for held in self._controls()):
+            raise ValueError(f'head-end "{self.name}" already holds control "{name}" or mRID {control.mrid}')
+        home.controls[control.mrid] = control
+        self._report("issued", program=program, control=name, mrid=control.mrid, modes=control.modes, start_s=start_s)
+        return control
+
+    def cancel(self, name: str) -> Control:
+        """Mark a control cancelled from now on; raises ValueError when no program holds it."""
+        for control in self._controls():
+            if control.name == name:
+                control.cancelled_s = self.tree.now_s()
+                self._report("cancelled", control=name, mrid=control.mrid)
+                return control
+        raise ValueError(f'head-end "{self.name}" holds no control "{name}"')
+
+    def set_default(self, program: str, modes: Mapping[str, object] | None, set_grad_w: int | None = None) -> None:
+        """Replace a program's DefaultDERControl; None takes it away. Raises ValueError as `issue` does."""
+        bodies.control_base(modes or {})
+        home = self.tree.program(program)
+        home.default, home.set_grad_w = modes, set_grad_w
+        self._report("default", program=program, modes=modes)
+
+    def set_time_offset(self, offset_ms: int) -> None:
+        """Set how far this server's clock is ahead of the shared one, in ms."""
+        self.tree.time_offset_ms = offset_ms
+        self._report("time_offset", offset_ms=offset_ms)
+
+    def override(self, path: str, override: Override | None) -> None:
+        """Answer one path with fixed bytes whatever the method; None lifts it."""
+        if override is None:
+            self.overrides.pop(path, None)
+        else:
+            self.overrides[path] = override
+        self._report("override", path=path, status=None if override is None else override.status)
+
+    async def set_outage(self, outage: Outage) -> None:
+        """Fail from now on: "refuse" connections, answer "error" 500, "hang" without answer; "none" ends it."""
+        was, self._outage = self._outage, outage
+        if outage == "refuse" and self._site is not None:
+            await self._site.stop()
+            self._site = None
+            self._drop_connections()
+        if outage != "hang":
+            self._restored.set()
+        else:
+            self._restored.clear()
+        if was == "refuse" and outage != "refuse":
+            await self._listen()
+        self._report("outage", how=outage)
+
+    def _controls(self) -> list[Control]:
+        return [control for program in self.tree.programs for control in program.controls.values()]
+
+    async def _listen(self) -> None:
+        assert self._runner is not None
+        listening = socket.create_server(("127.0.0.1", self._port), backlog=128)
+        self._port = listening.getsockname()[1]
+        self._site = web.SockSite(self._runner, listening, ssl_context=server_tls(self._certificate))
+        await self._site.start()
+
+    def _drop_connections(self) -> None:
+        assert self._runner is not None
+        assert self._runner.server is not None
+        for connection in self._runner.server.connections:
+            connection.force_close()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        response = await self._answer(request)
+        self.requests.append((self._clock.now_ms(), request.method, request.path_qs, response.status))
+        return response
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        if self._outage == "hang":
+            await self._restored.wait()
+        if self._outage == "error":
+            return web.Response(status=500)
+        lfdi = _peer_lfdi(request)
+        if lfdi != self.tree.client_lfdi:
+            self._report("stranger", lfdi=lfdi, method=request.method, path=request.path)
+            return web.Response(status=403)
+        self.contacted.set()
+        override = self.overrides.get(request.path)
+        if override is not None:
+            return web.Response(status=override.status, body=override.body, content_type=override.content_type)
+        body = await request.read()
+        if body and request.content_type != bodies.MEDIA_TYPE:
+            return web.Response(status=415)
+        reply = self.tree.handle(request.method, request.path, request.query, body)
+        headers = {"Location": reply.location} if reply.location else {}
+        kind = bodies.MEDIA_TYPE if reply.body else None
+        return web.Response(status=reply.status, body=reply.body or None, content_type=kind, headers=headers)
+
+    def _report(self, kind: str, **particulars: object) -> None:
+        if self._told is not None:
+            self._told(kind, head_end=self.name, **particulars)
+
+
+def server_tls(certificate: Certificate) -> ssl.SSLContext:
+    """TLS 1.2 with ECDHE-ECDSA-AES128-CCM8 alone and a client certificate required (IEEE 2030.5-2018 clause 6)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.options |= ssl.OP_NO_TICKET
+    context.load_cert_chain(certificate.chain, certificate.key)
+    for authority in certificate.trust:
+        context.load_verify_locations(authority)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _peer_lfdi(request: web.Request) -> str | None:
+    tls = request.transport.get_extra_info("ssl_object") if request.transport else None
+    leaf = tls.getpeercert(binary_form=True) if tls is not None else None
+    return lfdi_of(leaf) if leaf else None

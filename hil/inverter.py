@@ -1,0 +1,214 @@
+"""Simulated SunSpec inverters on real Modbus TCP sockets, with physics, reversion timers and settable faults."""
+
+import math
+from typing import Literal, get_args
+
+from hil.clock import Clock
+from hil.generation_2018 import Generation2018
+from hil.generation_legacy import GenerationLegacy
+from hil.modbus_server import ModbusServer
+from hil.personality import InverterSpec, Kind, Personality, Settings, Terminals
+from hil.physics import Plant, Wish
+from hil.register_image import Image, Value, Write, layout_of
+
+__all__ = ["FAULTS", "Fault", "Inverter", "InverterSpec", "Kind", "Write"]
+
+Fault = Literal["ignores_limit", "silent", "refuse_connections", "reset", "asleep"]
+FAULTS: tuple[str, ...] = get_args(Fault)
+
+_NOMINAL_HZ = 60.0
+_GENERATIONS: dict[Kind, Personality] = {"2018": Generation2018(), "legacy": GenerationLegacy()}
+
+
+class Inverter:
+    """One inverter: its registers, its plant and its socket. At the start it runs at what its light gives.
+
+    A write reads back at once and acts at the next `step`, which publishes all measured values in one swap. Faults:
+    "ignores_limit": limits and set-points are taken and read back, power does not follow; "silent": connects, never
+    answers; "refuse_connections"; "reset": every connection is reset; "asleep": no power, live points not implemented.
+    """
+
+    def __init__(self, spec: InverterSpec, clock: Clock, host: str = "127.0.0.1") -> None:
+        self.spec = spec
+        self._irradiance = spec.irradiance
+        self._nominal_volts = (spec.nominal_v,) * len(spec.phases)
+        self._clock = clock
+        self._generation = _GENERATIONS[spec.kind]
+        self._image = Image(
+            layout_of(self._generation.models, self._generation.scale_factors(spec)),
+            spec.base,
+            self._generation.at_start(spec),
+            self._generation.ranges(spec),
+            end_marker=spec.end_marker,
+        )
+        self._image.on_write = self._written
+        self._server = ModbusServer({spec.unit: self._image}, host, spec.port)
+        self._plant = Plant(spec.rated_w, 0.0 if spec.light else spec.time_constant_s)
+        self._settings = self._read_settings()
+        self._rewritten: dict[str, int] = {}
+        self._calm = False
+        self._due_ms: list[int | None] = [None] * len(self._generation.reversions)
+        self._shown: dict[str, Value] = {}
+        self._faults: set[str] = set()
+        self._energy_wh = 0.0
+        self._stepped_ms: int | None = None
+        self._plant.step(clock.now_ms(), math.inf, self._available_w(), self._settings.va_max, self._wish())
+        self._publish_measured(self._nominal_volts, _NOMINAL_HZ, clock.now_ms())
+
+    async def start(self) -> None:
+        """Listen; raises OSError when the port is taken."""
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Close the socket and every connection."""
+        await self._server.stop()
+
+    @property
+    def port(self) -> int:
+        """TCP port; known once started."""
+        return self._server.port
+
+    @property
+    def irradiance(self) -> float:
+        """Light as a fraction of what gives rated power; 0 to about 1.2."""
+        return self._irradiance
+
+    @irradiance.setter
+    def irradiance(self, fraction: float) -> None:
+        if not 0 <= fraction <= 2:
+            raise ValueError(f"irradiance {fraction} of {self.spec.name} is out of range; use 0 to 2")
+        self._irradiance = fraction
+        self._calm = False
+
+    @property
+    def w(self) -> float:
+        """True active power, W, whatever the registers say."""
+        return self._plant.w
+
+    @property
+    def var(self) -> float:
+        """True reactive power, var."""
+        return self._plant.var
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        """The last accepted writes, oldest first."""
+        return tuple(self._image.writes)
+
+    @property
+    def write_count(self) -> int:
+        """How many writes were accepted since the start."""
+        return self._image.write_count
+
+    @property
+    def faults(self) -> frozenset[str]:
+        """The faults that are on."""
+        return frozenset(self._faults)
+
+    def told(self, write: Write) -> dict[str, Value]:
+        """Return what a write said, by point name ("704.WMaxLimPct") in the point's unit."""
+        return self._image.told(write)
+
+    def value(self, name: str) -> Value:
+        """Return what a point reads now, in its unit; None where it is not implemented."""
+        return self._image.value(name)
+
+    def set_fault(self, fault: str, on: bool) -> None:
+        """Turn a fault on or off; raises ValueError for a name that is not in `FAULTS`."""
+        if fault not in FAULTS:
+            raise ValueError(f'fault "{fault}" is not known; use one of {", ".join(FAULTS)}')
+        (self._faults.add if on else self._faults.discard)(fault)
+        self._calm = False
+        self._server.silent = "silent" in self._faults
+        self._server.resets = "reset" in self._faults
+        self._server.refuses = "refuse_connections" in self._faults
+
+    def _written(self, names: tuple[str, ...]) -> None:
+        self._rewritten.update(dict.fromkeys(names, self._clock.now_ms()))
+        self._calm = False
+
+    def _rearm(self) -> None:
+        for index, reversion in enumerate(self._generation.reversions):
+            written_ms = [at_ms for name, at_ms in self._rewritten.items() if name in reversion.restarted_by]
+            if not written_ms:
+                continue
+            period_ms = round(1000 * self._image.number(reversion.period_s))
+            armed = self._image.value(reversion.armed_by[0]) == reversion.armed_by[1]
+            self._due_ms[index] = max(written_ms) + period_ms if armed and period_ms > 0 else None
+
+    def _expire(self, now_ms: int) -> dict[str, Value]:
+        taken: dict[str, Value] = {}
+        for index, reversion in enumerate(self._generation.reversions):
+            due_ms = self._due_ms[index]
+            if due_ms is None or due_ms > now_ms:
+                continue
+            self._due_ms[index] = None
+            for name, source in reversion.takes:
+                taken[name] = self._image.value(source) if isinstance(source, str) else source
+        return taken
+
+    def _countdown(self, now_ms: int) -> dict[str, Value]:
+        return {
+            reversion.remaining_s: 0 if due_ms is None else max(0, math.ceil((due_ms - now_ms) / 1000))
+            for reversion, due_ms in zip(self._generation.reversions, self._due_ms, strict=True)
+            if reversion.remaining_s is not None
+        }
+
+    def _read_settings(self) -> Settings:
+        settings = self._generation.settings(self._image)
+        self._plant.enter_delay_s = settings.enter_delay_s
+        self._plant.enter_ramp_s = settings.enter_ramp_s
+        return settings
+
+    def _wish(self) -> Wish:
+        wish = self._settings.wish
+        if "asleep" in self._faults:
+            return Wish(energize=wish.energize, limit_w=0.0)
+        if "ignores_limit" in self._faults:
+            return Wish(energize=wish.energize, limit_w=self.spec.rated_w)
+        return wish
+
+    def step(self, now_ms: int, volts: tuple[float, ...] | None = None, hz: float = _NOMINAL_HZ) -> None:
+        """Advance to `now_ms`: writes and expired timers take effect, power moves, measured values are published.
+
+        volts: line to neutral, one per connected phase; None is nominal.
+        """
+        if self._calm:
+            return
+        self._rearm()
+        taken = self._expire(now_ms)
+        if taken:
+            self._image.publish(taken)
+        if taken or self._rewritten:
+            self._settings = self._read_settings()
+            self._rewritten.clear()
+        dt_s = max(0, now_ms - (self._stepped_ms or now_ms)) / 1000
+        self._stepped_ms = now_ms
+        self._energy_wh += 0.0 if self.spec.light else self._plant.w * dt_s / 3600
+        before = (self._plant.w, self._plant.var)
+        self._plant.step(now_ms, dt_s, self._available_w(), self._settings.va_max, self._wish())
+        self._publish_measured(volts or self._nominal_volts, hz, now_ms)
+        timers_rest = not any(self._due_ms) and self._plant.delay_left_s(now_ms) <= 0
+        self._calm = self.spec.light and timers_rest and before == (self._plant.w, self._plant.var)
+
+    def _available_w(self) -> float:
+        return 0.0 if "asleep" in self._faults else self._irradiance * self.spec.rated_w
+
+    def _publish_measured(self, volts: tuple[float, ...], hz: float, now_ms: int) -> None:
+        terminals = Terminals(
+            w=self._plant.w,
+            var=self._plant.var,
+            volts=volts,
+            hz=hz,
+            available_w=self._available_w(),
+            energy_wh=self._energy_wh,
+            delay_left_s=self._plant.delay_left_s(now_ms),
+            settings=self._settings,
+        )
+        values = self._generation.measured(terminals) | self._countdown(now_ms)
+        if "asleep" in self._faults:
+            values |= self._generation.asleep()
+        changed = {name: value for name, value in values.items() if self._shown.get(name, "") != value}
+        if changed:
+            self._image.publish(changed)
+            self._shown |= changed

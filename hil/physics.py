@@ -1,0 +1,70 @@
+"""First-order plant of a photovoltaic inverter: what its terminals do about its light and its settings."""
+
+import math
+from dataclasses import dataclass
+
+_SETTLED_W = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the enabled functions ask of the plant; W and var, positive out of the inverter, None where not enabled."""
+
+    energize: bool = True
+    limit_w: float | None = None
+    set_w: float | None = None
+    set_var: float | None = None
+
+
+class Plant:
+    """Active power goes to min(available, limit, set-point) with a time constant; reactive power follows its set-point.
+
+    Ceasing to energize acts within the step. After it, power stays 0 for the enter-service delay and then rises by
+    at most `rated_w` per `enter_ramp_s` (IEEE 1547-2018, 4.10). Active power has priority over reactive power.
+    """
+
+    __slots__ = ("_entering", "_rated_w", "_service_from_ms", "_tau_s", "enter_delay_s", "enter_ramp_s", "var", "w")
+
+    def __init__(self, rated_w: float, tau_s: float) -> None:
+        self._rated_w = rated_w
+        self._tau_s = tau_s
+        self._service_from_ms: int | None = 0
+        self._entering = False
+        self.enter_delay_s = 0.0
+        self.enter_ramp_s = 0.0
+        self.w = 0.0
+        self.var = 0.0
+
+    def delay_left_s(self, now_ms: int) -> float:
+        """Seconds of the enter-service delay that are still to run."""
+        return max(0, (self._service_from_ms or 0) - now_ms) / 1000
+
+    def step(self, now_ms: int, dt_s: float, available_w: float, max_va: float, wish: Wish) -> None:
+        """Advance by `dt_s` seconds that end at `now_ms`."""
+        if not wish.energize:
+            self._service_from_ms = None
+        elif self._service_from_ms is None:
+            self._service_from_ms = now_ms + round(1000 * self.enter_delay_s)
+            self._entering = True
+        if self._service_from_ms is None or now_ms < self._service_from_ms:
+            self.w = self.var = 0.0
+            return
+        limits = (available_w, max_va, *(x for x in (wish.limit_w, wish.set_w) if x is not None))
+        target_w = max(0.0, min(limits))
+        moved = 1.0 if self._tau_s <= 0 else 1 - math.exp(-dt_s / self._tau_s)
+        self.w = self._ramped(_toward(self.w, target_w, moved), target_w, dt_s)
+        room_var = math.sqrt(max(0.0, max_va**2 - self.w**2))
+        self.var = _toward(self.var, max(-room_var, min(room_var, wish.set_var or 0.0)), moved)
+
+    def _ramped(self, w: float, target_w: float, dt_s: float) -> float:
+        if not self._entering:
+            return w
+        if self.enter_ramp_s > 0:
+            w = min(w, self.w + self._rated_w * dt_s / self.enter_ramp_s)
+        self._entering = w < target_w
+        return w
+
+
+def _toward(now: float, target: float, moved: float) -> float:
+    after = now + (target - now) * moved
+    return target if abs(target - after) < _SETTLED_W else after

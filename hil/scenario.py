@@ -1,0 +1,314 @@
+"""Scenario files: inverters, head-ends, a timeline of actions, and what is expected of it; data only, TOML."""
+
+import tomllib
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from hil.head_end import Outage
+from hil.sep2.records import Answer
+
+TERMINAL = frozenset({3, 6, 7, 8, 9, 10, 13, 14, 252, 253, 254})
+
+Expected = int | list[int]
+
+
+class ScenarioError(ValueError):
+    """The scenario file is not readable; the message is one line that names the place."""
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True):
+    """A table of the file; a key that it does not know is an error."""
+
+
+class InverterPlan(Strict):
+    """One simulated inverter; `resource` only tells the reader of the file whose it is."""
+
+    name: str
+    kind: Literal["2018", "legacy"] = "2018"
+    resource: str = ""
+    bus: str = ""
+    phases: tuple[int, ...] = (1, 2, 3)
+    nominal_v: float = 240.0
+    rated_w: int = 5000
+    irradiance: float = 1.0
+    time_constant_s: float = 1.0
+    base: int = 40000
+    unit: int = 1
+    port: int = 0
+
+
+class ResourcePlan(Strict):
+    """One end device that every head-end lists, unless the head-end names its own."""
+
+    name: str
+    lfdi: str
+    pin: int = 111115
+    ders: int = 1
+
+
+class ProgramPlan(Strict):
+    """One DERProgram; `resources` empty means all of its head-end."""
+
+    name: str
+    primacy: int
+    mrid: str | None = None
+    resources: tuple[str, ...] = ()
+    default: dict[str, Any] | None = None
+    set_grad_w: int | None = None
+
+
+class HeadEndPlan(Strict):
+    """One 2030.5 server; `resources` empty means all of the scenario; port 0 is any free one."""
+
+    name: str
+    certificate: str
+    port: int = 0
+    page_limit: int = 3
+    poll_rate_s: int = 60
+    post_rate_s: int = 60
+    time_offset_ms: int = 0
+    resources: tuple[str, ...] = ()
+    programs: tuple[ProgramPlan, ...] = msgspec.field(name="program", default=())
+
+
+class Issue(Strict):
+    """List a new control; start and creation are relative to the moment of issue.
+
+    `expect` is the terminal response status (or several that will do) of every resource, `expect_for` of single ones.
+    """
+
+    head_end: str
+    program: str
+    name: str
+    modes: dict[str, Any]
+    start_s: int
+    duration_s: int
+    mrid: str | None = None
+    creation_offset_s: int = 0
+    randomize_start_s: int | None = None
+    randomize_duration_s: int | None = None
+    response_required: str = "03"
+    expect: Expected | None = None
+    expect_for: dict[str, Expected] = {}
+
+    def expected(self, resource: str) -> tuple[int, ...]:
+        """The statuses that will do for a resource; empty when nothing is expected."""
+        wanted = self.expect_for.get(resource, self.expect)
+        if wanted is None:
+            return ()
+        return (wanted,) if isinstance(wanted, int) else tuple(wanted)
+
+
+class Cancel(Strict):
+    head_end: str
+    control: str
+
+
+class Default(Strict):
+    """Replace a program's default; without modes it is taken away."""
+
+    head_end: str
+    program: str
+    modes: dict[str, Any] | None = None
+    set_grad_w: int | None = None
+
+
+class OutageAction(Strict):
+    head_end: str
+    how: Outage
+
+
+class Irradiance(Strict):
+    """Light as a fraction of what gives rated power; no inverters means all."""
+
+    fraction: float
+    inverters: tuple[str, ...] = ()
+
+
+class Fault(Strict):
+    inverter: str
+    fault: str
+    on: bool = True
+
+
+class BodyOverride(Strict):
+    """Answer one path with this text and status; without a body the resource is back."""
+
+    head_end: str
+    path: str
+    body: str | None = None
+    status: int = 200
+    content_type: str = "application/sep+xml"
+
+
+class RatesAction(Strict):
+    head_end: str
+    page_limit: int | None = None
+    poll_rate_s: int | None = None
+    post_rate_s: int | None = None
+
+
+class TimeOffset(Strict):
+    head_end: str
+    offset_ms: int
+
+
+class Proof(Strict):
+    """Measure now: every inverter named (none means all) must lie in the band, W."""
+
+    name: str
+    at_most_w: int | None = None
+    at_least_w: int | None = None
+    inverters: tuple[str, ...] = ()
+
+
+class Action(Strict, kw_only=True):
+    """Exactly one happening that the bench brings about."""
+
+    issue: Issue | None = None
+    cancel: Cancel | None = None
+    default: Default | None = None
+    outage: OutageAction | None = None
+    irradiance: Irradiance | None = None
+    fault: Fault | None = None
+    override: BodyOverride | None = None
+    rates: RatesAction | None = None
+    time_offset: TimeOffset | None = None
+    proof: Proof | None = None
+    end: Literal[True] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.given) != 1:
+            raise ValueError(f"give exactly one action; got {', '.join(self.given) or 'none'}")
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Names of the actions that are set."""
+        return tuple(name for name in Action.__struct_fields__ if getattr(self, name) is not None)
+
+
+class Step(Action, kw_only=True):
+    """An action at a simulated second after the timeline begins."""
+
+    at_s: float
+
+
+class Scenario(Strict):
+    """A whole bench. The timeline begins when all listen ("ready") or when every head-end was contacted ("contact")."""
+
+    name: str
+    begins: Literal["ready", "contact"] = "ready"
+    feeder: Literal["ieee13", "none"] = "none"
+    measure_s: int = 5
+    inverters: tuple[InverterPlan, ...] = msgspec.field(name="inverter", default=())
+    resources: tuple[ResourcePlan, ...] = msgspec.field(name="resource", default=())
+    head_ends: tuple[HeadEndPlan, ...] = msgspec.field(name="head_end", default=())
+    steps: tuple[Step, ...] = msgspec.field(name="step", default=())
+
+
+class Verdict(NamedTuple):
+    """Whether one resource gave one control the terminal answer that was expected of it, once, and in order."""
+
+    control: str
+    resource: str
+    expected: tuple[int, ...]
+    got: tuple[int, ...]
+    ok: bool
+
+
+def load(path: Path) -> Scenario:
+    """Read and check a scenario file; raises ScenarioError, or OSError where there is no such file."""
+    try:
+        scenario = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Scenario)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as fault:
+        raise ScenarioError(f"{path.name}: {fault}") from fault
+    try:
+        _check(scenario)
+    except ValueError as fault:
+        raise ScenarioError(f"{path.name}: {fault}") from fault
+    return scenario
+
+
+def action_of(given: object) -> Action:
+    """Read one action as it stands in a step, without its time; raises ScenarioError."""
+    try:
+        return msgspec.convert(given, Action)
+    except msgspec.ValidationError as fault:
+        raise ScenarioError(f"action: {fault}") from fault
+
+
+def check_action(scenario: Scenario, action: Action) -> None:
+    """Raise ValueError when the action names a head-end, program, inverter or resource that the scenario lacks."""
+    named = getattr(action, action.given[0])
+    if hasattr(named, "head_end"):
+        _known("head_end", named.head_end, (plan.name for plan in scenario.head_ends))
+    if hasattr(named, "program"):
+        home = next(plan for plan in scenario.head_ends if plan.name == named.head_end)
+        _known("program", named.program, (program.name for program in home.programs))
+    for inverter in (*getattr(named, "inverters", ()), *([named.inverter] if hasattr(named, "inverter") else [])):
+        _known("inverter", inverter, (plan.name for plan in scenario.inverters))
+    for resource in getattr(named, "expect_for", ()):
+        _known("resource", resource, (plan.name for plan in scenario.resources))
+
+
+def members(scenario: Scenario, head_end: HeadEndPlan) -> list[ResourcePlan]:
+    """The resources that a head-end lists."""
+    return [one for one in scenario.resources if not head_end.resources or one.name in head_end.resources]
+
+
+def judge(issue: Issue, resources: Iterable[str], answers: Sequence[Answer]) -> list[Verdict]:
+    """Compare the answers to one control with what is expected, for each resource that has an expectation.
+
+    A status sent again is no fault; two terminal statuses are, and so is anything after the terminal one.
+    """
+    verdicts = []
+    for resource in resources:
+        expected = issue.expected(resource)
+        if not expected:
+            continue
+        got = _once(one.status for one in answers if (one.control, one.resource) == (issue.name, resource))
+        ok = (
+            bool(got)
+            and got[-1] in expected
+            and not TERMINAL.intersection(got[:-1])
+            and list(got[:-1]) == sorted(got[:-1])
+        )
+        verdicts.append(Verdict(issue.name, resource, expected, got, ok))
+    return verdicts
+
+
+def _once(statuses: Iterable[int]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(statuses))
+
+
+def _check(scenario: Scenario) -> None:
+    resources = [one.name for one in scenario.resources]
+    for kind, names in (
+        ("inverter", [one.name for one in scenario.inverters]),
+        ("resource", resources),
+        ("head_end", [one.name for one in scenario.head_ends]),
+        ("control", [step.issue.name for step in scenario.steps if step.issue]),
+    ):
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"{kind} {', '.join(sorted(twice))} occurs twice; give each its own name")
+    for plan in scenario.head_ends:
+        for name in (*plan.resources, *(name for program in plan.programs for name in program.resources)):
+            _known("resource", name, resources)
+    for earlier, later in zip(scenario.steps, scenario.steps[1:], strict=False):
+        if later.at_s < earlier.at_s:
+            raise ValueError(f"step at_s = {later.at_s} comes after at_s = {earlier.at_s}; put the steps in order")
+    for step in scenario.steps:
+        try:
+            check_action(scenario, step)
+        except ValueError as fault:
+            raise ValueError(f"step at_s = {step.at_s}: {fault}") from fault
+
+
+def _known(kind: str, name: str, known: Iterable[str] | Collection[str]) -> None:
+    names = list(known)
+    if name not in names:
+        raise ValueError(f'{kind} "{name}" is not in the scenario; it has {", ".join(names) or "none"}')

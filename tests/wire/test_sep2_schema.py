@@ -1,0 +1,114 @@
+"""What we write is what the published schema allows, and reads back as it was."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lxml import etree
+from sep2_values import EXAMPLES, control, is_australian, schema, values_of
+
+from gateway.wire.sep2 import Faulty, Resource, WireFault, decode, encode
+from gateway.wire.sep2.quantities import ActivePower
+from gateway.wire.sep2.resources import DERControlBase, DERControlList, DERControlResponse, Error, Registration, Time
+from gateway.wire.sep2.tables import ROOTS
+
+SEP_2018 = schema("sep2_schema_2018.xsd")
+CSIPAUS = schema("csipaus-core.xsd")
+
+
+def assert_valid(resource: Resource, body: bytes) -> None:
+    (CSIPAUS if is_australian(resource) else SEP_2018).assertValid(etree.fromstring(body))
+
+
+def test_there_is_an_example_of_every_body() -> None:
+    assert {type(example).__name__ for example in EXAMPLES} | {"Response"} == set(ROOTS)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: type(example).__name__)
+def test_an_example_is_valid_and_reads_back(example: Resource) -> None:
+    body = encode(example)
+    assert_valid(example, body)
+    assert decode(body) == example
+    assert encode(decode(body)) == body
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("name", ROOTS)
+@given(draws=st.data())
+def test_any_value_is_valid_and_reads_back(name: str, draws: st.DataObject) -> None:
+    resource = draws.draw(values_of(ROOTS[name]))
+    if name == "DERCapability" and is_australian(resource) and resource.doe_modes_supported is None:
+        return
+    body = encode(resource)
+    assert_valid(resource, body)
+    assert decode(body) == resource
+
+
+def test_the_extension_is_declared_where_it_is_used_and_only_there() -> None:
+    with_limit = encode(control(op_mod_exp_lim_w=ActivePower(1)))
+    assert with_limit.startswith(
+        b'<?xml version="1.0" encoding="UTF-8"?>\n'
+        b'<DERControl xmlns="urn:ieee:std:2030.5:ns" xmlns:csipaus="https://csipaus.org/ns" href="/derp/1/derc/1"'
+    )
+    assert b"csipaus" not in encode(control(op_mod_connect=True))
+
+
+@pytest.mark.parametrize(
+    ("resource", "why"),
+    [
+        (
+            control(op_mod_max_lim_w_hundredths=10_001),
+            "DERControl/DERControlBase/opModMaxLimW: 10001 is not in 0..10000",
+        ),
+        (control(op_mod_connect=1), "DERControl/DERControlBase/opModConnect: 1 is not true or false"),
+        (
+            control(op_mod_exp_lim_w=ActivePower(40_000)),
+            "DERControl/DERControlBase/opModExpLimW/value: 40000 is not in -32768..32767",
+        ),
+        (control(op_mod_exp_lim_w=1500), "DERControl/DERControlBase/opModExpLimW: int where ActivePower belongs"),
+        (
+            control(other_modes=("opModVoltVar",)),
+            "DERControl/DERControlBase: opModVoltVar: only the name is known, there is no value to write",
+        ),
+        (DERControlList(results=0), "DERControlList/@all: is missing"),
+        (
+            DERControlList(total=1, results=1, items=(Faulty(None, None, None, "spoilt"),)),
+            "DERControlList/DERControl: Faulty where DERControl belongs",
+        ),
+        (
+            DERControlList(total=301, results=301, items=(control(),) * 301),
+            "DERControlList/DERControl: more than 300 items",
+        ),
+        (Error(reason_code=True), "Error/reasonCode: True is not a whole number"),
+        (Registration(date_time_registered_s=0, pin=1_000_000), "Registration/pIN: 1000000 is not in 0..999999"),
+        (
+            DERControlResponse(end_device_lfdi="3e4f", subject="0a"),
+            "DERControlResponse/endDeviceLFDI: '3e4f' is not an LFDI: 40 upper-case hex digits",
+        ),
+        (
+            DERControlResponse(end_device_lfdi="A" * 40, subject="abc"),
+            "DERControlResponse/subject: 'abc' is not an mRID: an even count of hex digits, at most 32",
+        ),
+    ],
+)
+def test_what_the_schema_forbids_is_not_written(resource: Resource, why: str) -> None:
+    with pytest.raises(WireFault) as caught:
+        encode(resource)
+    assert str(caught.value) == why
+
+
+def test_text_that_xml_cannot_carry_is_not_written() -> None:
+    for text in ("\x00", "\ud800", "a" * 33):
+        with pytest.raises(WireFault, match="DERControl/description"):
+            encode(replace(control(), description=text))
+
+
+def test_a_part_is_not_a_body() -> None:
+    with pytest.raises(TypeError, match="DERControlBase is not a body"):
+        encode(DERControlBase())  # type: ignore[arg-type]  # the point of the test
+
+
+def test_times_are_seconds_of_any_sign() -> None:
+    time = Time(current_time_s=-1, dst_end_time_s=0, dst_offset_s=0, dst_start_time_s=0, quality=7, tz_offset_s=-43_200)
+    assert decode(encode(time)) == time
