@@ -10,7 +10,16 @@ from typing import Final, final
 from gateway.core.plan import Command
 
 LONGEST_MS = 3_600_000
-_KEY: Final = object()
+
+
+@final
+class _Key:
+    """What only this module holds."""
+
+    __slots__ = ()
+
+
+_KEY: Final = _Key()
 
 
 @final
@@ -19,7 +28,7 @@ class Cleared:
 
     __slots__ = ("_key", "command", "serial", "valid_until_ms")
 
-    def __init__(self, key: object, command: Command, serial: int, valid_until_ms: int) -> None:
+    def __init__(self, key: _Key, command: Command, serial: int, valid_until_ms: int) -> None:
         """Refuse everybody but the guard."""
         if key is not _KEY:
             raise PermissionError("only gateway.core.guard.clear makes a cleared command; ask it")

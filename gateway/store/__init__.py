@@ -2,8 +2,19 @@
 
 from gateway.store.codec import CodecFault
 from gateway.store.entries import Entry, Kept
+from gateway.store.journal import Journal, Recovered
+from gateway.store.reading import Gap, Reader, Snapshot, Stored
+from gateway.store.tables import JournalFault
 
-
-
-
-__all__ = ["CodecFault", "Entry", "Gap", "Journal", "JournalFault", "Kept", "Reader", "Recovered", "Stored"]
+__all__ = [
+    "CodecFault",
+    "Entry",
+    "Gap",
+    "Journal",
+    "JournalFault",
+    "Kept",
+    "Reader",
+    "Recovered",
+    "Snapshot",
+    "Stored",
+]

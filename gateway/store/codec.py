@@ -33,7 +33,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
 
 
-class CodecFault(Exception):
+class CodecFault(Exception):  # noqa: N818 - "fault" is the word of this house for what is broken
     """A value that cannot be packed, or bytes that this version cannot read."""
 
 
@@ -64,12 +64,13 @@ def _reach(roots: Iterable[object]) -> dict[str, type]:
             continue
         if not (issubclass(hint, enum.Enum) or dataclasses.is_dataclass(hint) or _is_named_tuple(hint)):
             continue
-        known = found.setdefault(hint.__name__, hint)
-        if known is not hint:
+        known = found.get(hint.__name__)
+        if known is None:
+            found[hint.__name__] = hint
+            if not issubclass(hint, enum.Enum):
+                waiting.extend(typing.get_type_hints(hint).values())
+        elif known is not hint:
             raise CodecFault(f"{known.__module__} and {hint.__module__} both have a {hint.__name__}; rename one")
-        if known is hint and not issubclass(hint, enum.Enum):
-            hints = typing.get_type_hints(hint)
-            waiting.extend(each for each in hints.values() if not (isinstance(each, type) and each in found.values()))
     return dict(sorted(found.items()))
 
 
@@ -203,7 +204,9 @@ def _builder(name: str, written: tuple[str, ...]) -> Callable[..., object]:
         return kind
     gone = [each for each in written if each not in fields]
     if gone:
-        return _refuse(f"{name} was written with {', '.join(gone)}, which this version lacks; use the one that wrote it")
+        return _refuse(
+            f"{name} was written with {', '.join(gone)}, which this version lacks; use the one that wrote it"
+        )
     return lambda *values: kind(**dict(zip(written, values, strict=True)))
 
 

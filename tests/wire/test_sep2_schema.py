@@ -1,24 +1,58 @@
 """What we write is what the published schema allows, and reads back as it was."""
 
+import re
 from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
-from sep2_values import EXAMPLES, control, is_australian, schema, values_of
+from sep2_values import EXAMPLES, control, is_australian, schema, schema_path, values_of
 
 from gateway.wire.sep2 import Faulty, Resource, WireFault, decode, encode
+from gateway.wire.sep2.codes import DOE_MODES, MODE_NAMES, MODES, MODES_2, VPP_MODES
 from gateway.wire.sep2.quantities import ActivePower
 from gateway.wire.sep2.resources import DERControlBase, DERControlList, DERControlResponse, Error, Registration, Time
 from gateway.wire.sep2.tables import ROOTS
 
+XSD = "{http://www.w3.org/2001/XMLSchema}"
 SEP_2018 = schema("sep2_schema_2018.xsd")
 CSIPAUS = schema("csipaus-core.xsd")
 
 
 def assert_valid(resource: Resource, body: bytes) -> None:
     (CSIPAUS if is_australian(resource) else SEP_2018).assertValid(etree.fromstring(body))
+
+
+@pytest.mark.parametrize(
+    ("edition", "type_name", "names"),
+    [
+        ("sep2_schema_2018.xsd", "DERControlType", MODES[:27]),
+        ("sep2_schema_2023.xsd", "DERControlType", MODES),
+        ("sep2_schema_2023.xsd", "DERControlType2", MODES_2),
+        ("csipaus-ext.xsd", "DOEControlType", DOE_MODES),
+        ("csipaus-ext-v1.3-beta_storage.xsd", "VPPControlType", VPP_MODES),
+    ],
+)
+def test_the_bits_of_the_modes_are_those_of_the_schema(edition: str, type_name: str, names: tuple[str, ...]) -> None:
+    types = etree.parse(schema_path(edition)).iterfind(f".//{XSD}complexType[@name='{type_name}']")
+    told = "".join(str(text) for found in types for text in found.itertext())
+    bits = dict(re.findall(r"(\d+) [-=] (?:(opMod\w+|Charge|Discharge))", told))
+    assert {int(bit): name.removesuffix(" mode") for bit, name in bits.items()} == {
+        bit: name if name.startswith("opMod") else name.capitalize() for bit, name in enumerate(names)
+    }
+
+
+@pytest.mark.parametrize(
+    "edition",
+    ["sep2_schema_2018.xsd", "sep2_schema_2023.xsd", "csipaus-core.xsd", "csipaus-core-v1.3-beta_storage.xsd"],
+)
+def test_every_mode_that_a_schema_has_is_known(edition: str) -> None:
+    bases = etree.parse(schema_path(edition)).iterfind(f".//{XSD}complexType[@name='DERControlBase']")
+    modes = [each.get("name") or each.get("ref") or "" for base in bases for each in base.iter(f"{XSD}element")]
+    names = {name.removeprefix("csipaus:") for name in modes if "opMod" in name}
+    assert names
+    assert names <= MODE_NAMES
 
 
 def test_there_is_an_example_of_every_body() -> None:

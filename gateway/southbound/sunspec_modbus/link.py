@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from gateway.core.events import Adopted, LinkDown, LinkUp, NotAdopted, Observed
 from gateway.core.known import Known, Reading, Unknown
@@ -164,9 +164,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to find out what the device is."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a stream transport is needed")
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._exchange = Exchange()
         self._forget()
         self._walk(Walk())

@@ -181,8 +181,6 @@ def _parse(body: bytes) -> _Element:
         root = etree.fromstring(body, _STRICT)
     except etree.XMLSyntaxError as error:
         raise WireFault(f"not well-formed XML: {_one_line(error)}") from None
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise WireFault("a document type declaration is not allowed")
     if _TOO_DEEP(root):
         raise WireFault(f"elements nested deeper than {MAX_DEPTH}")
     return root

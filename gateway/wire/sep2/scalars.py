@@ -96,19 +96,18 @@ def _escaped(text: str) -> str:
 
 def _hex_digits(text: str | None, longest: int) -> str:
     """Return an even count of hex digits, at most `longest`; a zero that trimming took is put back."""
-    digits = text.strip() if text is not None else ""
-    if not digits:
+    written = text.strip() if text is not None else ""
+    if not written:
         raise WireFault("is empty, hex digits belong here")
-    if len(digits) % 2:
-        digits = "0" + digits
-    if len(digits) > longest:
-        raise WireFault(f"{shown(digits)} has more than {longest} hex digits")
+    if len(written) > longest:
+        raise WireFault(f"{shown(written)} has more than {longest} hex digits")
+    digits = "0" + written if len(written) % 2 else written
     try:
         octets = bytes.fromhex(digits)
     except ValueError:
-        raise WireFault(f"{shown(digits)} is not hex") from None
+        raise WireFault(f"{shown(written)} is not hex") from None
     if 2 * len(octets) != len(digits):
-        raise WireFault(f"{shown(digits)} is not hex")
+        raise WireFault(f"{shown(written)} is not hex")
     return digits
 
 

@@ -1,0 +1,38 @@
+"""The command line: `gateway run | check | demo | explain | replay | certs`."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from gateway.cli import certs, check, demo, explain, replay, run
+from gateway.runtime import wiring
+
+INTERRUPTED = 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Give the parser of the whole command line."""
+    made = argparse.ArgumentParser(
+        prog="gateway", description="Edge gateway that settles and enforces the dispatch hierarchy on DER."
+    )
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run.register(commands)
+    check.register(commands, wiring.TABLES)
+    demo.register(commands)
+    explain.register(commands)
+    replay.register(commands)
+    certs.register(commands)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    args = parser().parse_args(arguments)
+    action: Callable[[argparse.Namespace], int] = args.run
+    try:
+        return action(args)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0

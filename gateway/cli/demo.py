@@ -1,0 +1,175 @@
+"""`gateway demo`: the main job on loopback, with simulated inverters, feeder and head-ends, judged at its end.
+
+It makes a test authority, starts `python -m hil` and `gateway run` beside it, and tells what both of them do.
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.core.answers import TERMINAL
+from gateway.core.events import Tell, Topic
+from gateway.pki import issue
+from gateway.store import Reader
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names its type in private
+
+DONE, FAULT_FOUND, WRONG_USE = 0, 1, 2
+RATE: Final = 20.0
+BEGIN: Final = datetime(2026, 6, 21, 12, tzinfo=UTC)
+PATIENCE_S: Final = 15.0
+LINE_LIMIT: Final = 1 << 22
+
+
+def register(subparsers: "Commands") -> None:
+    """Add `demo` to the command line."""
+    about = "show the main job end to end on simulated inverters, and judge it"
+    parser = subparsers.add_parser("demo", help=about, description=about)
+    parser.add_argument("--json", action="store_true", help="print a JSON record for each decision instead of text")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep certificates, site file and journal in DIR")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo; 0 only if every order got its right answer from every resource."""
+    hil = find_spec("hil")
+    if hil is None or not hil.submodule_search_locations:
+        print('gateway demo: the simulators are missing; run "make demo" in a checkout', file=sys.stderr)
+        return WRONG_USE
+    scenario = Path(hil.submodule_search_locations[0]) / "scenarios" / "street.toml"
+    folder = Path(tempfile.mkdtemp(prefix="gateway-demo-")) if args.keep is None else args.keep
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return asyncio.run(_Demo(folder, scenario, as_json=args.json).run())
+    finally:
+        if args.keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Demo:
+    """Two processes and what they say, merged by time."""
+
+    def __init__(self, folder: Path, scenario: Path, *, as_json: bool) -> None:
+        self._folder = folder
+        self._scenario = scenario
+        self._as_json = as_json
+        origin_s = BEGIN.timestamp() - RATE * time.monotonic()
+        self._clock = f"x{RATE}@{origin_s:.6f}"
+        self._begin_ms = int(BEGIN.timestamp() * 1000)
+        self._summary: dict[str, Any] = {}
+
+    async def run(self) -> int:
+        issue.init(self._folder / "pki", ("gateway", "dso", "market"))
+        simulators = await self._start(
+            "hil", "serve", str(self._scenario), "--pki", str(self._folder / "pki"), "--clock", self._clock
+        )
+        daemon = None
+        try:
+            lines = _lines(simulators)
+            ready = (await asyncio.wait_for(anext(lines), PATIENCE_S))["ready"]
+            site = self._folder / "site.toml"
+            site.write_text(site_file(ready), encoding="utf-8")
+            self._say(f"{len(ready['inverters'])} inverters and {len(ready['head_ends'])} head-ends listen; x{RATE:g}")
+            state = str(self._folder / "state")
+            daemon = await self._start("gateway", "run", str(site), "--state", state, "--clock", self._clock, "--records")
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._watch_simulators(lines, daemon))
+                tasks.create_task(self._watch_daemon(_lines(daemon)))
+        finally:
+            for process in (daemon, simulators):
+                if process is not None and process.returncode is None:
+                    process.terminate()
+                    await process.wait()
+        return self._judge()
+
+    async def _start(self, module: str, *arguments: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE, limit=LINE_LIMIT
+        )
+
+    async def _watch_simulators(
+        self, lines: AsyncIterator[dict[str, Any]], daemon: asyncio.subprocess.Process
+    ) -> None:
+        async for line in lines:
+            if line["kind"] == "summary":
+                self._summary = line
+                break
+            if not self._as_json:
+                self._tell_happening(line)
+        daemon.terminate()
+
+    async def _watch_daemon(self, lines: AsyncIterator[dict[str, Any]]) -> None:
+        async for record in lines:
+            if "ready" in record:
+                continue
+            if self._as_json:
+                print(json.dumps(record), flush=True)
+
+    def _tell_happening(self, line: dict[str, Any]) -> None:
+        kind = line["kind"]
+        if kind == "measured":
+            powers = " ".join(f"{round(power):>5}" for power in line["w"].values())
+            self._say(f"measured W   {powers}", line["t_ms"])
+        elif kind in {"issued", "cancelled", "outage", "fault", "proof"}:
+            said = ", ".join(f"{key} {value}" for key, value in line.items() if key not in {"t_ms", "kind"})
+            self._say(f"{kind:<12} {said}", line["t_ms"])
+
+    def _say(self, text: str, at_ms: int | None = None) -> None:
+        if self._as_json:
+            return
+        at = "" if at_ms is None else f"{(at_ms - self._begin_ms) / 1000:8.1f} s  "
+        print(f"{at}{text}", flush=True)
+
+    def _judge(self) -> int:
+        return DONE if self._summary.get("ok") else FAULT_FOUND
+
+
+async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[dict[str, Any]]:
+    """Give the JSON lines that a process prints."""
+    if process.stdout is None:
+        return
+    async for line in process.stdout:
+        yield json.loads(line)
+
+
+def site_file(ready: dict[str, Any]) -> str:
+    """Write the site file of what the simulators say that they are."""
+    parts = [
+        '[gateway]\nname = "street"\nhealth_port = 0\n',
+        '[[party]]\nname = "dso"\ntier = "distribution"\nlimit_parent = true\n',
+        '[[party]]\nname = "market"\ntier = "customer"\n',
+        '[[grant]]\nparty = "dso"\nservice = "operating-envelope"\nlevel = 3\ngroup = "street"\n'
+        'functions = ["export-limit", "generation-limit", "rating-limit", "connect", "energize"]\n',
+        '[[grant]]\nparty = "dso"\nservice = "dispatch"\nlevel = 6\ngroup = "street"\nfunctions = ["active-power"]\n',
+        '[[grant]]\nparty = "market"\nservice = "energy"\nlevel = 7\ngroup = "street"\nfunctions = ["active-power"]\n',
+        f'[[group]]\nname = "street"\nresources = {json.dumps(list(ready["resources"]))}\n',
+    ]
+    for name, resource in ready["resources"].items():
+        parts.append(
+            f'[[resource]]\nname = "{name}"\nexport_limit_w = 10000\nlast_resort_export_limit_w = 1500\n'
+            f'[resource.sep2]\nlfdi = "{resource["lfdi"]}"\npin = {resource["pin"]}\n'
+        )
+    for name, inverter in ready["inverters"].items():
+        parts.append(
+            f'[[device]]\nname = "{name}"\nresource = "{inverter["resource"]}"\nrated_w = {inverter["rated_w"]}\n'
+            f'[device.sunspec_modbus]\nhost = "{inverter["host"]}"\nport = {inverter["port"]}\n'
+            f"unit = {inverter['unit']}\npoll_s = 5\nsettle_s = 15\nrevert_s = 60\n"
+        )
+    for name, head_end in ready["head_ends"].items():
+        parts.append(
+            f'[[sep2_client]]\nparty = "{name}"\nurl = "{head_end["url"]}"\nserver_lfdi = "{head_end["lfdi"]}"\n'
+            'certificate = "pki/gateway.pem"\nkey = "pki/gateway.key"\n'
+            'trust = ["pki/serca.pem", "pki/mca.pem", "pki/mica.pem"]\n'
+            "poll_s = 20\npost_s = 60\ncontact_lost_s = 60\n"
+        )
+    return "\n".join(parts)

@@ -1,0 +1,73 @@
+"""`gateway run SITE.toml`: the daemon; with `--dry` it decides and writes nothing."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from gateway.config import load
+from gateway.core.events import Tell
+from gateway.diagnostics import logs
+from gateway.diagnostics.records import records
+from gateway.pki import PkiFault
+from gateway.runtime import daemon, wiring
+from gateway.runtime.clock import ClockFault, parse
+from gateway.store import JournalFault
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names its type in private
+
+DONE, FAULT_FOUND, WRONG_USE = 0, 1, 2
+
+
+def register(subparsers: "Commands") -> None:
+    """Add `run` to the command line."""
+    about = "run the gateway on a site file until it is told to stop"
+    parser = subparsers.add_parser("run", help=about, description=about)
+    parser.add_argument("site", type=Path, metavar="SITE.toml")
+    parser.add_argument("--state", type=Path, default=Path("state"), metavar="DIR", help="where the journal is kept")
+    parser.add_argument("--clock", default="real", metavar="real|xN@T0", help="the clock to decide by")
+    parser.add_argument("--dry", action="store_true", help="read and decide, but write and answer nothing")
+    parser.add_argument("--records", action="store_true", help="print a JSON record for each decision")
+    parser.add_argument("--log-json", action="store_true", help="log JSON lines instead of text")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until stopped; 2 where site file, clock, certificates or state cannot be used."""
+    logs.set_up(as_json=args.log_json)
+    checked = load(args.site, wiring.TABLES)
+    for fault in checked.faults:
+        print(fault, file=sys.stderr)
+    if checked.site is None:
+        return WRONG_USE
+    try:
+        clock = parse(args.clock)
+        serving = daemon.serve(
+            checked.site,
+            args.state,
+            clock,
+            may_write=not args.dry,
+            witnesses=(_print_records,) if args.records else (),
+            ready=_print_ready if args.records else None,
+        )
+        uvloop.run(serving)
+    except (ClockFault, PkiFault, JournalFault) as fault:
+        print(f"gateway run: {fault}", file=sys.stderr)
+        return WRONG_USE
+    except OSError as fault:
+        print(f"gateway run: {fault.strerror or fault}; is another gateway running here?", file=sys.stderr)
+        return WRONG_USE
+    return DONE
+
+
+def _print_records(tell: Tell) -> None:
+    for record in records(tell):
+        print(json.dumps(record), flush=True)
+
+
+def _print_ready(port: int) -> None:
+    print(json.dumps({"ready": {"health_port": port}}), flush=True)

@@ -1,0 +1,1 @@
+"""The daemon: clock, deciding loop, wiring and health."""

@@ -1,0 +1,108 @@
+"""One gateway as a process: what was known is recovered, everything open is taken up again, and all of it supervised."""
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from gateway.config import SiteFile
+from gateway.core.aggregate import Picture, picture
+from gateway.core.events import Started
+from gateway.core.machine import Machine
+from gateway.diagnostics.metrics import Metrics
+from gateway.pki import tls
+from gateway.ports.south import Lease
+from gateway.runtime import health, wiring
+from gateway.runtime.clock import SiteClock
+from gateway.runtime.decider import Decider, Witness
+from gateway.store import Journal
+
+log = logging.getLogger(__name__)
+
+RESTART_S: Final = 1.0
+
+
+def recover(journal: Journal) -> Machine:
+    """Bring a machine to where the journal ends: its latest snapshot, and every event after it decided again."""
+    recovered = journal.recover()
+    machine = Machine(recovered.state)
+    for entry in recovered.tail:
+        for _effect in machine.handle(entry.event, entry.now_ms):
+            pass
+    return machine
+
+
+async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run a link until cancelled; a fault of ours in it is logged and the link started again."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("%s broke and is started again", name)
+        await asyncio.sleep(RESTART_S)
+
+
+async def serve(
+    site: SiteFile,
+    state: Path,
+    clock: SiteClock,
+    *,
+    may_write: bool,
+    witnesses: tuple[Witness, ...] = (),
+    ready: Callable[[int], None] | None = None,
+) -> None:
+    """Run the gateway until it is told to stop; `ready` is given the port of health and metrics."""
+    log.info("TLS self-test passed with %s", tls.self_test())
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    journal = Journal.open(state)
+    try:
+        machine = recover(journal)
+        lease = Lease(clock)
+        decider = Decider(machine, journal, clock, lease)
+
+        def look() -> Picture:
+            return picture(machine.samples(), clock.now_ms())
+
+        links = wiring.south(site, clock, decider.hear, lease, may_write=may_write)
+        decider.south = {device.name: links for device in site.devices}
+        decider.north = wiring.north(site, clock, decider.hear, look, may_write=may_write)
+        metrics = Metrics(lambda: machine.state, lambda: _figures(decider, links.shared.writes))
+        decider.witnesses = [metrics.witness, *witnesses]
+        await decider.settle(Started(wiring.core_site(site)))
+        decider.resume()
+        runner, port = await health.serve(site.gateway.health_port, decider, lease, clock, metrics)
+        gc.collect()
+        gc.freeze()
+        if ready is not None:
+            ready(port)
+        tasks = [asyncio.create_task(supervise("the links to the devices", links.run))]
+        tasks += [asyncio.create_task(supervise(f"the link to {name}", link.run)) for name, link in decider.north.items()]
+        deciding = asyncio.create_task(decider.run())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({deciding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (*tasks, deciding, stopping):
+                task.cancel()
+            results = await asyncio.gather(*tasks, deciding, return_exceptions=True)
+            await runner.cleanup()
+        broken = results[-1]
+        if isinstance(broken, Exception):
+            raise broken
+        journal.snapshot(machine.state)
+    finally:
+        journal.close()
+
+
+def _figures(decider: Decider, writes: int) -> dict[str, float]:
+    return {
+        "gateway_journal_commit_seconds": decider.commit_s,
+        "gateway_events_decided": float(decider.events),
+        "gateway_register_writes": float(writes),
+    }

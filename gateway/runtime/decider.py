@@ -1,0 +1,124 @@
+"""The deciding loop: events in, decided, on disk, and only then their effects out (DESIGN 3).
+
+All events that have come are decided and committed together (group commit); deciding lets the loop breathe every few
+milliseconds. The lease is renewed here and nowhere else: a hung decider lets the inverters fall back.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from gateway.core.events import Effect, Event, Owe, Tell, Tick, Write
+from gateway.core.machine import Machine
+from gateway.ports.clock import Clock
+from gateway.ports.north import NorthLink
+from gateway.ports.south import Lease, SouthLinks
+from gateway.store import Entry, Journal
+
+SLICE_S: Final = 0.004
+BATCH: Final = 2_000
+LEASE_S: Final = 3.0
+IDLE_S: Final = 0.5
+SNAPSHOT_MS: Final = 30 * 60_000
+
+Witness = Callable[[Tell], None]
+
+
+class Decider:
+    """Feeds the machine one event at a time and performs what it yields."""
+
+    def __init__(self, machine: Machine, journal: Journal, clock: Clock, lease: Lease) -> None:
+        """Decide with this machine, on this journal and clock."""
+        self.machine = machine
+        self.south: Mapping[str, SouthLinks] = {}
+        self.north: Mapping[str, NorthLink] = {}
+        self.witnesses: list[Witness] = []
+        self.commit_s = 0.0
+        self.events = 0
+        self._journal = journal
+        self._clock = clock
+        self._lease = lease
+        self._queue: deque[Event] = deque()
+        self._wake = asyncio.Event()
+        self._now_ms = machine.state.now_ms
+        self._snapshot_ms = clock.now_ms() + SNAPSHOT_MS
+
+    def hear(self, event: Event) -> None:
+        """Take an event; it is decided in the order of the calls."""
+        self._queue.append(event)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Decide until cancelled."""
+        while True:
+            await self._wait()
+            if self._queue or self.machine.next_change() <= self._clock.now_ms():
+                await self._decide()
+            if self._clock.now_ms() >= self._snapshot_ms:
+                self._journal.snapshot(self.machine.state)
+                self._snapshot_ms = self._clock.now_ms() + SNAPSHOT_MS
+            self._lease.until_ms = self._clock.now_ms() + int(1000 * LEASE_S * self._clock.rate)
+
+    async def settle(self, *events: Event) -> None:
+        """Decide these events now, before the loop runs: the start of the process."""
+        self._queue.extend(events)
+        await self._decide()
+
+    def resume(self) -> None:
+        """Perform every open effect again, after a start."""
+        self._perform(self.machine.outstanding(self._tick_ms()))
+
+    async def _wait(self) -> None:
+        if self._queue:
+            return
+        self._wake.clear()
+        until_change_s = (self.machine.next_change() - self._clock.now_ms()) / 1000 / self._clock.rate
+        try:
+            async with asyncio.timeout(max(0.0, min(IDLE_S, until_change_s))):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _tick_ms(self) -> int:
+        """Give the time, which never goes back."""
+        self._now_ms = max(self._now_ms, self._clock.now_ms())
+        return self._now_ms
+
+    async def _decide(self) -> None:
+        entries: list[Entry] = []
+        effects: list[Effect] = []
+        if not self._queue:
+            self._queue.append(Tick())
+        breathe_s = time.monotonic() + SLICE_S
+        while self._queue and len(entries) < BATCH:
+            event, now_ms = self._queue.popleft(), self._tick_ms()
+            tells: list[Tell] = []
+            for effect in self.machine.handle(event, now_ms):
+                if isinstance(effect, Tell):
+                    tells.append(effect)
+                else:
+                    effects.append(effect)
+                if time.monotonic() >= breathe_s:
+                    await asyncio.sleep(0)
+                    breathe_s = time.monotonic() + SLICE_S
+            entries.append(Entry(now_ms, event, tuple(tells)))
+        start_s = time.monotonic()
+        self._journal.commit(entries)
+        self.commit_s = time.monotonic() - start_s
+        self.events += len(entries)
+        self._perform(iter(effects))
+        for entry in entries:
+            for tell in entry.tells:
+                for witness in self.witnesses:
+                    witness(tell)
+
+    def _perform(self, effects: Iterator[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Write):
+                self.south[effect.cleared.command.device].want(effect.cleared)
+            elif isinstance(effect, Owe):
+                link = self.north.get(effect.answer.order.issuer)
+                if link is not None:
+                    link.owe(effect.answer)

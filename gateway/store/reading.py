@@ -1,0 +1,210 @@
+"""Reading a journal: every row is held against its checksum before it is believed, in short read transactions."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple, Self, TypeVar
+
+from gateway.core.events import Tell
+from gateway.core.state import State
+from gateway.store.codec import SHAPE, CodecFault, Shape, Unpacker, decode
+from gateway.store.entries import Entry, Kept
+from gateway.store.tables import JournalFault, digest, open_for_reading
+
+T = TypeVar("T", Entry, Kept)
+ROWS_AT_ONCE: Final = 500
+WHOLE, KEPT, SNAPSHOT = "whole", "kept", "snapshot"
+
+
+class Stored(NamedTuple):
+    """A whole entry with its number, and the number of the program version that wrote it."""
+
+    number: int
+    writer: int
+    entry: Entry
+
+
+class Snapshot(NamedTuple):
+    """The state after the entry of the number `after`; the first entry has number 1."""
+
+    after: int
+    writer: int
+    state: State
+
+
+class Gap(NamedTuple):
+    """Entries `first` to `last` were thinned by retention: `gone` of their events are no longer there."""
+
+    first: int
+    last: int
+    gone: int
+
+
+class Row(NamedTuple):
+    """One batch as it lies in the table; `gone` is None while its entries are whole."""
+
+    first: int
+    last: int
+    at_ms: int
+    writer: int
+    gone: int | None
+    digest: bytes
+    body: bytes
+
+    @property
+    def kind(self) -> str:
+        """Say what the body holds."""
+        return WHOLE if self.gone is None else KEPT
+
+
+class Reader:
+    """A journal that is only read."""
+
+    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+        """Read over this connection; `name` is what faults call the journal."""
+        self._connection = connection
+        self._name = name
+        self._unpackers: dict[int, Unpacker] = {}
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open a state folder beside a running daemon, which is not disturbed; raises JournalFault."""
+        return cls(open_for_reading(folder), str(folder))
+
+    def close(self) -> None:
+        """Close the journal."""
+        self._connection.close()
+
+    def last_number(self) -> int:
+        """Give the number of the last entry, 0 in an empty journal."""
+        row = self._connection.execute("SELECT last FROM batches ORDER BY first DESC LIMIT 1").fetchone()
+        return int(row[0]) if row else 0
+
+    def first_whole(self) -> int:
+        """Give the number of the first entry that retention has left whole, or the next to come."""
+        row = self._connection.execute(
+            "SELECT last FROM batches WHERE gone IS NOT NULL ORDER BY first DESC LIMIT 1"
+        ).fetchone()
+        return int(row[0]) + 1 if row else 1
+
+    def entries(self, since: int = 1) -> Iterator[tuple[int, Entry]]:
+        """Yield the whole entries from number `since` on; raises JournalFault where one is missing or damaged."""
+        for stored in self.stored(since):
+            yield stored.number, stored.entry
+
+    def stored(self, since: int = 1) -> Iterator[Stored]:
+        """Yield the whole entries from number `since` on, with who wrote them."""
+        for row in self.rows(since):
+            if row.gone is not None:
+                continue
+            for number, entry in enumerate(self._unpacked(row, Entry), row.first):
+                if number >= since:
+                    yield Stored(number, row.writer, entry)
+
+    def tells(self) -> Iterator[tuple[int, Tell]]:
+        """Yield every record with the number of its entry, also of entries that retention has thinned."""
+        for row in self.rows(1):
+            if row.gone is None:
+                found = [(number, entry.tells) for number, entry in enumerate(self._unpacked(row, Entry), row.first)]
+            else:
+                found = [(kept.number, kept.tells) for kept in self._unpacked(row, Kept)]
+            for number, tells in found:
+                for tell in tells:
+                    yield number, tell
+
+    def kept(self) -> Iterator[Kept]:
+        """Yield what retention has left of the entries that it thinned."""
+        for row in self.rows(1):
+            if row.gone is None:
+                return
+            yield from self._unpacked(row, Kept)
+
+    def gaps(self) -> Iterator[Gap]:
+        """Yield the gaps that retention has declared, the oldest first."""
+        for first, last, gone in self._connection.execute(
+            "SELECT first, last, gone FROM batches WHERE gone > 0 ORDER BY first"
+        ):
+            yield Gap(first, last, gone)
+
+    def snapshots_back(self) -> Iterator[Snapshot]:
+        """Yield the good snapshots, the latest first; damaged ones are passed over."""
+        for (after,) in self._connection.execute("SELECT after FROM snapshots ORDER BY after DESC").fetchall():
+            found = self._snapshot(after)
+            if found is not None:
+                yield found
+
+    def snapshot_from(self, after: int) -> Snapshot | None:
+        """Give the first good snapshot at or after the entry of the number `after`."""
+        places = self._connection.execute("SELECT after FROM snapshots WHERE after >= ? ORDER BY after", (after,))
+        for (place,) in places.fetchall():
+            found = self._snapshot(place)
+            if found is not None:
+                return found
+        return None
+
+    def rows(self, since: int) -> Iterator[Row]:
+        """Yield the rows from the one that holds `since` on; raises JournalFault where one is missing or damaged."""
+        found = self._connection.execute(
+            "SELECT first FROM batches WHERE first <= ? ORDER BY first DESC LIMIT 1", (since,)
+        ).fetchone()
+        expected = place = int(found[0]) if found else 1
+        while True:
+            rows = self._connection.execute(
+                "SELECT first, last, at_ms, writer, gone, digest, body FROM batches"
+                " WHERE first >= ? ORDER BY first LIMIT ?",
+                (place, ROWS_AT_ONCE),
+            ).fetchall()
+            for row in map(Row._make, rows):
+                if row.first != expected:
+                    raise JournalFault(
+                        f"{self._name}: entries {expected} to {row.first - 1} are missing; restore it from a backup"
+                    )
+                if digest(row.kind, row.first, row.last, row.body) != row.digest:
+                    raise self._damaged(row, "its checksum does not fit")
+                yield row
+                expected = place = row.last + 1
+            if len(rows) < ROWS_AT_ONCE:
+                return
+
+    def _snapshot(self, after: int) -> Snapshot | None:
+        row = self._connection.execute(
+            "SELECT writer, digest, body FROM snapshots WHERE after = ?", (after,)
+        ).fetchone()
+        if row is None:
+            return None
+        writer, checksum, body = row
+        if digest(SNAPSHOT, after, after, body) != checksum:
+            return None
+        try:
+            return Snapshot(after, writer, self._unpacker(writer).unpack_shared(body, State))
+        except CodecFault:
+            return None
+
+    def _unpacker(self, writer: int) -> Unpacker:
+        found = self._unpackers.get(writer)
+        if found is None:
+            found = self._unpackers[writer] = Unpacker(self._shape(writer))
+        return found
+
+    def _shape(self, writer: int) -> Shape:
+        row = self._connection.execute("SELECT shape FROM writers WHERE id = ?", (writer,)).fetchone()
+        found = decode(row[0]) if row else None
+        if not isinstance(found, dict):
+            raise JournalFault(f"{self._name}: what writer {writer} wrote cannot be read; restore it from a backup")
+        shape = {str(name): tuple(map(str, fields)) for name, fields in found.items()}
+        return SHAPE if shape == SHAPE else shape
+
+    def _unpacked(self, row: Row, kind: type[T]) -> list[T]:
+        try:
+            found: tuple[object, ...] = self._unpacker(row.writer).unpack(row.body, tuple)
+        except CodecFault as fault:
+            raise self._damaged(row, str(fault)) from fault
+        kept = [each for each in found if isinstance(each, kind)]
+        if len(kept) != len(found):
+            raise self._damaged(row, f"not all of them are {kind.__name__}")
+        return kept
+
+    def _damaged(self, row: Row, what: str) -> JournalFault:
+        return JournalFault(
+            f"{self._name}: entries {row.first} to {row.last} cannot be read: {what}; restore it from a backup"
+        )

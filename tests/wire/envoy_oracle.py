@@ -1,0 +1,65 @@
+"""Read 2030.5 bodies with envoy-schema, in a process of its own: its models can be bound to one CSIP-AUS edition only.
+
+Standard input: a JSON object of root name to body. Standard output: root name to what envoy-schema read (`read`) and to
+the body that it writes from that (`written`).
+"""
+
+import json
+import sys
+from typing import Any
+
+from envoy_schema.server.schema.sep2 import base
+
+base.nsmap["csipaus"] = "https://csipaus.org/ns"
+
+from envoy_schema.server.schema.sep2 import (  # noqa: E402 - the edition must be set before the models exist
+    der,
+    device_capability,
+    end_device,
+    error,
+    function_set_assignments,
+    metering_mirror,
+    response,
+    time,
+)
+
+MODELS: dict[str, Any] = {
+    "DeviceCapability": device_capability.DeviceCapabilityResponse,
+    "Time": time.TimeResponse,
+    "EndDeviceList": end_device.EndDeviceListResponse,
+    "EndDevice": end_device.EndDeviceResponse,
+    "Registration": end_device.RegistrationResponse,
+    "FunctionSetAssignmentsList": function_set_assignments.FunctionSetAssignmentsListResponse,
+    "FunctionSetAssignments": function_set_assignments.FunctionSetAssignmentsResponse,
+    "DERProgramList": der.DERProgramListResponse,
+    "DERProgram": der.DERProgramResponse,
+    "DERControlList": der.DERControlListResponse,
+    "DERControl": der.DERControlResponse,
+    "DefaultDERControl": der.DefaultDERControl,
+    "DERList": der.DERListResponse,
+    "DER": der.DER,
+    "DERCapability": der.DERCapability,
+    "DERSettings": der.DERSettings,
+    "DERStatus": der.DERStatus,
+    "DERControlResponse": response.DERControlResponse,
+    "MirrorUsagePointList": metering_mirror.MirrorUsagePointListResponse,
+    "MirrorUsagePoint": metering_mirror.MirrorUsagePointRequest,
+    "MirrorMeterReadingList": metering_mirror.MirrorMeterReadingList,
+    "MirrorMeterReading": metering_mirror.MirrorMeterReadingRequest,
+    "Error": error.ErrorResponse,
+}
+
+
+def main() -> None:
+    """Answer one request and end."""
+    answer = {}
+    for name, body in json.load(sys.stdin).items():
+        model = MODELS[name].from_xml(body.encode())
+        written = model.to_xml(skip_empty=False, exclude_none=True)
+        text = written.decode() if isinstance(written, bytes) else written
+        answer[name] = {"read": model.model_dump(mode="json", exclude_none=True), "written": text}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
