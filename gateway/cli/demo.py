@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.core.answers import TERMINAL
-from gateway.core.events import Tell, Topic
+from gateway.core.events import Topic
 from gateway.pki import issue
 from gateway.store import Reader
 
@@ -29,6 +29,9 @@ RATE: Final = 20.0
 BEGIN: Final = datetime(2026, 6, 21, 12, tzinfo=UTC)
 PATIENCE_S: Final = 15.0
 LINE_LIMIT: Final = 1 << 22
+
+Line = dict[str, Any]
+Answers = dict[tuple[str, str], list[str]]
 
 
 def register(subparsers: "Commands") -> None:
@@ -65,10 +68,11 @@ class _Demo:
         self._as_json = as_json
         origin_s = BEGIN.timestamp() - RATE * time.monotonic()
         self._clock = f"x{RATE}@{origin_s:.6f}"
-        self._begin_ms = int(BEGIN.timestamp() * 1000)
-        self._summary: dict[str, Any] = {}
+        self._names: dict[str, str] = {}
+        self._summary: Line = {}
 
     async def run(self) -> int:
+        """Run both processes until the simulators have judged, and judge."""
         issue.init(self._folder / "pki", ("gateway", "dso", "market"))
         simulators = await self._start(
             "hil", "serve", str(self._scenario), "--pki", str(self._folder / "pki"), "--clock", self._clock
@@ -81,10 +85,13 @@ class _Demo:
             site.write_text(site_file(ready), encoding="utf-8")
             self._say(f"{len(ready['inverters'])} inverters and {len(ready['head_ends'])} head-ends listen; x{RATE:g}")
             state = str(self._folder / "state")
-            daemon = await self._start("gateway", "run", str(site), "--state", state, "--clock", self._clock, "--records")
+            told = "json" if self._as_json else "text"
+            daemon = await self._start(
+                "gateway", "run", str(site), "--state", state, "--clock", self._clock, "--tell", told
+            )
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch_simulators(lines, daemon))
-                tasks.create_task(self._watch_daemon(_lines(daemon)))
+                tasks.create_task(self._watch_daemon(daemon))
         finally:
             for process in (daemon, simulators):
                 if process is not None and process.returncode is None:
@@ -97,44 +104,97 @@ class _Demo:
             sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE, limit=LINE_LIMIT
         )
 
-    async def _watch_simulators(
-        self, lines: AsyncIterator[dict[str, Any]], daemon: asyncio.subprocess.Process
-    ) -> None:
+    async def _watch_simulators(self, lines: AsyncIterator[Line], daemon: asyncio.subprocess.Process) -> None:
         async for line in lines:
             if line["kind"] == "summary":
                 self._summary = line
                 break
+            if line["kind"] == "issued":
+                self._names[line["mrid"].upper()] = line["control"]
             if not self._as_json:
                 self._tell_happening(line)
         daemon.terminate()
 
-    async def _watch_daemon(self, lines: AsyncIterator[dict[str, Any]]) -> None:
-        async for record in lines:
-            if "ready" in record:
+    async def _watch_daemon(self, daemon: asyncio.subprocess.Process) -> None:
+        if daemon.stdout is None:
+            return
+        async for raw in daemon.stdout:
+            text = raw.decode().rstrip()
+            if self._summary:
                 continue
             if self._as_json:
-                print(json.dumps(record), flush=True)
+                print(text, flush=True)
+            else:
+                at, _, said = text.partition(" ")
+                self._say(self._named(f"gateway    {said}"), at)
 
-    def _tell_happening(self, line: dict[str, Any]) -> None:
+    def _tell_happening(self, line: Line) -> None:
         kind = line["kind"]
+        at = datetime.fromtimestamp(line["t_ms"] / 1000, UTC).isoformat(timespec="milliseconds")
         if kind == "measured":
             powers = " ".join(f"{round(power):>5}" for power in line["w"].values())
-            self._say(f"measured W   {powers}", line["t_ms"])
-        elif kind in {"issued", "cancelled", "outage", "fault", "proof"}:
-            said = ", ".join(f"{key} {value}" for key, value in line.items() if key not in {"t_ms", "kind"})
-            self._say(f"{kind:<12} {said}", line["t_ms"])
+            self._say(f"feeder     measured {powers} W", at)
+        elif kind == "proof":
+            self._say(f"feeder     {'yes' if line['ok'] else 'NO'}: {line['name']}", at)
+        elif kind in {"issued", "cancelled", "outage", "fault"}:
+            said = " ".join(str(value) for key, value in line.items() if key not in {"t_ms", "kind", "mrid"})
+            self._say(f"head-end   {kind} {said}", at)
 
-    def _say(self, text: str, at_ms: int | None = None) -> None:
-        if self._as_json:
-            return
-        at = "" if at_ms is None else f"{(at_ms - self._begin_ms) / 1000:8.1f} s  "
-        print(f"{at}{text}", flush=True)
+    def _named(self, text: str) -> str:
+        """Put the names of the controls where their identifiers stand."""
+        for mrid, name in self._names.items():
+            text = text.replace(mrid, name)
+        return text
+
+    def _say(self, text: str, at: str = "") -> None:
+        if not self._as_json:
+            print(f"{at[11:21]:10}  {text}" if at else text, flush=True)
 
     def _judge(self) -> int:
-        return DONE if self._summary.get("ok") else FAULT_FOUND
+        """Hold what the head-ends were answered, and what the journal says was answered, against what is right."""
+        verdicts, proofs = self._summary.get("verdicts", []), self._summary.get("proofs", [])
+        answered = terminal_answers(self._folder / "state")
+        unanswered = {key: kinds for key, kinds in answered.items() if len(kinds) != 1}
+        if not self._as_json:
+            self._summarize(verdicts, proofs, answered)
+        for (order, resource), kinds in unanswered.items():
+            said = ", ".join(kinds) or "none"
+            print(f"gateway demo: {self._named(order)} at {resource} has terminal answers {said}", file=sys.stderr)
+        right = bool(verdicts) and self._summary["ok"] and not unanswered
+        return DONE if right else FAULT_FOUND
+
+    def _summarize(self, verdicts: list[Line], proofs: list[Line], answered: Answers) -> None:
+        self._say("\nanswers that the head-ends got, by control:")
+        for control in dict.fromkeys(verdict["control"] for verdict in verdicts):
+            of = [verdict for verdict in verdicts if verdict["control"] == control]
+            got = ", ".join(f"{verdict['resource']} {'-'.join(map(str, verdict['got']))}" for verdict in of)
+            self._say(f"  {'right' if all(verdict['ok'] for verdict in of) else 'WRONG':5}  {control:18} {got}")
+        right = sum(verdict["ok"] for verdict in verdicts)
+        shown = sum(proof["ok"] for proof in proofs)
+        self._say(
+            f"{right} of {len(verdicts)} answers right, {shown} of {len(proofs)} measurements as they must be, "
+            f"{len(answered)} terminal answers in the journal"
+        )
 
 
-async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[dict[str, Any]]:
+def terminal_answers(state: Path) -> Answers:
+    """Give the terminal answers that a journal holds for each order at each resource that it was answered for."""
+    found: Answers = {}
+    journal = Reader.open(state)
+    try:
+        for _number, entry in journal.entries():
+            for tell in entry.tells:
+                if tell.topic is Topic.ANSWERED:
+                    for name in tell.names:
+                        kinds = found.setdefault((tell.order, name), [])
+                        if tell.effect in TERMINAL:
+                            kinds.append(tell.effect)
+    finally:
+        journal.close()
+    return found
+
+
+async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[Line]:
     """Give the JSON lines that a process prints."""
     if process.stdout is None:
         return
@@ -148,8 +208,10 @@ def site_file(ready: dict[str, Any]) -> str:
         '[gateway]\nname = "street"\nhealth_port = 0\n',
         '[[party]]\nname = "dso"\ntier = "distribution"\nlimit_parent = true\n',
         '[[party]]\nname = "market"\ntier = "customer"\n',
-        '[[grant]]\nparty = "dso"\nservice = "operating-envelope"\nlevel = 3\ngroup = "street"\n'
-        'functions = ["export-limit", "generation-limit", "rating-limit", "connect", "energize"]\n',
+        (
+            '[[grant]]\nparty = "dso"\nservice = "operating-envelope"\nlevel = 3\ngroup = "street"\n'
+            'functions = ["export-limit", "generation-limit", "rating-limit", "connect", "energize"]\n'
+        ),
         '[[grant]]\nparty = "dso"\nservice = "dispatch"\nlevel = 6\ngroup = "street"\nfunctions = ["active-power"]\n',
         '[[grant]]\nparty = "market"\nservice = "energy"\nlevel = 7\ngroup = "street"\nfunctions = ["active-power"]\n',
         f'[[group]]\nname = "street"\nresources = {json.dumps(list(ready["resources"]))}\n',

@@ -4,14 +4,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
 from gateway.config import load
 from gateway.core.events import Tell
 from gateway.diagnostics import logs
-from gateway.diagnostics.records import records
+from gateway.diagnostics.records import records, sentence
 from gateway.pki import PkiFault
 from gateway.runtime import daemon, wiring
 from gateway.runtime.clock import ClockFault, parse
@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 DONE, FAULT_FOUND, WRONG_USE = 0, 1, 2
 
 
+def _tell_json(tell: Tell) -> None:
+    for record in records(tell):
+        print(json.dumps(record), flush=True)
+
+
+def _tell_text(tell: Tell) -> None:
+    print(sentence(tell), flush=True)
+
+
+TELLERS: Final = {"json": _tell_json, "text": _tell_text}
+
+
 def register(subparsers: "Commands") -> None:
     """Add `run` to the command line."""
     about = "run the gateway on a site file until it is told to stop"
@@ -31,7 +43,7 @@ def register(subparsers: "Commands") -> None:
     parser.add_argument("--state", type=Path, default=Path("state"), metavar="DIR", help="where the journal is kept")
     parser.add_argument("--clock", default="real", metavar="real|xN@T0", help="the clock to decide by")
     parser.add_argument("--dry", action="store_true", help="read and decide, but write and answer nothing")
-    parser.add_argument("--records", action="store_true", help="print a JSON record for each decision")
+    parser.add_argument("--tell", choices=sorted(TELLERS), help="print each decision on standard output")
     parser.add_argument("--log-json", action="store_true", help="log JSON lines instead of text")
     parser.set_defaults(run=run)
 
@@ -51,8 +63,7 @@ def run(args: argparse.Namespace) -> int:
             args.state,
             clock,
             may_write=not args.dry,
-            witnesses=(_print_records,) if args.records else (),
-            ready=_print_ready if args.records else None,
+            witnesses=(TELLERS[args.tell],) if args.tell else (),
         )
         uvloop.run(serving)
     except (ClockFault, PkiFault, JournalFault) as fault:
@@ -62,12 +73,3 @@ def run(args: argparse.Namespace) -> int:
         print(f"gateway run: {fault.strerror or fault}; is another gateway running here?", file=sys.stderr)
         return WRONG_USE
     return DONE
-
-
-def _print_records(tell: Tell) -> None:
-    for record in records(tell):
-        print(json.dumps(record), flush=True)
-
-
-def _print_ready(port: int) -> None:
-    print(json.dumps({"ready": {"health_port": port}}), flush=True)

@@ -211,7 +211,7 @@ def settle(
         one = _held(slot, winner, _default_of(slot, defaults, ground), ground)
         if one is not None:
             held.setdefault(slot.function, []).append(one)
-        lost.setdefault(slot.function, []).extend(entry.key for entry in gone)
+        lost.setdefault(slot.function, []).extend(entry.key for entry in gone if now_ms < entry.interval.end_ms)
         for entry in entries:
             state = Status.SUPERSEDED if entry in gone else _plain_status(entry, now_ms)
             states.setdefault(entry.key, []).append(state)
@@ -272,11 +272,15 @@ def _statuses(
             functions.setdefault(entry.key, []).append(slot.function)
     status: dict[OrderKey, Status] = {}
     for key, found in states.items():
-        kept = [state for state in found if state is not Status.SUPERSEDED]
+        kept = [
+            (state, function)
+            for state, function in zip(found, functions[key], strict=True)
+            if state is not Status.SUPERSEDED
+        ]
         if not kept:
             status[key] = Status.SUPERSEDED
-        elif kept[0] is Status.IN_FORCE and all((key, function) in suspended for function in functions[key]):
-            status[key] = Status.SUSPENDED
-        else:
-            status[key] = kept[0]
+            continue
+        state = kept[0][0]
+        beaten = state is Status.IN_FORCE and all((key, function) in suspended for _state, function in kept)
+        status[key] = Status.SUSPENDED if beaten else state
     return status

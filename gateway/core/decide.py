@@ -101,6 +101,7 @@ class Decider:
         if not resources:
             return
         state = self._state
+        serial = state.write_serial
         self._begin()
         loosening: list[Write] = []
         tells: list[Tell] = []
@@ -115,7 +116,8 @@ class Decider:
                 resource.rulings = rulings
             resource.upper_w, resource.fallback_w = settled.envelope.upper_w, settled.fallback_w
             for write, tightens in self._commands(resource, settled, tells):
-                commanded.add((id(settled), 0), settled, write.cleared.command)
+                if write.cleared.serial > serial:
+                    commanded.add((id(settled), 0), settled, write.cleared.command)
                 if tightens:
                     yield write
                 else:

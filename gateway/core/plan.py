@@ -114,14 +114,19 @@ def proportional(total_w: int, parts: Sequence[Part]) -> list[int]:
 def share_ceiling(upper_w: int, parts: Sequence[Part]) -> list[int]:
     """Give each DER its ceiling (W): shrink first, grow only into what the others have been read back to leave (E).
 
-    An unreachable DER keeps what it is counted at; where even that exceeds the ceiling the others go to zero.
+    An unreachable DER keeps what it was told and is counted at its worst; where even that exceeds the ceiling the others
+    go to zero, and it is to come back with no more than its own share.
     """
     if len(parts) == 1:
         return [min(upper_w, parts[0].rated_w)]
     silent_w = sum(part.counted_w for part in parts if not part.reachable)
     reachable = [part for part in parts if part.reachable]
     wished = iter(proportional(max(0, upper_w - silent_w), reachable)) if reachable else iter(())
-    shares = [min(next(wished), part.rated_w) if part.reachable else part.counted_w for part in parts]
+    silent_most_w = [part.rated_w for part in parts] if silent_w <= upper_w else proportional(max(0, upper_w), parts)
+    shares = [
+        min(next(wished), part.rated_w) if part.reachable else min(_last_word_w(part), most_w)
+        for part, most_w in zip(parts, silent_most_w, strict=True)
+    ]
     room_w = max(0, upper_w - sum(part.counted_w for part in parts))
     for index, part in enumerate(parts):
         if shares[index] > part.counted_w:
@@ -129,6 +134,10 @@ def share_ceiling(upper_w: int, parts: Sequence[Part]) -> list[int]:
             room_w -= grown_w - part.counted_w
             shares[index] = grown_w
     return shares
+
+
+def _last_word_w(part: Part) -> int:
+    return part.counted_w if part.before is None else min(part.counted_w, part.before.limit_w)
 
 
 def commands(bounds: Envelope, parts: Sequence[Part], fallback_w: int, revert_after_ms: Sequence[int]) -> list[Command]:

@@ -47,9 +47,7 @@ class Metrics:
         """Read gauges off `state`; `extra` gives further gauges by name, with units in the names."""
         self._registry = CollectorRegistry()
         self._registry.register(_StateCollector(state, extra))
-        self._answers = Counter(
-            "gateway_answers", "Answers decided, by resource", ["answer"], registry=self._registry
-        )
+        self._answers = Counter("gateway_answers", "Answers decided, by resource", ["answer"], registry=self._registry)
         self._refusals = Counter("gateway_refusals", "Orders refused", ["rule"], registry=self._registry)
         self._verdicts = Counter("gateway_verdicts", "Verdicts on devices", ["verdict"], registry=self._registry)
         self._blocked = Counter("gateway_commands_blocked", "Commands blocked by the guard", registry=self._registry)

@@ -76,5 +76,5 @@ def parse(text: str) -> SiteClock:
 
 async def _sleep_until(clock: SiteClock, at_ms: int) -> None:
     """Sleep in stretches, so that a real clock that is set forward is noticed within a minute."""
-    while (left_ms := at_ms - clock.now_ms()) > 0:
+    while (left_ms := at_ms - clock.now_ms()) > 0:  # noqa: ASYNC110 - what is awaited is the clock itself
         await asyncio.sleep(min(left_ms / 1000 / clock.rate, LONGEST_SLEEP_S))

@@ -1,4 +1,4 @@
-"""One gateway as a process: what was known is recovered, everything open is taken up again, and all of it supervised."""
+"""One gateway as a process: what was known is recovered, what is open taken up again, and all of it supervised."""
 
 import asyncio
 import gc
@@ -32,6 +32,8 @@ def recover(journal: Journal) -> Machine:
     for entry in recovered.tail:
         for _effect in machine.handle(entry.event, entry.now_ms):
             pass
+    if recovered.upgraded:
+        journal.snapshot(machine.state)
     return machine
 
 
@@ -52,9 +54,8 @@ async def serve(
     *,
     may_write: bool,
     witnesses: tuple[Witness, ...] = (),
-    ready: Callable[[int], None] | None = None,
 ) -> None:
-    """Run the gateway until it is told to stop; `ready` is given the port of health and metrics."""
+    """Run the gateway until it is told to stop; `witnesses` are shown every decision."""
     log.info("TLS self-test passed with %s", tls.self_test())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -79,10 +80,11 @@ async def serve(
         runner, port = await health.serve(site.gateway.health_port, decider, lease, clock, metrics)
         gc.collect()
         gc.freeze()
-        if ready is not None:
-            ready(port)
+        log.info("health and metrics at http://%s:%d", health.LOOPBACK, port)
         tasks = [asyncio.create_task(supervise("the links to the devices", links.run))]
-        tasks += [asyncio.create_task(supervise(f"the link to {name}", link.run)) for name, link in decider.north.items()]
+        tasks += [
+            asyncio.create_task(supervise(f"the link to {name}", link.run)) for name, link in decider.north.items()
+        ]
         deciding = asyncio.create_task(decider.run())
         stopping = asyncio.create_task(stop.wait())
         try:

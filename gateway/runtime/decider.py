@@ -22,6 +22,8 @@ BATCH: Final = 2_000
 LEASE_S: Final = 3.0
 IDLE_S: Final = 0.5
 SNAPSHOT_MS: Final = 30 * 60_000
+PRUNE_MS: Final = 10 * 60_000
+PRUNE_AGAIN_MS: Final = 1_000
 
 Witness = Callable[[Tell], None]
 
@@ -43,6 +45,7 @@ class Decider:
         self._queue: deque[Event] = deque()
         self._wake = asyncio.Event()
         self._now_ms = machine.state.now_ms
+        self._prune_ms = 0
         self._snapshot_ms = clock.now_ms() + SNAPSHOT_MS
 
     def hear(self, event: Event) -> None:
@@ -56,10 +59,18 @@ class Decider:
             await self._wait()
             if self._queue or self.machine.next_change() <= self._clock.now_ms():
                 await self._decide()
-            if self._clock.now_ms() >= self._snapshot_ms:
-                self._journal.snapshot(self.machine.state)
-                self._snapshot_ms = self._clock.now_ms() + SNAPSHOT_MS
+            self._keep_house()
             self._lease.until_ms = self._clock.now_ms() + int(1000 * LEASE_S * self._clock.rate)
+
+    def _keep_house(self) -> None:
+        """Snapshot now and then, and thin what is old."""
+        now_ms = self._clock.now_ms()
+        if now_ms >= self._snapshot_ms:
+            self._journal.snapshot(self.machine.state)
+            self._snapshot_ms = now_ms + SNAPSHOT_MS
+        if now_ms >= self._prune_ms:
+            thinned = self._journal.prune(now_ms)
+            self._prune_ms = now_ms + (PRUNE_AGAIN_MS if thinned else PRUNE_MS)
 
     async def settle(self, *events: Event) -> None:
         """Decide these events now, before the loop runs: the start of the process."""

@@ -88,9 +88,7 @@ def south(site: SiteFile, clock: Clock, hear: Hear, lease: Lease, *, may_write: 
 def north(site: SiteFile, clock: Clock, hear: Hear, look: Look, *, may_write: bool) -> dict[str, NorthLink]:
     """Make the links to the parties above; raise PkiFault where a certificate or key cannot be used."""
     codes = tomllib.loads((profiles() / "protocols" / "sep2.toml").read_text(encoding="utf-8"))["answer"]
-    resources = {
-        resource.name: resource.tables["sep2"] for resource in site.resources if "sep2" in resource.tables
-    }
+    resources = {resource.name: resource.tables["sep2"] for resource in site.resources if "sep2" in resource.tables}
     links: dict[str, NorthLink] = {}
     for table in site.tables.get("sep2_client", ()):
         context = tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)

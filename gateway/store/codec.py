@@ -7,8 +7,10 @@ of the entries and of the state. A `Shape` says which fields each class had when
 
 import dataclasses
 import enum
+import gc
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from operator import attrgetter
 from typing import Final, TypeVar
@@ -85,21 +87,26 @@ def _class_packer(name: str, kind: type, recurse: Recursion) -> Callable[..., Tr
     if issubclass(kind, enum.Enum):
         return {member: [name, member.value] for member in kind}.__getitem__
     if issubclass(kind, tuple):
-        return lambda value: [name, *map(recurse, value)]
+        return lambda value: [name, *[each if type(each) in PLAIN else recurse(each) for each in value]]
     fields = SHAPE[name]
     if len(fields) == 1:
         only = attrgetter(fields[0])
         return lambda value: [name, recurse(only(value))]
     every = attrgetter(*fields)
-    return lambda value: [name, *map(recurse, every(value))]
+    return lambda value: [name, *[each if type(each) in PLAIN else recurse(each) for each in every(value)]]
 
 
 def _packers(recurse: Recursion) -> dict[type, Callable[..., Tree]]:
+    """Give what packs each class; a plain value inside is not worth a call."""
+
+    def row(tag: Tag, values: Iterable[object]) -> Tree:
+        return [tag, *[each if type(each) in PLAIN else recurse(each) for each in values]]
+
     packers: dict[type, Callable[..., Tree]] = {
-        tuple: lambda value: [TUPLE, *map(recurse, value)],
-        list: lambda value: [LIST, *map(recurse, value)],
-        dict: lambda value: [DICT, *map(recurse, chain.from_iterable(value.items()))],
-        frozenset: lambda value: [FROZENSET, *map(recurse, sorted(value))],
+        tuple: lambda value: row(TUPLE, value),
+        list: lambda value: row(LIST, value),
+        dict: lambda value: row(DICT, chain.from_iterable(value.items())),
+        frozenset: lambda value: row(FROZENSET, sorted(value)),
     }
     for name, kind in CLASSES.items():
         packers[kind] = _class_packer(name, kind, recurse)
@@ -174,7 +181,20 @@ def pack_shared(value: object) -> bytes:
         return made
 
     packers = _packers(recurse)
-    return encode(recurse(value))
+    with _uncollected():
+        return encode(recurse(value))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector from walking a great tree again and again while it grows: it has no cycles."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _widened(plain: Tree) -> Tree:
@@ -251,7 +271,8 @@ class Unpacker:
             return made
 
         makers = self._makers(recurse)
-        return self._checked(recurse, decode(packed), kind)
+        with _uncollected():
+            return self._checked(recurse, decode(packed), kind)
 
     def _checked(self, recurse: Recursion, plain: Tree, kind: type[T]) -> T:
         try:
@@ -270,11 +291,14 @@ class Unpacker:
         return self._plain[plain[0]](plain)
 
     def _makers(self, recurse: Recursion) -> dict[Tag, Callable[[list[Tree]], object]]:
+        def row(plain: list[Tree]) -> list[object]:
+            return [recurse(each) if type(each) is list else each for each in plain[1:]]
+
         makers: dict[Tag, Callable[[list[Tree]], object]] = {
-            TUPLE: lambda plain: tuple(map(recurse, plain[1:])),
-            LIST: lambda plain: list(map(recurse, plain[1:])),
-            DICT: lambda plain: _pairs(list(map(recurse, plain[1:]))),
-            FROZENSET: lambda plain: frozenset(map(recurse, plain[1:])),
+            TUPLE: lambda plain: tuple(row(plain)),
+            LIST: row,
+            DICT: lambda plain: _pairs(row(plain)),
+            FROZENSET: lambda plain: frozenset(row(plain)),
             BIG: lambda plain: int.from_bytes(_bytes(plain[1]), "big", signed=True),
             TEXT: lambda plain: _bytes(plain[1]).decode(errors="surrogatepass"),
         }
@@ -293,4 +317,4 @@ def _class_maker(build: Callable[..., object], recurse: Recursion) -> Callable[[
     if isinstance(build, type) and issubclass(build, enum.Enum):
         members: dict[Tree, object] = {member.value: member for member in build}
         return lambda plain: members[plain[1]]
-    return lambda plain: build(*map(recurse, plain[1:]))
+    return lambda plain: build(*[recurse(each) if type(each) is list else each for each in plain[1:]])

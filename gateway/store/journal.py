@@ -4,6 +4,7 @@ One statement, one packed row and one sync carry a whole batch of entries (group
 """
 
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -93,7 +94,7 @@ class Journal:
     def snapshot(self, state: State) -> None:
         """Store the state as it is after the last entry that was committed; raises JournalFault."""
         after = self.last_number
-        body = pack_shared(state)
+        body = zlib.compress(pack_shared(state), level=1)
         self._write(
             "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)",
             (after, state.now_ms, self._writer, digest(SNAPSHOT, after, after, body), body),

@@ -1,9 +1,10 @@
 """Reading a journal: every row is held against its checksum before it is believed, in short read transactions."""
 
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from gateway.core.events import Tell
 from gateway.core.state import State
@@ -77,15 +78,12 @@ class Reader:
 
     def last_number(self) -> int:
         """Give the number of the last entry, 0 in an empty journal."""
-        row = self._connection.execute("SELECT last FROM batches ORDER BY first DESC LIMIT 1").fetchone()
-        return int(row[0]) if row else 0
+        return sum(last for (last,) in self._rows("SELECT last FROM batches ORDER BY first DESC LIMIT 1"))
 
     def first_whole(self) -> int:
         """Give the number of the first entry that retention has left whole, or the next to come."""
-        row = self._connection.execute(
-            "SELECT last FROM batches WHERE gone IS NOT NULL ORDER BY first DESC LIMIT 1"
-        ).fetchone()
-        return int(row[0]) + 1 if row else 1
+        thinned = self._rows("SELECT last FROM batches WHERE gone IS NOT NULL ORDER BY first DESC LIMIT 1")
+        return 1 + sum(last for (last,) in thinned)
 
     def entries(self, since: int = 1) -> Iterator[tuple[int, Entry]]:
         """Yield the whole entries from number `since` on; raises JournalFault where one is missing or damaged."""
@@ -121,22 +119,18 @@ class Reader:
 
     def gaps(self) -> Iterator[Gap]:
         """Yield the gaps that retention has declared, the oldest first."""
-        for first, last, gone in self._connection.execute(
-            "SELECT first, last, gone FROM batches WHERE gone > 0 ORDER BY first"
-        ):
-            yield Gap(first, last, gone)
+        yield from map(Gap._make, self._rows("SELECT first, last, gone FROM batches WHERE gone > 0 ORDER BY first"))
 
     def snapshots_back(self) -> Iterator[Snapshot]:
         """Yield the good snapshots, the latest first; damaged ones are passed over."""
-        for (after,) in self._connection.execute("SELECT after FROM snapshots ORDER BY after DESC").fetchall():
+        for (after,) in self._rows("SELECT after FROM snapshots ORDER BY after DESC"):
             found = self._snapshot(after)
             if found is not None:
                 yield found
 
     def snapshot_from(self, after: int) -> Snapshot | None:
         """Give the first good snapshot at or after the entry of the number `after`."""
-        places = self._connection.execute("SELECT after FROM snapshots WHERE after >= ? ORDER BY after", (after,))
-        for (place,) in places.fetchall():
+        for (place,) in self._rows("SELECT after FROM snapshots WHERE after >= ? ORDER BY after", after):
             found = self._snapshot(place)
             if found is not None:
                 return found
@@ -144,16 +138,15 @@ class Reader:
 
     def rows(self, since: int) -> Iterator[Row]:
         """Yield the rows from the one that holds `since` on; raises JournalFault where one is missing or damaged."""
-        found = self._connection.execute(
-            "SELECT first FROM batches WHERE first <= ? ORDER BY first DESC LIMIT 1", (since,)
-        ).fetchone()
-        expected = place = int(found[0]) if found else 1
+        holding = self._rows("SELECT first FROM batches WHERE first <= ? ORDER BY first DESC LIMIT 1", since)
+        expected = place = holding[0][0] if holding else 1
         while True:
-            rows = self._connection.execute(
+            rows = self._rows(
                 "SELECT first, last, at_ms, writer, gone, digest, body FROM batches"
                 " WHERE first >= ? ORDER BY first LIMIT ?",
-                (place, ROWS_AT_ONCE),
-            ).fetchall()
+                place,
+                ROWS_AT_ONCE,
+            )
             for row in map(Row._make, rows):
                 if row.first != expected:
                     raise JournalFault(
@@ -167,18 +160,22 @@ class Reader:
                 return
 
     def _snapshot(self, after: int) -> Snapshot | None:
-        row = self._connection.execute(
-            "SELECT writer, digest, body FROM snapshots WHERE after = ?", (after,)
-        ).fetchone()
-        if row is None:
+        rows = self._rows("SELECT writer, digest, body FROM snapshots WHERE after = ?", after)
+        if not rows:
             return None
-        writer, checksum, body = row
+        writer, checksum, body = rows[0]
         if digest(SNAPSHOT, after, after, body) != checksum:
             return None
         try:
-            return Snapshot(after, writer, self._unpacker(writer).unpack_shared(body, State))
-        except CodecFault:
+            return Snapshot(after, writer, self._unpacker(writer).unpack_shared(zlib.decompress(body), State))
+        except (CodecFault, zlib.error):
             return None
+
+    def _rows(self, query: str, *places: int) -> list[tuple[Any, ...]]:  # noqa: ANN401 - the columns are the query's
+        try:
+            return self._connection.execute(query, places).fetchall()
+        except sqlite3.Error as fault:
+            raise JournalFault(f"{self._name}: cannot be read: {fault}; restore it from a backup") from fault
 
     def _unpacker(self, writer: int) -> Unpacker:
         found = self._unpackers.get(writer)
@@ -187,8 +184,8 @@ class Reader:
         return found
 
     def _shape(self, writer: int) -> Shape:
-        row = self._connection.execute("SELECT shape FROM writers WHERE id = ?", (writer,)).fetchone()
-        found = decode(row[0]) if row else None
+        rows = self._rows("SELECT shape FROM writers WHERE id = ?", writer)
+        found = decode(rows[0][0]) if rows else None
         if not isinstance(found, dict):
             raise JournalFault(f"{self._name}: what writer {writer} wrote cannot be read; restore it from a backup")
         shape = {str(name): tuple(map(str, fields)) for name, fields in found.items()}

@@ -207,11 +207,9 @@ class Player:
 
     def answers(self, name: str | None = None, at: str | None = None) -> list[Answer]:
         return [
-            effect.answer
-            for effect in self.effects
-            if isinstance(effect, Owe)
-            and name in (None, effect.answer.order.id)
-            and at in (None, effect.answer.resource)
+            answer
+            for answer in answers_of(self.effects)
+            if name in (None, answer.order.id) and at in (None, answer.resource)
         ]
 
     def kinds(self, name: str, at: str = "house-1") -> list[tuple[int, Kind]]:
@@ -228,3 +226,7 @@ def writes(effects: Iterable[Effect]) -> list[Write]:
 
 def told(effects: Iterable[Effect], topic: Topic) -> list[Tell]:
     return [effect for effect in effects if isinstance(effect, Tell) and effect.topic is topic]
+
+
+def answers_of(effects: Iterable[Effect]) -> list[Answer]:
+    return [effect.answer for effect in effects if isinstance(effect, Owe)]

@@ -313,7 +313,7 @@ def test_only_utf_8_is_read() -> None:
     for body, why in (
         (whole.encode("utf-16"), "encoding is not UTF-8"),
         (f'<?xml version="1.0" encoding="utf-16"?>{whole}'.encode(), "encoding is not UTF-8"),
-        (whole.encode("utf-16-be"), "not well-formed XML"),
+        (f'<?xml version="1.0"?>{whole}'.encode("utf-16-be"), "not well-formed XML"),
         (whole.encode("utf-32"), "not"),
         (whole.encode().replace(b'"/dcap', b'"\xff/dcap'), "not well-formed XML"),
     ):
@@ -322,6 +322,13 @@ def test_only_utf_8_is_read() -> None:
     assert decode(whole.encode()) == EXAMPLES[0]
     marked = b"\xef\xbb\xbf" + encode(EXAMPLES[0])
     assert decode(marked) == EXAMPLES[0]
+
+
+def test_a_body_full_of_strangers_costs_no_more_than_its_length() -> None:
+    began = time.process_time()
+    base = base_of("".join(f"<opMod{number}/>" for number in range(60_000)))
+    assert time.process_time() - began < 2
+    assert len(base.other_modes) == 60_000
 
 
 def test_three_hundred_items_are_read() -> None:

@@ -118,7 +118,7 @@ def test_the_extension_is_declared_where_it_is_used_and_only_there() -> None:
         (Registration(date_time_registered_s=0, pin=1_000_000), "Registration/pIN: 1000000 is not in 0..999999"),
         (
             DERControlResponse(end_device_lfdi="3e4f", subject="0a"),
-            "DERControlResponse/endDeviceLFDI: '3e4f' is not an LFDI: 40 upper-case hex digits",
+            "DERControlResponse/endDeviceLFDI: '3e4f' is not an LFDI: 40 hex digits",
         ),
         (
             DERControlResponse(end_device_lfdi="A" * 40, subject="abc"),
@@ -136,6 +136,13 @@ def test_text_that_xml_cannot_carry_is_not_written() -> None:
     for text in ("\x00", "\ud800", "a" * 33):
         with pytest.raises(WireFault, match="DERControl/description"):
             encode(replace(control(), description=text))
+
+
+def test_an_lfdi_is_written_in_upper_case() -> None:
+    response = DERControlResponse(end_device_lfdi="3e" * 20, subject="0a")
+    assert decode(encode(response)) == replace(response, end_device_lfdi="3E" * 20)
+    with pytest.raises(WireFault, match="is not hex"):
+        encode(replace(response, end_device_lfdi="xy" * 20))
 
 
 def test_a_part_is_not_a_body() -> None:

@@ -264,7 +264,7 @@ def _make_reader(table: Table) -> _Read:
 
     def read(element: _Element) -> Any:  # noqa: ANN401 - the table's class
         values: dict[str, Any] = {}
-        others: set[str] | None = None
+        others: list[str] | None = None
         at: _Element | None = None
         name = ""
         try:
@@ -276,7 +276,8 @@ def _make_reader(table: Table) -> _Read:
                 entry = find(at.tag)
                 if entry is None:
                     if prefix and _local(at.tag).startswith(prefix):
-                        others = {_mode_name(at.tag), *(others or ())}
+                        others = others or []
+                        others.append(_mode_name(at.tag))
                     continue
                 field, parse, read_nested, row = entry
                 if parse is not None:
@@ -301,7 +302,7 @@ def _make_reader(table: Table) -> _Read:
             if field in values:
                 values[field] = tuple(values[field])
         if others:
-            values[table.rest] = tuple(sorted(others))
+            values[table.rest] = tuple(sorted(set(others)))
         return build(values)
 
     return read

@@ -126,9 +126,9 @@ def _read_lfdi(text: str | None) -> str:
 
 
 def _write_lfdi(lfdi: object) -> str:
-    if not isinstance(lfdi, str) or len(lfdi) != _LFDI_DIGITS or _read_lfdi(lfdi) != lfdi:
-        raise WireFault(f"{lfdi!r} is not an LFDI: {_LFDI_DIGITS} upper-case hex digits")
-    return lfdi
+    if not isinstance(lfdi, str) or len(lfdi) != _LFDI_DIGITS:
+        raise WireFault(f"{lfdi!r} is not an LFDI: {_LFDI_DIGITS} hex digits")
+    return _read_lfdi(lfdi)
 
 
 def _read_claimed_lfdi(text: str | None) -> str | Unreadable:
@@ -170,7 +170,7 @@ URI = Scalar(lambda text: (text or "").strip(), _write_uri)
 MRID = Scalar(_read_mrid, _write_mrid)
 """As written (some servers compare text), a leading zero added where trimming left an odd count of digits."""
 LFDI = Scalar(_read_lfdi, _write_lfdi)
-"""40 upper-case hex digits; leading zeros that were trimmed are put back."""
+"""40 upper-case hex digits; leading zeros that were trimmed are put back, lower case is written in upper case."""
 CLAIMED_LFDI = Scalar(_read_claimed_lfdi, _write_lfdi)
 """As `LFDI`, but what is not one becomes `Unreadable` and leaves its device in the list."""
 MISSPELT_LFDI = Scalar(_read_misspelt_lfdi, _write_lfdi)
