@@ -78,12 +78,13 @@ class Reader:
 
     def last_number(self) -> int:
         """Give the number of the last entry, 0 in an empty journal."""
-        return sum(last for (last,) in self._rows("SELECT last FROM batches ORDER BY first DESC LIMIT 1"))
+        found = self._rows("SELECT last FROM batches ORDER BY first DESC LIMIT 1")
+        return int(found[0][0]) if found else 0
 
     def first_whole(self) -> int:
         """Give the number of the first entry that retention has left whole, or the next to come."""
         thinned = self._rows("SELECT last FROM batches WHERE gone IS NOT NULL ORDER BY first DESC LIMIT 1")
-        return 1 + sum(last for (last,) in thinned)
+        return int(thinned[0][0]) + 1 if thinned else 1
 
     def entries(self, since: int = 1) -> Iterator[tuple[int, Entry]]:
         """Yield the whole entries from number `since` on; raises JournalFault where one is missing or damaged."""
@@ -171,7 +172,7 @@ class Reader:
         except (CodecFault, zlib.error):
             return None
 
-    def _rows(self, query: str, *places: int) -> list[tuple[Any, ...]]:  # noqa: ANN401 - the columns are the query's
+    def _rows(self, query: str, *places: int) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(query, places).fetchall()
         except sqlite3.Error as fault:

@@ -149,7 +149,7 @@ def _orders(draw: st.DrawFn) -> Event:
             draw(st.sampled_from(["dso", "agg"])),
             draw(st.sampled_from(["a", "b", "c", "d"])),
             draw(st.integers(0, 2)),
-            draw(st.sampled_from([Each(group), Total(group)])),
+            Each(group) if draw(st.booleans()) else Total(group),
             tuple(draw(st.lists(_effects(), max_size=2))),  # type: ignore[arg-type]  # a strategy of a union is one of objects
             start_ms,
             draw(st.sampled_from([None, start_ms + 40_000, start_ms + 400_000])),
