@@ -182,13 +182,11 @@ def terminal_answers(state: Path) -> Answers:
     found: Answers = {}
     journal = Reader.open(state)
     try:
-        for _number, entry in journal.entries():
-            for tell in entry.tells:
-                if tell.topic is Topic.ANSWERED:
-                    for name in tell.names:
-                        kinds = found.setdefault((tell.order, name), [])
-                        if tell.effect in TERMINAL:
-                            kinds.append(tell.effect)
+        for _number, tell in journal.tells():
+            for name in tell.names if tell.topic is Topic.ANSWERED else ():
+                kinds = found.setdefault((tell.order, name), [])
+                if tell.effect in TERMINAL:
+                    kinds.append(tell.effect)
     finally:
         journal.close()
     return found

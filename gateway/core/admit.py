@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from gateway.core.answers import Course, Kind
-from gateway.core.authority import Authority, Refused, judge, judge_freshness, judge_version
+from gateway.core.authority import Accepted, Authority, Refused, judge, judge_freshness, judge_version
 from gateway.core.decide import Decider, interval_at
-from gateway.core.events import Assigned, Effect, OrderHeard, OrderUnreadable, Topic, Withdrawal, Withdrawn
+from gateway.core.events import Assigned, Effect, OrderHeard, OrderUnreadable, Topic, Withdrawn
 from gateway.core.orders import LIMITS, Ceiling, Each, Floor, Function, Order, OrderKey, Rank, Target, Total
 from gateway.core.orders import Effect as OrderEffect
 from gateway.core.plan import Part, proportional
@@ -28,84 +28,108 @@ class Admission:
         """Take the resources that a party's group stands for; the orders it has reach the new ones as well (C13)."""
         state = self._state
         known = tuple(name for name in event.resources if name in state.resources)
-        before = state.members.get(event.group, ())
-        if known == before:
-            return
-        gone = tuple(name for name in before if name not in known) if state.book.get(event.group) else ()
-        state.members[event.group] = known + gone
-        groups = groups_by_resource(state.members)
-        names = dict.fromkeys(before + known)
-        for name in names:
-            state.resources[name].groups = groups.get(name, ())
-        self._decider.touch(names)
-        for key in state.book.get(event.group, ()):
-            live = state.lives[key]
-            new = tuple(name for name in known if name not in live.courses)
-            if new:
-                yield from self._extend(live, new)
+        state.assigned[event.group] = event.issuer
+        if known != state.members.get(event.group, ()):
+            yield from self.regroup({event.group: known})
 
-    def _extend(self, live: Live, resources: tuple[str, ...]) -> Iterator[Effect]:
-        verdict = judge(live.order, resources, self.authority, self._held(live.order, resources))
-        for name in resources:
-            live.courses[name] = Course()
-        if isinstance(verdict, Refused):
-            yield from self._refuse(live, resources, verdict)
+    def regroup(self, members: Mapping[str, tuple[str, ...]]) -> Iterator[Effect]:
+        """Let these groups stand for these resources; what leaves a group keeps the orders that run there."""
+        state = self._state
+        touched: dict[str, None] = {}
+        for group, names in members.items():
+            before = (*state.members.get(group, ()), *state.former.get(group, ()))
+            state.members[group] = names
+            state.former[group] = tuple(name for name in before if name not in names and self._runs(group, name))
+            touched.update(dict.fromkeys((*before, *names)))
+        groups = groups_by_resource({group: state.reached(group) for group in state.members})
+        for name in touched:
+            if name in state.resources:
+                state.resources[name].groups = groups.get(name, ())
+        self._decider.touch(touched)
+        for group, names in members.items():
+            for key in state.book.get(group, ()):
+                yield from self._reach(state.lives[key], names)
+
+    def _runs(self, group: str, resource: str) -> bool:
+        courses = (self._state.lives[key].courses.get(resource) for key in self._state.book.get(group, ()))
+        return resource in self._state.resources and any(course is not None and not course.ended for course in courses)
+
+    def _reach(self, live: Live, members: tuple[str, ...]) -> Iterator[Effect]:
+        """Let an order reach the members that it has not reached yet, unless it is over or never took effect."""
+        new = tuple(name for name in members if name not in live.courses)
+        if not new:
             return
-        live.effects.update(verdict.effects)
-        live.uniform = live.uniform and not verdict.refused
-        for name, refused in verdict.refused.items():
-            self._decider.say(live, name, Kind.REFUSED, refused.rule, refused.why)
-        for name in verdict.effects:
-            self._decider.say(live, name, Kind.RECEIVED, "A3", "granted")
-        yield from self._decider.flush()
+        if live.interval.end_ms <= self._state.now_ms or (live.courses and not live.effects):
+            live.uniform = False
+            return
+        yield from self._take(live, new, self._verdict(live.order, new))
 
     def order_heard(self, event: OrderHeard) -> Iterator[Effect]:
-        """Judge an order and admit what is granted of it; a newer version takes the place of the one held."""
+        """Judge an order and admit what is granted of it; a newer version takes the place of the one held.
+
+        A newer version that is refused has no effect, so the one held stays in force (A6).
+        """
         state, order = self._state, event.order
         held = state.lives.get(order.key)
-        if held is not None and _same(held.order, order):
+        if (held is not None and _same(held.order, order)) or order.version <= state.answered.get(order.key, -1):
             return
         stale = judge_version(None if held is None else held.order, order)
         if stale is not None:
             yield self._decider.tell(Topic.REFUSED, order.key, stale.rule, "kept as it was", (), (), stale.why)
             return
-        if held is not None:
-            held.cut_ms, held.cut_how = state.now_ms, Withdrawal.SUPERSEDED
-            self.retime(held)
-            self._decider.touch(held.courses)
-            yield from self._decider.decide()
-            state.book[held.group].remove(order.key)
-        yield from self._admit(order)
-
-    def _admit(self, order: Order) -> Iterator[Effect]:
-        state = self._state
         group = order.scope.group
         resources = state.members.get(group, ())
-        live = Live(order, group, {}, {name: Course() for name in resources}, uniform=True, interval=Interval(0, 0))
+        verdict = self._verdict(order, resources)
+        live = Live(order, group, {}, {}, uniform=True, interval=Interval(0, 0))
+        if held is not None:
+            if isinstance(verdict, Refused):
+                state.answered[order.key] = order.version
+                yield from self._take(live, resources, verdict)
+                return
+            self._replace(held)
         state.lives[order.key] = live
         state.book.setdefault(group, []).append(order.key)
         self.retime(live)
+        yield from self._take(live, resources, verdict)
+
+    def _replace(self, held: Live) -> None:
+        for name, course in held.courses.items():
+            if not course.ended:
+                self._decider.say(held, name, Kind.SUPERSEDED, "C1", "a newer version takes its place")
+        self._state.book[held.group].remove(held.order.key)
+        self._decider.touch(held.courses)
+
+    def _verdict(self, order: Order, resources: tuple[str, ...]) -> Accepted | Refused:
+        state = self._state
         party = state.parties.get(order.issuer, PartyState())
         created_ms = order.rank.created_ms - party.offset_ms
-        refused = judge_freshness(created_ms, state.now_ms, state.site.clock_tolerance_ms)
-        if refused is None and not order.effects:
-            why = f"cannot carry {', '.join(order.uncarried) or 'an order without effects'}"
-            for name in resources:
-                self._decider.say(live, name, Kind.CANNOT, "A6", why)
-            yield from self._decider.flush()
-            return
-        verdict = refused or judge(order, resources, self.authority, self._held(order, resources))
+        stale = judge_freshness(created_ms, state.now_ms, state.site.clock_tolerance_ms)
+        return stale or judge(order, resources, self.authority, self._held(order, resources))
+
+    def _take(self, live: Live, resources: tuple[str, ...], verdict: Accepted | Refused) -> Iterator[Effect]:
+        """Take an order on at these resources, as far as it is granted there."""
+        state, order = self._state, live.order
+        live.courses.update({name: Course() for name in resources})
         if isinstance(verdict, Refused):
             yield from self._refuse(live, resources, verdict)
             return
-        if live.interval.end_ms <= state.now_ms:
+        if not order.effects:
+            why = f"cannot carry {', '.join(order.uncarried) or 'an order without effects'}"
+            for name in resources:
+                self._decider.say(live, name, Kind.CANNOT, "A6", why)
+            return
+        offset_ms = state.parties.get(order.issuer, PartyState()).offset_ms
+        if order.end_ms is not None and order.end_ms - offset_ms <= state.now_ms:
             for name in resources:
                 self._decider.say(live, name, Kind.EXPIRED, "A5", "over already when it was first received")
-            yield from self._decider.flush()
             return
-        live.effects = self._shared(order, verdict.effects)
+        if isinstance(order.scope, Each):
+            live.effects.update(verdict.effects)
+        else:
+            live.effects = self._shared(order, {**_unshared(live), **verdict.effects})
         randomized = order.randomize_start_ms or order.randomize_duration_ms
-        live.uniform = not (randomized or verdict.refused or isinstance(order.scope, Total))
+        apart = verdict.refused or state.former.get(live.group) or isinstance(order.scope, Total)
+        live.uniform = live.uniform and not (randomized or apart)
         for name, why_not in verdict.refused.items():
             self._decider.say(live, name, Kind.REFUSED, why_not.rule, why_not.why)
         for name in verdict.effects:
@@ -115,7 +139,7 @@ class Admission:
                 live.courses[name].short = f"cannot carry {lacking}"
                 self._decider.say(live, name, Kind.UNCARRIED, "A6", live.courses[name].short)
         self.remind_of(live)
-        self._decider.touch(verdict.effects)
+        self._decider.touch(live.effects)
 
     def _refuse(self, live: Live, resources: Iterable[str], verdict: Refused) -> Iterator[Effect]:
         named = tuple(resources)
@@ -185,7 +209,7 @@ class Admission:
     def withdrawn(self, event: Withdrawn) -> Iterator[Effect]:
         """End an order because its issuer says so, at once or spread over the time that it allows (C13)."""
         live = self._state.lives.get(OrderKey(event.issuer, event.id))
-        if live is None or live.cut_ms is not None or live.ended == len(live.courses):
+        if live is None or live.cut_ms is not None:
             return
         live.cut_ms, live.cut_how, live.spread_ms = self._state.now_ms, event.how, event.spread_ms
         if event.spread_ms:
@@ -217,6 +241,15 @@ class Admission:
 def _same(held: Order, order: Order) -> bool:
     """Tell whether two hearings are of one and the same content; when and with what draw it was heard is ours."""
     return held == replace(order, received_ms=held.received_ms, draw=held.draw)
+
+
+def _unshared(live: Live) -> dict[str, tuple[OrderEffect, ...]]:
+    """Give the effects in whole that an order has a share of at each resource."""
+    functions = {name: [effect.function for effect in effects] for name, effects in live.effects.items()}
+    return {
+        name: tuple(effect for effect in live.order.effects if effect.function in own)
+        for name, own in functions.items()
+    }
 
 
 def _lacking(order: Order, effects: tuple[OrderEffect, ...]) -> str:

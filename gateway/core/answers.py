@@ -7,6 +7,7 @@ from typing import NamedTuple
 from gateway.core.arbitrate import Status
 from gateway.core.observe import Verdict
 from gateway.core.orders import OrderKey
+from gateway.core.timeline import FOR_EVER_MS
 
 
 class Kind(StrEnum):
@@ -53,12 +54,14 @@ class Answer(NamedTuple):
 class Course:
     """How far one order has come at one resource, and what was seen of it on the way.
 
+    `ended_ms` is when it had its terminal answer: from then on it holds nothing, whatever becomes of the others (C6).
     `bound` tells whether any command rested on it, `short` why it was served short, `disobeyed` what was measured.
     """
 
     status: Status = Status.PENDING
     started: bool = False
     ended: bool = False
+    ended_ms: int = FOR_EVER_MS
     short: str = ""
     bound: bool = False
     adopted: bool = False

@@ -12,7 +12,7 @@ from gateway.core.guard import Blocked, Bounds, Cleared, clear
 from gateway.core.orders import CEILINGS, Default, Function, OrderKey
 from gateway.core.plan import Command, Envelope, Part, commands, envelope
 from gateway.core.state import DeviceState, Live, ResourceState, State
-from gateway.core.timeline import Entry, Interval, Slot, effective
+from gateway.core.timeline import FOR_EVER_MS, Entry, Interval, Slot, effective
 
 GRACE_MS = 5_000
 """How long a cleared command outlasts the next change of its ruling, so that the link is never left without one."""
@@ -73,7 +73,9 @@ def interval_at(state: State, live: Live, resource: str) -> Interval:
     """Give an order's effective interval at a resource."""
     if live.uniform:
         return live.interval
-    return effective(live.order, resource, state.parties[live.order.issuer].offset_ms, live.cut_ms, live.spread_ms)
+    party = state.parties.get(live.order.issuer)
+    offset_ms = 0 if party is None else party.offset_ms
+    return effective(live.order, resource, offset_ms, live.cut_ms, live.spread_ms)
 
 
 class Decider:
@@ -93,12 +95,13 @@ class Decider:
 
     def touch(self, resources: Iterable[str]) -> None:
         """Note that something changed at these resources."""
-        self._touched.update(dict.fromkeys(resources))
+        self._touched.update(dict.fromkeys(name for name in resources if name in self._state.resources))
 
     def decide(self) -> Iterator[Effect]:
         """Settle what was touched anew and yield what follows, tightening writes first."""
         resources, self._touched = self._touched, {}
         if not resources:
+            yield from self.flush()
             return
         state = self._state
         serial = state.write_serial
@@ -150,7 +153,7 @@ class Decider:
         self._said.setdefault(Said(order.key, kind, rule, why), []).append(resource)
         if kind in TERMINAL:
             course = live.courses[resource]
-            course.ended = True
+            course.ended, course.ended_ms = True, self._state.now_ms
             live.ended += 1
         wanted = order.reply.receipt if kind is Kind.RECEIVED else order.reply.progress
         if not wanted:
@@ -244,12 +247,14 @@ class Decider:
         for live in lives:
             order = live.order
             interval = interval_at(self._state, live, name)
+            course = live.courses.get(name)
+            spent_ms = FOR_EVER_MS if course is None else course.ended_ms
             for effect in live.effects.get(name, ()):
                 level = ground.levels.get((order.issuer, effect.function))
                 if level is None:
                     continue
                 slot = Slot(order.issuer, level, effect.function)
-                slots.setdefault(slot, []).append(Entry(order.key, order.rank, interval, effect))
+                slots.setdefault(slot, []).append(Entry(order.key, order.rank, interval, effect, spent_ms))
         return slots
 
     # -- commanding
@@ -310,7 +315,7 @@ class Decider:
             device.device.name,
             device.device.rated_w,
             settled.envelope.upper_w,
-            device.counted_w(),
+            device.told_w(),
             others_w,
             min(settled.fallback_w, settled.envelope.upper_w),
             device.reverts_to_w(),

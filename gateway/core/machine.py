@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.core.admit import Admission
 from gateway.core.aggregate import Sample
+from gateway.core.answers import Kind
 from gateway.core.arbitrate import Ground
 from gateway.core.decide import Decider
 from gateway.core.events import (
@@ -37,7 +38,7 @@ from gateway.core.ground import Grounds, authority
 from gateway.core.known import Known, Unknown
 from gateway.core.observe import verify
 from gateway.core.orders import OrderKey
-from gateway.core.state import DeviceState, PartyState, ResourceState, State, groups_by_resource
+from gateway.core.state import DeviceState, Live, PartyState, ResourceState, State
 from gateway.core.timeline import FOR_EVER_MS
 from gateway.core.topology import Resource, Site
 
@@ -143,20 +144,32 @@ class Machine:
             kept.power = kept.reactive = kept.voltage = unread
             devices[device.name] = kept
         state.devices = devices
-        state.members.update({group.name: group.resources for group in site.groups})
-        groups = groups_by_resource(state.members)
         state.resources = {
             resource.name: ResourceState(
                 resource,
-                groups.get(resource.name, ()),
+                (),
                 self._ground(resource),
                 max(devices[name].device.revert_ms for name in resource.devices),
                 state.resources[resource.name].rulings if resource.name in state.resources else (),
             )
             for resource in site.resources
         }
+        for live in state.lives.values():
+            self._drop_absent(live)
+        members = {**state.members, **{group.name: group.resources for group in site.groups}}
+        members.update({group: state.members[group] for group in state.assigned})
+        known = {group: tuple(name for name in names if name in state.resources) for group, names in members.items()}
+        yield from self._admission.regroup(known)
         self._renew()
-        yield from ()
+
+    def _drop_absent(self, live: Live) -> None:
+        """Answer for the resources of an order that the site no longer has."""
+        for name, course in live.courses.items():
+            if name in self.state.resources:
+                continue
+            live.effects.pop(name, None)
+            if not course.ended:
+                self._decider.say(live, name, Kind.CANNOT, "A6", f"{name} is no longer on this site")
 
     def _ground(self, resource: Resource) -> Ground:
         devices = [self.state.devices[name] for name in resource.devices]
@@ -171,6 +184,7 @@ class Machine:
         self._decider.touch(state.resources)
         for key, live in list(state.lives.items()):
             if live.ended == len(live.courses) and live.interval.end_ms + KEEP_ENDED_MS < state.now_ms:
+                state.answered[key] = live.order.version
                 del state.lives[key]
                 state.book[live.group].remove(key)
 
@@ -182,7 +196,7 @@ class Machine:
         if held.get(default.id) == default:
             return
         held[default.id] = default
-        names = state.members.get(default.group, ())
+        names = state.reached(default.group)
         self._decider.touch(names)
         said = ", ".join(effect.function.value for effect in default.effects)
         key = OrderKey(default.issuer, default.id)

@@ -114,8 +114,8 @@ def proportional(total_w: int, parts: Sequence[Part]) -> list[int]:
 def share_ceiling(upper_w: int, parts: Sequence[Part]) -> list[int]:
     """Give each DER its ceiling (W): shrink first, grow only into what the others have been read back to leave (E).
 
-    An unreachable DER keeps what it was told and is counted at its worst; where even that exceeds the ceiling the others
-    go to zero, and it is to come back with no more than its own share.
+    An unreachable DER keeps what it was told and is counted at its worst; where even that exceeds the ceiling the
+    others go to zero, and it is to come back with no more than its own share.
     """
     if len(parts) == 1:
         return [min(upper_w, parts[0].rated_w)]
@@ -129,9 +129,10 @@ def share_ceiling(upper_w: int, parts: Sequence[Part]) -> list[int]:
     ]
     room_w = max(0, upper_w - sum(part.counted_w for part in parts))
     for index, part in enumerate(parts):
-        if shares[index] > part.counted_w:
-            grown_w = min(shares[index], part.counted_w + room_w)
-            room_w -= grown_w - part.counted_w
+        told_w = _last_word_w(part)
+        if shares[index] > told_w:
+            grown_w = min(shares[index], told_w + room_w)
+            room_w -= grown_w - told_w
             shares[index] = grown_w
     return shares
 

@@ -74,6 +74,10 @@ class DeviceState:
         """Give what the device falls back to in silence (W); nothing is known to bound it before its first command."""
         return self.device.rated_w if self.command is None else self.command.revert_limit_w
 
+    def told_w(self) -> int:
+        """Give the limit that the device was told last (W), or its rating."""
+        return self.device.rated_w if self.command is None else self.command.limit_w
+
     def counted_w(self) -> int:
         """Give what the device must be counted at against a ceiling: its last word, or its rating (RULES E)."""
         held_w = self.device.rated_w if self.confirmed_w is None else self.confirmed_w
@@ -95,7 +99,12 @@ class PartyState:
 
 @dataclass(slots=True)
 class State:
-    """The whole of it. `agenda` is a heap of (when, tie-break, what, key) that ticks are due at."""
+    """The whole of it. `agenda` is a heap of (when, tie-break, what, key) that ticks are due at.
+
+    `members` are the resources of each group, `former` those that left it while orders of it still run there;
+    `assigned` names the party that last said what a group stands for; `answered` the newest version of an order that
+    has had its last word though it is not held: it was refused while an older one stands, or is long over.
+    """
 
     site: Site
     now_ms: int = 0
@@ -103,17 +112,22 @@ class State:
     resources: dict[str, ResourceState] = field(default_factory=dict)
     devices: dict[str, DeviceState] = field(default_factory=dict)
     members: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    former: dict[str, tuple[str, ...]] = field(default_factory=dict)
     assigned: dict[str, str] = field(default_factory=dict)
     defaults: dict[str, dict[str, Default]] = field(default_factory=dict)
     lives: dict[OrderKey, Live] = field(default_factory=dict)
     book: dict[str, list[OrderKey]] = field(default_factory=dict)
-    refused: dict[OrderKey, int] = field(default_factory=dict)
+    answered: dict[OrderKey, int] = field(default_factory=dict)
     owed: dict[int, Answer] = field(default_factory=dict)
     renew_at_ms: int = 0
     agenda: list[tuple[int, int, str, str, str]] = field(default_factory=list)
     agenda_count: int = 0
     answer_serial: int = 0
     write_serial: int = 0
+
+    def reached(self, group: str) -> tuple[str, ...]:
+        """Give the resources that the orders and defaults of a group reach."""
+        return (*self.members.get(group, ()), *self.former.get(group, ()))
 
     def remind(self, at_ms: int, what: str, first: str = "", second: str = "") -> None:
         """Note that time alone changes something at `at_ms`."""

@@ -24,12 +24,13 @@ class Interval(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One effect of one order as it stands in a slot at one resource."""
+    """One effect of one order as it stands in a slot at one resource; from `spent_ms` on it holds nothing any more."""
 
     key: OrderKey
     rank: Rank
     interval: Interval
     effect: Effect
+    spent_ms: int = FOR_EVER_MS
 
 
 class Slot(NamedTuple):
@@ -86,10 +87,12 @@ def standing(entries: Sequence[Entry], now_ms: int) -> Standing:
     """Give what holds in one slot at `now_ms`: a function of the set of entries, not of their order of arrival.
 
     From the strongest down, each entry keeps what the stronger ones leave: it ends where one of them first meets it.
+    One that was beaten by an order that has since been moved or forgotten is spent, and does not come back.
     """
     if len(entries) == 1:
         entry = entries[0]
-        return Standing(entry if entry.interval.start_ms <= now_ms < entry.interval.end_ms else None, ())
+        holds = entry.interval.start_ms <= now_ms < min(entry.interval.end_ms, entry.spent_ms)
+        return Standing(entry if holds else None, ())
     winner: Entry | None = None
     lost: list[Entry] = []
     kept: list[Interval] = []
@@ -100,10 +103,11 @@ def standing(entries: Sequence[Entry], now_ms: int) -> Standing:
             meet_ms = max(above.start_ms, start_ms)
             if meet_ms < min(above.end_ms, end_ms):
                 loss_ms = min(loss_ms, meet_ms)
-        kept.append(Interval(start_ms, min(end_ms, loss_ms)))
+        held_until_ms = min(end_ms, loss_ms, entry.spent_ms)
+        kept.append(Interval(start_ms, held_until_ms))
         if loss_ms <= now_ms:
             lost.append(entry)
-        elif start_ms <= now_ms < end_ms:
+        elif start_ms <= now_ms < held_until_ms:
             winner = entry
     return Standing(winner, tuple(lost))
 

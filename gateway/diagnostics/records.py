@@ -77,7 +77,7 @@ def _said(tell: Tell) -> str:
             what = f" ({tell.function})" if tell.function else ""
             return f"{order}{what} is refused at {at} by {tell.rule}, {tell.effect}{why}"
         case Topic.VERIFIED:
-            return f"{order} is {tell.effect} by {at} under {tell.rule}{why}"
+            return f"{order} is {tell.effect} at {at} by {tell.rule}{why}"
         case Topic.DEFAULT:
             return f"{order} is the default at {at} by {tell.rule}{why}"
         case Topic.CLIPPED:

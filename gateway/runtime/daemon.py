@@ -90,13 +90,12 @@ async def serve(
         try:
             await asyncio.wait({deciding, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (*tasks, deciding, stopping):
+            for task in (*tasks, stopping):
                 task.cancel()
-            results = await asyncio.gather(*tasks, deciding, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await runner.cleanup()
-        broken = results[-1]
-        if isinstance(broken, Exception):
-            raise broken
+        decider.stop()
+        await deciding
         journal.snapshot(machine.state)
     finally:
         journal.close()

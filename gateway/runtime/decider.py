@@ -5,6 +5,7 @@ milliseconds. The lease is renewed here and nowhere else: a hung decider lets th
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -15,15 +16,16 @@ from gateway.core.machine import Machine
 from gateway.ports.clock import Clock
 from gateway.ports.north import NorthLink
 from gateway.ports.south import Lease, SouthLinks
-from gateway.store import Entry, Journal
+from gateway.store import Entry, Journal, JournalFault
+
+log = logging.getLogger(__name__)
 
 SLICE_S: Final = 0.004
 BATCH: Final = 2_000
 LEASE_S: Final = 3.0
 IDLE_S: Final = 0.5
 SNAPSHOT_MS: Final = 30 * 60_000
-PRUNE_MS: Final = 10 * 60_000
-PRUNE_AGAIN_MS: Final = 1_000
+PRUNE_MS: Final = 10_000
 
 Witness = Callable[[Tell], None]
 
@@ -45,6 +47,7 @@ class Decider:
         self._queue: deque[Event] = deque()
         self._wake = asyncio.Event()
         self._now_ms = machine.state.now_ms
+        self._stopping = False
         self._prune_ms = 0
         self._snapshot_ms = clock.now_ms() + SNAPSHOT_MS
 
@@ -54,23 +57,31 @@ class Decider:
         self._wake.set()
 
     async def run(self) -> None:
-        """Decide until cancelled."""
-        while True:
+        """Decide until told to stop; what has begun is finished, committed and performed."""
+        while not self._stopping:
             await self._wait()
             if self._queue or self.machine.next_change() <= self._clock.now_ms():
                 await self._decide()
             self._keep_house()
             self._lease.until_ms = self._clock.now_ms() + int(1000 * LEASE_S * self._clock.rate)
 
+    def stop(self) -> None:
+        """Let the loop end after what it is about."""
+        self._stopping = True
+        self._wake.set()
+
     def _keep_house(self) -> None:
-        """Snapshot now and then, and thin what is old."""
+        """Snapshot now and then, and thin what is old; a full disk is for the commits to deal with."""
         now_ms = self._clock.now_ms()
         if now_ms >= self._snapshot_ms:
             self._journal.snapshot(self.machine.state)
             self._snapshot_ms = now_ms + SNAPSHOT_MS
         if now_ms >= self._prune_ms:
-            thinned = self._journal.prune(now_ms)
-            self._prune_ms = now_ms + (PRUNE_AGAIN_MS if thinned else PRUNE_MS)
+            self._prune_ms = now_ms + PRUNE_MS
+            try:
+                self._journal.prune(now_ms)
+            except JournalFault as fault:
+                log.warning("the journal cannot be thinned: %s", fault)
 
     async def settle(self, *events: Event) -> None:
         """Decide these events now, before the loop runs: the start of the process."""
@@ -82,7 +93,7 @@ class Decider:
         self._perform(self.machine.outstanding(self._tick_ms()))
 
     async def _wait(self) -> None:
-        if self._queue:
+        if self._queue or self._stopping:
             return
         self._wake.clear()
         until_change_s = (self.machine.next_change() - self._clock.now_ms()) / 1000 / self._clock.rate

@@ -121,17 +121,18 @@ class Journal:
     def prune(self, now_ms: int, *, keep_ms: int = retention.KEEP_MS, keep_bytes: int = retention.KEEP_BYTES) -> int:
         """Thin a slice of what is old or too much, and set the reserve aside again where there is room.
 
-        Gives how many rows were thinned; call it now and then, and again soon while it gives any.
+        Gives how many rows were thinned; call it now and then, and again soon while it gives any. It also folds the
+        write-ahead log into the database, so that no commit has to.
         """
         if self._reserve.spent:
             self._reserve.take()
-        until = retention.border(self._connection, self._reader.first_whole(), now_ms, keep_ms, keep_bytes)
-        if not until:
-            return 0
         try:
-            return retention.thin(self._connection, self._reader, until, ROWS_A_PRUNE)
+            until = retention.border(self._connection, self._reader.first_whole(), now_ms, keep_ms, keep_bytes)
+            thinned = retention.thin(self._connection, self._reader, until, ROWS_A_PRUNE) if until else 0
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as fault:
             raise self._fault(fault) from fault
+        return thinned
 
     def close(self) -> None:
         """Close the journal and let another process have the folder."""

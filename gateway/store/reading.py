@@ -1,4 +1,4 @@
-"""Reading a journal: every row is held against its checksum before it is believed, in short read transactions."""
+"""Reading a journal: every row is held against its checksum before it is believed."""
 
 import sqlite3
 import zlib
@@ -69,8 +69,15 @@ class Reader:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Open a state folder beside a running daemon, which is not disturbed; raises JournalFault."""
-        return cls(open_for_reading(folder), str(folder))
+        """Open a state folder as it is now, beside a running daemon, which goes on; raises JournalFault.
+
+        The picture is still until it is closed, whatever retention does meanwhile.
+        """
+        connection = open_for_reading(folder)
+        connection.execute("BEGIN")
+        reader = cls(connection, str(folder))
+        reader.last_number()
+        return reader
 
     def close(self) -> None:
         """Close the journal."""

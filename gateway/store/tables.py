@@ -11,6 +11,8 @@ from typing import Final
 
 DATABASE: Final = "journal.sqlite"
 APPLICATION_ID: Final = 0x4C474A31
+CHECKPOINT_PAGES: Final = 8_192
+"""How long (4 KiB each) the write-ahead log gets before a commit itself folds it in; retention does it long before."""
 MIGRATIONS: Final = (
     """
     CREATE TABLE writers (
@@ -62,6 +64,7 @@ def open_for_writing(folder: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         _check(connection, path)
         _migrate(connection, path)

@@ -68,6 +68,10 @@ def adopt_all(player: Player, now_s: int) -> None:
                 player.feed(now_s, Adopted(device.device.name, device.serial))
 
 
+def adopt(player: Player, now_s: int, device: str) -> None:
+    player.feed(now_s, Adopted(device, player.machine.state.devices[device].serial))
+
+
 def told_w(player: Player, number: int) -> list[int]:
     names = player.machine.state.resources[house(number)].resource.devices
     commands = [player.machine.state.devices[name].command for name in names]
@@ -419,15 +423,28 @@ def test_a_cancelled_order_ends_at_once_and_a_spread_one_within_its_bound() -> N
     assert ended_s == 50
 
 
-@pytest.mark.parametrize("listed", [(), ("house-2",)])
+@pytest.mark.parametrize("listed", [(), ("house-3",)], ids=["no member yet", "refused by the members so far"])
 def test_an_order_withdrawn_does_not_reach_a_resource_assigned_later(listed: tuple[str, ...]) -> None:
     player = Player().start()
-    player.feed(1, Assigned(DSO, FEED, listed))
-    player.hear(2, order("a", export(9_000), 1, 90, scope=Each(FEED)))
-    player.hear(3, order("b", export(8_000), 3, 4, scope=Each(FEED), created_s=1))
-    player.cancel(5, "a")
-    player.feed(6, Assigned(DSO, FEED, (*listed, "house-1")))
-    assert player.over(7) == [1_500]
+    player.feed(1, Assigned(MARKET, FEED, listed))
+    player.hear(2, order("a", target(900), 1, 90, scope=Each(FEED), issuer=MARKET))
+    player.cancel(5, "a", MARKET)
+    player.feed(6, Assigned(MARKET, FEED, (*listed, "house-1")))
+    assert player.over(7, function=F.ACTIVE_POWER) == [None]
+    assert player.answers("a", "house-1") == []
+
+
+def test_a_resource_that_left_a_group_keeps_its_orders_and_gets_no_new_ones() -> None:
+    player = Player().start()
+    player.feed(1, Assigned(DSO, FEED, ("house-1", "house-2")))
+    player.hear(2, order("a", export(700), 1, 20, scope=Each(FEED)))
+    player.feed(3, Assigned(DSO, FEED, ("house-2",)))
+    player.hear(4, order("b", export(500), 1, 90, scope=Each(FEED), created_s=1))
+    assert [player.ruled(at=house(number)) for number in (1, 2)] == [700, 500]
+    player.tick(20)
+    assert [player.ruled(at=house(number)) for number in (1, 2)] == [1_500, 500]
+    assert player.answers("b", "house-1") == []
+    assert [kind for _, kind in player.kinds("a", "house-1")][-1] in (Kind.COMPLETED, Kind.CANNOT)
 
 
 # -- assignment (C13, E)
@@ -580,6 +597,8 @@ def test_the_growing_der_waits_until_the_shrinking_one_is_read_back() -> None:
     assert told_w(player, 2) == [6_000 - 4_263, 4_263]
     player.feed(5, LinkUp("roof-21", Known(4_500, 5), Known(0, 5)))
     assert told_w(player, 2) == [1_737, 2_842]
+    adopt(player, 6, "roof-20")
+    assert told_w(player, 2) == [1_737, 2_842]
     adopt_all(player, 6)
     assert told_w(player, 2) == [3_157, 2_842]
 
@@ -616,14 +635,12 @@ def test_a_house_of_several_der_is_told_its_shares_even_before_they_are_found() 
 def test_writes_that_tighten_leave_before_writes_that_loosen() -> None:
     player = Player().start()
     player.default(1, "p1", export(2_000))
-    player.hear(1, order("up", export(4_000), 10, 20, scope=Each(CORNER)))
-    player.hear(1, order("down", export(500), 10, 20, scope=Each(STREET), precedence=2))
-    player.feed(2, Assigned(DSO, FEED, ("house-3",)))
+    player.feed(1, Assigned(DSO, FEED, ("house-3",)))
+    player.hear(2, order("up", export(4_000), 10, 20, scope=Each(CORNER)))
+    player.hear(2, order("down", export(500), 10, 20, scope=Each(FEED)))
     adopt_all(player, 3)
-    effects = player.tick(10)
-    grew = []
-    for write in writes(effects):
-        grew.append(write.cleared.command.limit_w > 2_000 * 5 // 13 + 2_000)
+    before = {name: device.told_w() for name, device in player.machine.state.devices.items()}
+    grew = [write.cleared.command.limit_w > before[write.cleared.command.device] for write in writes(player.tick(10))]
     assert grew == sorted(grew)
     assert True in grew
     assert False in grew

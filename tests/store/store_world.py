@@ -58,8 +58,8 @@ FUNCTIONS = (
     Function.CONNECT,
     Function.ENERGIZE,
 )
-DEVICES = ("roof", "barn", "wall", "shed")
-RESOURCES = {"house": ("roof",), "farm": ("barn", "wall"), "mill": ("shed",)}
+DEVICES = ("roof", "deck", "barn", "wall", "shed")
+RESOURCES = {"house": ("roof",), "cabin": ("deck",), "farm": ("barn", "wall"), "mill": ("shed",)}
 SITE = Site(
     "lane",
     (Party("dso", Tier.DISTRIBUTION, True, 0), Party("agg", Tier.CUSTOMER, False, 1)),
@@ -186,7 +186,7 @@ def events() -> st.SearchStrategy[Event]:
         st.builds(Adopted, device, serial),
         st.builds(NotAdopted, device, serial, st.just("reads back 0")),
         st.builds(Observed, device, _readings(), _readings(), _readings(), st.sampled_from([True, False, None])),
-        st.builds(LinkUp, device, _readings(), _readings()),
+        st.builds(LinkUp, device, *[st.sampled_from([Known(4_000, T0_MS), Known(5_000, T0_MS), Unknown("no", 0)])] * 2),
         st.builds(LinkDown, device, st.just("no reply")),
         st.builds(DefaultHeard, defaults),
         st.builds(Withdrawn, issuer, key, st.sampled_from(Withdrawal), st.sampled_from([0, 20_000])),

@@ -22,6 +22,7 @@ from gateway.store.tables import DATABASE, MIGRATIONS
 
 SMALL_RESERVE = 1 << 20
 DAY_MS = 24 * 3_600_000
+UP = len(start())
 
 
 @pytest.fixture
@@ -190,12 +191,12 @@ def test_damaged_snapshot_is_passed_over(tmp_path: Path) -> None:
     [
         ("UPDATE batches SET body = body || x'00' WHERE first = 41", "cannot be read"),
         ("UPDATE batches SET body = CAST(body || x'00' AS BLOB) WHERE first = 41", "41 to 41 cannot be read"),
-        ("UPDATE batches SET last = last + 1 WHERE first = 46", "cannot be read"),
+        ("UPDATE batches SET last = last + 1 WHERE first = 47", "cannot be read"),
         ("DELETE FROM batches WHERE first = 41", "entries 41 to 41 are missing"),
     ],
 )
 def test_damaged_or_missing_entry_is_never_served(tmp_path: Path, statement: str, told: str) -> None:
-    assert len(filled(tmp_path)) == 46
+    assert len(filled(tmp_path)) == 47
     spoil(tmp_path, statement)
     journal = reopen(tmp_path)
     try:
@@ -281,11 +282,11 @@ def test_old_readings_go_and_every_record_and_order_stays(tmp_path: Path) -> Non
         pass
     assert list(journal._reader.tells()) == tells
     kept = [each.event for each in journal._reader.kept() if each.event is not None]
-    assert kept == [entry.event for entry in made[:409] if isinstance(entry.event, OrderHeard)]
+    assert kept == [entry.event for entry in made[: UP + 402] if isinstance(entry.event, OrderHeard)]
     first = journal._reader.first_whole()
     assert list(journal.entries()) == list(enumerate(made, 1))[first - 1 :]
     assert list(journal._reader.gaps()) == [Gap(1, first - 1, first - 1 - len(kept))]
-    assert first == 1 + 7 + 1 + 200 + 1 + 200
+    assert first == 1 + UP + 1 + 200 + 1 + 200
     assert journal.recover().state == machine.state
     journal.close()
 
@@ -305,7 +306,7 @@ def test_too_much_goes_before_it_is_old(tmp_path: Path) -> None:
     journal, _made, _machine = aged(tmp_path)
     while journal.prune(T0_MS, keep_bytes=10_000):
         pass
-    assert journal._reader.first_whole() == 1 + 7 + 1 + 200 + 1 + 200
+    assert journal._reader.first_whole() == 1 + UP + 1 + 200 + 1 + 200
     journal.close()
 
 
@@ -324,11 +325,22 @@ def test_a_slice_of_retention_is_bounded(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_the_log_is_folded_in_by_retention_and_not_by_a_commit(journal: Journal, tmp_path: Path) -> None:
+    database = tmp_path / "state" / DATABASE
+    before = database.stat().st_size
+    for number in range(1_500):
+        journal.commit(ticks(number, 50))
+    assert database.stat().st_size == before
+    journal.prune(T0_MS)
+    assert database.stat().st_size > before + 500_000
+
+
 # -- a full disk
 
 
-def test_reserve_is_really_allocated(journal: Journal, tmp_path: Path) -> None:
-    found = (tmp_path / "state" / RESERVE).stat()
+def test_reserve_is_really_allocated(tmp_path: Path) -> None:
+    reopen(tmp_path).close()
+    found = (tmp_path / RESERVE).stat()
     assert found.st_size == SMALL_RESERVE
     assert found.st_blocks * 512 >= SMALL_RESERVE
 
@@ -394,18 +406,34 @@ def test_full_disk_still_takes_what_limits_need(tmp_path: Path) -> None:
 # -- readers
 
 
-def test_reader_sees_a_running_journal_and_its_writer_goes_on(journal: Journal, tmp_path: Path) -> None:
-    made = history(Machine(), start())
-    journal.commit(made)
-    reader = Reader.open(tmp_path / "state")
+def test_reader_has_a_still_picture_and_the_writer_goes_on(tmp_path: Path) -> None:
+    journal, made, _machine = aged(tmp_path)
+    reader = Reader.open(tmp_path)
     seen = reader.entries()
     assert next(seen) == (1, made[0])
+    while journal.prune(T0_MS + 100 * DAY_MS):
+        pass
     journal.commit(ticks(0, 1))
-    assert reader.last_number() == len(made) + 1
+    assert [entry for _, entry in seen] == made[1:]
+    assert reader.last_number() == len(made)
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         reader._connection.execute("DELETE FROM batches")
     reader.close()
     journal.commit(ticks(1, 1))
+    assert journal.last_number == len(made) + 2
+    journal.close()
+
+
+def test_journal_is_read_as_a_kill_leaves_it(tmp_path: Path) -> None:
+    journal, made, _machine = aged(tmp_path)
+    left = tmp_path / "left"
+    left.mkdir()
+    for name in (DATABASE, f"{DATABASE}-wal"):
+        (left / name).write_bytes((tmp_path / name).read_bytes())
+    journal.close()
+    reader = Reader.open(left)
+    assert [entry for _, entry in reader.entries()] == made
+    reader.close()
 
 
 def test_reader_needs_a_journal(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """SunSpec Modbus TCP, south: the links to all devices of the site that speak it."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -9,9 +10,12 @@ from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
 from gateway.ports.south import Cleared, Lease
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
-from gateway.southbound.sunspec_modbus.link import Link, Shared
+from gateway.southbound.sunspec_modbus.connection import Shared
+from gateway.southbound.sunspec_modbus.link import Link
 
 __all__ = ["Links", "SunspecModbus", "build"]
+
+log = logging.getLogger(__name__)
 
 SWEEP_S: Final = 0.05
 CONNECTING: Final = 64
@@ -31,25 +35,33 @@ class Links:
         self._links[cleared.command.device].want(cleared)
 
     async def run(self) -> None:
-        """Connect, poll, refresh and meet deadlines until cancelled."""
+        """Connect, poll, refresh and meet deadlines until cancelled; it can be run again."""
         try:
             while True:
-                wall_s, now_ms = time.monotonic(), self.shared.clock.now_ms()
+                wall_s = time.monotonic()
                 for link in self._links.values():
-                    if link.sweep(wall_s, now_ms) and len(self._attempts) < CONNECTING:
-                        self._connect(link)
+                    self._sweep(link, wall_s)
                 await asyncio.sleep(SWEEP_S)
         finally:
             for task in self._attempts:
                 task.cancel()
+            await asyncio.gather(*self._attempts, return_exceptions=True)
             for link in self._links.values():
                 link.close()
 
-    def _connect(self, link: Link) -> None:
-        link.connecting = True
-        task = asyncio.create_task(link.connect())
-        self._attempts.add(task)
-        task.add_done_callback(self._attempts.discard)
+    def _sweep(self, link: Link, wall_s: float) -> None:
+        """Sweep one link; a fault of ours with one device is never another's trouble."""
+        try:
+            due = link.sweep(wall_s)
+        except Exception:
+            log.exception("%s: its link broke and starts anew", link.device)
+            link.end("a fault of the gateway's own")
+            return
+        if due and len(self._attempts) < CONNECTING:
+            link.connecting = True
+            task = asyncio.create_task(link.connect())
+            self._attempts.add(task)
+            task.add_done_callback(self._attempts.discard)
 
 
 def build(

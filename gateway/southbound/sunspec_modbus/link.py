@@ -1,67 +1,53 @@
-"""One device's connection: it is found, read, told, read back, and told again for as long as that is wanted.
+"""One device: it is found, read, told, read back, and told again for as long as that is wanted.
 
-Nothing here waits on a task: each reply settles in the protocol's callback and starts what comes next. One request
-is outstanding at a time. A deadline missed or a reply that does not fit ends the connection; it is never
-resynchronised.
+Nothing here waits on a task: each reply settles in the connection's callback and starts what comes next. Intervals run
+on monotonic time at the clock's rate, so that a clock that is set moves none of them.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from gateway.core.events import Adopted, LinkDown, LinkUp, NotAdopted, Observed
 from gateway.core.known import Known, Reading, Unknown
-from gateway.ports.clock import Clock
-from gateway.ports.north import Hear
-from gateway.ports.south import Cleared, Lease
+from gateway.ports.south import Cleared
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
+from gateway.southbound.sunspec_modbus.connection import Connection, Reply, Shared
 from gateway.southbound.sunspec_modbus.translate import (
     Ask,
     Controls,
+    Description,
     Live,
     Measurement,
     Settings,
     Step,
+    Value,
     Values,
     controls,
     describe,
+    lasting,
     measurement,
+    scales,
     settings,
 )
-from gateway.wire.modbus import Broken, Exchange, Refused, Registers, Stray, Written
 from gateway.wire.sunspec import Chain, NotSunSpec, Unwritable, Walk
+from gateway.wire.sunspec.discovery import BASES
 
 log = logging.getLogger(__name__)
 
-REPLY_S: Final = 2.0
 CONNECT_S: Final = 3.0
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+BUSY_MAX: Final = 2
 READ_BACK_AGAIN_S: Final = 1.0
-HEARTBEAT_MS: Final = 60_000
-READ: Final = 3
+HEARTBEAT_S: Final = 60.0
+SETTINGS_S: Final = 60.0
+NEVER: Final = float("inf")
 
 
-@dataclass(slots=True)
-class Shared:
-    """What all links of the adapter share: the clock, where events go, the lease, and whether writes may leave."""
-
-    clock: Clock
-    hear: Hear
-    lease: Lease
-    may_write: bool
-    writes: int = 0
-    suppressed: int = 0
-
-
-Reply = bytes | int
-"""The octets of a good reply, or the code of an exception."""
-
-
-class Link(asyncio.Protocol):
-    """Owns the connection to one device."""
+class Link:
+    """Keeps one device at what is wanted of it, and tells what it measures."""
 
     def __init__(self, device: str, table: SunspecModbus, rated_w: int, shared: Shared) -> None:
         """Be ready to connect; `sweep` does the rest."""
@@ -70,37 +56,44 @@ class Link(asyncio.Protocol):
         self.connecting = False
         self._rated_w = rated_w
         self._shared = shared
-        self._transport: asyncio.Transport | None = None
-        self._exchange = Exchange()
+        self._connection: Connection | None = None
+        self._transaction = 0
+        self._bases: tuple[int, ...] = BASES
         self._failures = 0
         self._retry_at = 0.0
         self._up = False
         self._told_down = False
         self._wanted: Cleared | None = None
+        self._complained = False
+        self._ours_target = False
         self._forget()
 
     def _forget(self) -> None:
         """Know nothing of the device: so it is at the start, and after every loss of the connection."""
-        self._deadline = float("inf")
-        self._settle: Callable[[Reply], None] | None = None
         self._asks: list[Ask] = []
         self._answers: list[bytes] = []
         self._gathered: Callable[[Sequence[bytes]], None] | None = None
-        self._steps: list[Step] = []
-        self._step_serial = 0
+        self._busy = 0
+        self._chain: Chain | None = None
+        self._description = Description(())
         self._measure: Measurement | None = None
+        self._said: tuple[int, int | None] | None = None
         self._controls: Controls | None = None
         self._values: Values | None = None
-        self._ready = False
-        self._read_back_at = float("inf")
-        self._adopted = 0
-        self._ours_target = False
-        self._written_at_ms = 0
-        self._poll_at_ms = 0
-        self._shown: Live | None = None
-        self._shown_at_ms = 0
+        self._blank = False
+        self._steps: list[Step] = []
         self._write_due = False
-        self._tries = 0
+        self._written_at = 0.0
+        self._written_scales: tuple[Value, ...] = ()
+        self._rescaled = False
+        self._refused = ""
+        self._read_back_at = NEVER
+        self._adopted = 0
+        self._misses = 0
+        self._poll_at = 0.0
+        self._settings_at = 0.0
+        self._shown: Live | None = None
+        self._shown_at = 0.0
 
     # -- wanting
 
@@ -113,97 +106,96 @@ class Link(asyncio.Protocol):
         if before is not None and before.serial == cleared.serial:
             return
         self._write_due = True
-        self._tries = 0
-        if self._ready and self._settle is None:
+        self._misses, self._complained = 0, False
+        if self._ready():
             self._next()
 
     # -- time
 
-    def sweep(self, wall_s: float, now_ms: int) -> bool:
+    def sweep(self, wall_s: float) -> bool:
         """Do what time asks for; tell whether the device is to be connected to now."""
-        if self._transport is None:
+        if self._connection is None:
             return not self.connecting and wall_s >= self._retry_at
-        if wall_s >= self._deadline:
-            self._lose(f"no reply within {REPLY_S:g} s")
-            return False
-        if self._ready and self._settle is None:
-            if self._refresh_due(now_ms):
+        self._connection.sweep(wall_s)
+        if self._ready():
+            if self._refresh_due(wall_s):
                 self._write_due = True
-            if self._write_due or now_ms >= self._poll_at_ms or wall_s >= self._read_back_at:
+            if self._write_due or wall_s >= self._poll_at or wall_s >= self._read_back_at:
                 self._next()
         return False
 
-    def _refresh_due(self, now_ms: int) -> bool:
+    def _ready(self) -> bool:
+        """Tell whether the device is found and nothing is under way with it."""
+        return self._measure is not None and self._connection is not None and self._connection.idle
+
+    def _later(self, seconds: float) -> float:
+        """Give the monotonic time when so many of the clock's seconds have passed."""
+        return time.monotonic() + seconds / self._shared.clock.rate
+
+    def _refresh_due(self, wall_s: float) -> bool:
         """Rewrite at a third of the reversion time, but only while the deciding loop lives (C14)."""
         wanted = self._wanted
-        if wanted is None or self._adopted != wanted.serial:
+        if wanted is None or self._adopted != wanted.serial or self._controls is None or self._values is None:
             return False
-        if self._controls is None or not self._controls.lapses(wanted.command):
+        if not self._controls.lapses(wanted.command, self._values):
             return False
-        due_ms = self._written_at_ms + wanted.command.revert_after_ms // 3
-        return now_ms >= due_ms and self._shared.lease.lives() and wanted.holds_for(self.device, now_ms)
+        due_s = self._written_at + wanted.command.revert_after_ms / 3000 / self._shared.clock.rate
+        return wall_s >= due_s and self._may_keep(wanted)
+
+    def _may_keep(self, wanted: Cleared) -> bool:
+        """Tell whether the deciding loop lives and still stands by this."""
+        return self._shared.lease.lives() and self._holds(wanted)
+
+    def _holds(self, wanted: Cleared) -> bool:
+        return wanted.holds_for(self.device, self._shared.clock.now_ms())
 
     # -- the connection
 
     async def connect(self) -> None:
         """Open the connection; failure is survived and tried again later."""
+        connection = Connection(self.table.unit, self._shared, self._transaction, self._idle, self._lost)
+        where = f"{self.table.host}:{self.table.port}"
         try:
             async with asyncio.timeout(CONNECT_S):
-                loop = asyncio.get_running_loop()
-                await loop.create_connection(lambda: self, self.table.host, self.table.port)
-        except OSError as error:
-            self._fail(f"cannot connect to {self.table.host}:{self.table.port}: {error.strerror or error}")
+                await asyncio.get_running_loop().create_connection(lambda: connection, self.table.host, self.table.port)
+        except TimeoutError:
+            self._fail(f"cannot connect to {where}: no answer within {CONNECT_S:g} s")
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            self._fail(f"cannot connect to {where}: {why}")
+        else:
+            self._begin(connection)
         finally:
             self.connecting = False
 
-    def close(self) -> None:
-        """End the connection for good."""
-        self._retry_at = float("inf")
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def _begin(self, connection: Connection) -> None:
         """Start to find out what the device is."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._exchange = Exchange()
+        if not connection.open:
+            self._fail("the device closed the connection")
+            return
         self._forget()
-        self._walk(Walk())
+        self._connection = connection
+        self._walk(Walk(self._bases))
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the device and come back later."""
-        if self._transport is not None:
-            self._transport = None
-            self._fail(f"connection lost: {exc}" if exc else "the device closed the connection")
+    def close(self) -> None:
+        """End the connection; `sweep` asks for a new one."""
+        if self._connection is not None:
+            self._connection.abort()
+            self._lost("closed by the gateway")
+        self._failures, self._retry_at = 0, 0.0
 
-    def data_received(self, data: bytes) -> None:
-        """Settle what came; a reply that fits nothing outstanding answers nothing."""
-        for outcome in self._exchange.feed(data):
-            settle = self._settle
-            match outcome:
-                case Registers(registers=octets):
-                    answer: Reply = octets
-                case Written():
-                    answer = b""
-                case Refused(code=code):
-                    answer = code
-                case Stray():
-                    continue
-                case Broken(why=why):
-                    self._lose(why)
-                    return
-            if settle is None:
-                continue
-            self._settle, self._deadline = None, float("inf")
-            settle(answer)
-            if self._transport is None:
-                return
-        if self._ready and self._settle is None:
-            self._next()
+    def end(self, why: str) -> None:
+        """Give up the connection and try again later."""
+        if self._connection is not None:
+            self._connection.end(why)
 
-    def _lose(self, why: str) -> None:
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.abort()
+    def _lost(self, why: str) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        self._transaction = connection.transaction
+        if self._measure is None:
+            self._bases = (*self._bases[1:], self._bases[0])
         self._fail(why)
 
     def _fail(self, why: str) -> None:
@@ -216,18 +208,9 @@ class Link(asyncio.Protocol):
             self._told_down = True
         self._up = False
 
-    def _transmit(self, frame: bytes, settle: Callable[[Reply], None]) -> None:
-        """Send one frame; here, at the last door, a gateway that may not write does not."""
-        if frame[7] != READ:
-            if not self._shared.may_write:
-                self._shared.suppressed += 1
-                self._exchange.abandon(self._exchange.transaction)
-                self._steps.clear()
-                return
-            self._shared.writes += 1
-        if self._transport is not None:
-            self._settle, self._deadline = settle, time.monotonic() + REPLY_S
-            self._transport.write(frame)
+    def _idle(self) -> None:
+        if self._ready():
+            self._next()
 
     # -- finding out
 
@@ -240,45 +223,53 @@ class Link(asyncio.Protocol):
             if isinstance(answer, bytes):
                 walk.give(answer)
             else:
-                walk.refuse(answer)
+                walk.refuse(answer.code)
             self._walk(walk)
 
-        address, quantity = walk.asking
-        self._transmit(self._exchange.read(self.table.unit, address, quantity), settle)
+        if self._connection is not None:
+            self._connection.read(*walk.asking, settle)
 
     def _found(self, found: Chain | NotSunSpec | None) -> None:
         if not isinstance(found, Chain):
-            self._lose(found.why if found is not None else "no SunSpec map")
+            self.end(found.why if found is not None else "no SunSpec map")
             return
         measure = measurement(found)
         if measure is None:
-            self._lose("it has neither model 701 nor 103 to measure by")
+            self.end("it has no model 701, 103, 102 or 101 to measure by")
             return
-        self._measure = measure
-        description = describe(found)
-
-        def described(answers: Sequence[bytes]) -> None:
-            now_ms = self._shared.clock.now_ms()
-            said = settings(description, answers, now_ms)
-            self._identified(found, said)
-
-        self._gather([each.ask for each in description.parts], described)
-
-    def _identified(self, chain: Chain, said: Settings) -> None:
-        if isinstance(said.generation_max_w, Known):
-            self._controls = controls(chain, said.generation_max_w.value)
-        if self._controls is None:
-            log.warning("%s can only be monitored: no model 704 or 123 with a known WMax", self.device)
-        self._ready = True
-        self._failures = 0
-        self._write_due = self._wanted is not None
-        if not self._up:
-            self._up = True
-            log.info("%s is up", self.device)
-        self._shared.hear(LinkUp(self.device, said.generation_max_w, said.charge_max_w))
+        self._bases = (found.base, *(base for base in BASES if base != found.base))
+        self._chain, self._measure, self._description = found, measure, describe(found)
         self._poll()
 
-    # -- reading and writing
+    def _settled(self, said: Settings) -> None:
+        """Take what the device is set to; it may be set anew at any time, and a percentage then means other watts."""
+        if not isinstance(said.generation_max_w, Known) or self._chain is None:
+            self._come_up(said)
+            return
+        charge_max_w = said.charge_max_w.value if isinstance(said.charge_max_w, Known) else None
+        most = (said.generation_max_w.value, charge_max_w)
+        self._settings_at = self._later(SETTINGS_S)
+        if most == self._said:
+            return
+        if self._said is None or most[0] != self._said[0]:
+            self._controls = controls(self._chain, most[0])
+            self._write_due |= self._wanted is not None and self._shared.lease.lives()
+        self._said = most
+        if self._up:
+            self._shared.hear(LinkUp(self.device, said.generation_max_w, said.charge_max_w))
+        self._come_up(said)
+
+    def _come_up(self, said: Settings) -> None:
+        self._failures = 0
+        if self._up:
+            return
+        self._up = True
+        log.info(
+            "%s is up%s", self.device, "" if self._controls else ", to be monitored only: no 704 or 123, or no WMax"
+        )
+        self._shared.hear(LinkUp(self.device, said.generation_max_w, said.charge_max_w))
+
+    # -- reading
 
     def _gather(self, asks: Sequence[Ask], gathered: Callable[[Sequence[bytes]], None]) -> None:
         """Read several spans one after another, then hand over all answers."""
@@ -286,46 +277,81 @@ class Link(asyncio.Protocol):
         self._ask()
 
     def _ask(self) -> None:
-        if not self._asks:
-            gathered, self._gathered = self._gathered, None
-            if gathered is not None:
-                gathered(self._answers)
+        if self._asks:
+            if self._connection is not None:
+                self._connection.read(*self._asks.pop(0), self._asked)
             return
-        address, quantity = self._asks.pop(0)
-        self._transmit(self._exchange.read(self.table.unit, address, quantity), self._asked)
+        gathered, self._gathered = self._gathered, None
+        self._busy = 0
+        if gathered is not None:
+            gathered(self._answers)
 
     def _asked(self, answer: Reply) -> None:
-        if not isinstance(answer, bytes):
-            self._lose(f"exception {answer} to a read")
+        if isinstance(answer, bytes):
+            self._answers.append(answer)
+            self._ask()
             return
-        self._answers.append(answer)
-        self._ask()
+        if self._up and answer.transient and self._busy < BUSY_MAX:
+            self._busy += 1
+            self._read_back_at = min(self._read_back_at, self._later(READ_BACK_AGAIN_S))
+            return
+        self.end(f"exception {answer.code} ({answer.name}) to a read")
 
     def _next(self) -> None:
         """Do the most urgent thing: write, read back, poll."""
+        wall_s = time.monotonic()
         if self._write_due and self._controls is not None:
             if self._values is None:
                 self._gather(self._controls.reads, self._read_back)
                 return
             self._begin_write(self._controls, self._values)
-        elif time.monotonic() >= self._read_back_at and self._controls is not None:
-            self._read_back_at = float("inf")
+        elif wall_s >= self._read_back_at and self._controls is not None:
+            self._read_back_at = NEVER
             self._gather(self._controls.reads, self._read_back)
-        elif self._shared.clock.now_ms() >= self._poll_at_ms:
+        elif wall_s >= self._poll_at:
             self._poll()
+
+    def _poll(self) -> None:
+        if self._measure is None:
+            return
+        wall_s = time.monotonic()
+        self._poll_at = self._later(self.table.poll_s)
+        described = self._description.asks if wall_s >= self._settings_at else ()
+        told = () if self._controls is None else self._controls.reads
+        live = self._measure
+
+        def polled(answers: Sequence[bytes]) -> None:
+            now_ms = self._shared.clock.now_ms()
+            first, last = len(described), len(answers) - len(told)
+            if described or self._said is None:
+                self._settled(settings(self._description, answers[:first], now_ms))
+            self._show(live.observe(answers[first:last], now_ms))
+            if told:
+                self._compare(answers[last:], polled=True)
+            elif self._controls is None and self._wanted is not None:
+                self._complain("it can only be monitored: it has no model 704 or 123, or gives no WMax")
+
+        self._gather((*described, *live.reads, *told), polled)
+
+    def _read_back(self, answers: Sequence[bytes]) -> None:
+        self._compare(answers, polled=False)
+
+    # -- telling
 
     def _begin_write(self, control: Controls, values: Values) -> None:
         self._write_due = False
-        wanted, now_ms = self._wanted, self._shared.clock.now_ms()
-        if wanted is None or not wanted.holds_for(self.device, now_ms):
+        wanted = self._wanted
+        if wanted is None or not self._holds(wanted):
             return
+        self._written_at = time.monotonic()
         steps = control.steps(wanted.command, values, ours=self._ours_target)
         if isinstance(steps, Unwritable):
-            self._shared.hear(NotAdopted(self.device, wanted.serial, steps.why))
+            self._complain(steps.why)
             return
-        self._ours_target = wanted.command.target_w is not None
-        self._steps, self._step_serial = list(steps), wanted.serial
-        self._written_at_ms = now_ms
+        self._ours_target |= wanted.command.target_w is not None and self._shared.may_write
+        self._steps, self._refused = list(steps), ""
+        self._written_scales = scales(values)
+        self._values = lasting(values)
         self._step()
 
     def _step(self) -> None:
@@ -333,70 +359,80 @@ class Link(asyncio.Protocol):
             self._read_back_at = 0.0
             return
         address, octets = self._steps.pop(0)
-        self._transmit(self._exchange.write(self.table.unit, address, octets), self._stepped)
+        if self._connection is not None and not self._connection.write(address, octets, self._stepped):
+            self._steps.clear()
 
     def _stepped(self, answer: Reply) -> None:
         if not isinstance(answer, bytes):
             self._steps.clear()
-            self._not_adopted(f"exception {answer} to a write", polled=False)
-            return
+            self._refused = f"exception {answer.code} ({answer.name}) to a write"
         self._step()
 
-    def _poll(self) -> None:
-        self._poll_at_ms = self._shared.clock.now_ms() + 1000 * self.table.poll_s
-        if self._measure is None:
-            return
-        asks = self._measure.reads if self._controls is None else self._measure.reads + self._controls.reads
-        self._gather(asks, self._polled)
-
-    def _polled(self, answers: Sequence[bytes]) -> None:
-        if self._measure is None:
-            return
-        now_ms = self._shared.clock.now_ms()
-        self._show(self._measure.observe(answers, now_ms), now_ms)
-        if self._controls is not None:
-            self._compare(answers[len(self._measure.reads) :], polled=True)
-
-    def _read_back(self, answers: Sequence[bytes]) -> None:
-        self._compare(answers, polled=False)
-
     def _compare(self, answers: Sequence[bytes], *, polled: bool) -> None:
-        """Compare what the device was told with what is wanted; tell it again where that differs."""
+        """Compare what the device was told with what is wanted; an answer of zeros alone is believed the second time."""
         if self._controls is None:
+            return
+        before, self._blank = self._blank, not any(map(any, answers))
+        if self._blank and not before:
+            if not polled:
+                self._read_back_at = self._later(READ_BACK_AGAIN_S)
             return
         self._values = self._controls.decode(answers)
         wanted = self._wanted
-        if wanted is None or self._write_due:
+        if wanted is None or self._write_due or not self._holds(wanted):
             return
-        differs = self._controls.differs(wanted.command, self._values)
+        differs = self._controls.differs(wanted.command, self._values, ours=self._ours_target)
         if differs:
-            self._not_adopted(differs, polled=polled)
-        elif self._adopted != wanted.serial:
-            self._adopted, self._tries = wanted.serial, 0
+            self._miss(wanted, self._controls, self._values, differs, polled=polled)
+            return
+        self._ours_target = wanted.command.target_w is not None
+        self._misses, self._complained = 0, False
+        if self._adopted != wanted.serial:
+            self._adopted = wanted.serial
             self._shared.hear(Adopted(self.device, wanted.serial))
 
-    def _not_adopted(self, why: str, *, polled: bool) -> None:
-        """A device may take a second to show what was written; after that it is told again at every poll."""
-        wanted = self._wanted
-        if wanted is None:
-            return
-        self._tries += 1
-        if self._tries == 1:
-            self._read_back_at = time.monotonic() + READ_BACK_AGAIN_S
-        elif self._tries == 2 and self._shared.may_write:
-            log.warning("%s did not adopt: %s", self.device, why)
-            self._shared.hear(NotAdopted(self.device, wanted.serial, why))
+    def _miss(self, wanted: Cleared, control: Controls, values: Values, why: str, *, polled: bool) -> None:
+        """A device may take a second to show what was written; after that it is told again at every poll.
+
+        Once the lease has lapsed a device that fell back is left there; one that lost its setting is told once more.
+        """
         self._adopted = 0
-        self._write_due = polled
+        if polled:
+            self._rescaled = False
+        elif not self._rescaled and scales(values) != self._written_scales:
+            self._rescaled = self._write_due = True
+            return
+        self._misses += 1
+        if self._misses > 1:
+            self._complain(self._refused or why)
+        elif not polled:
+            self._read_back_at = self._later(READ_BACK_AGAIN_S)
+        if not polled:
+            return
+        if self._shared.lease.lives():
+            self._write_due = True
+        elif control.reverted(wanted.command, values):
+            self._complain(f"it fell back: {why}")
+        else:
+            self._write_due = self._misses == 1
+
+    def _complain(self, why: str) -> None:
+        """Tell once that the device is not at what is wanted."""
+        if self._wanted is None or self._complained or not self._shared.may_write:
+            return
+        self._complained = True
+        log.warning("%s did not adopt: %s", self.device, why)
+        self._shared.hear(NotAdopted(self.device, self._wanted.serial, why))
 
     # -- showing
 
-    def _show(self, live: Live, now_ms: int) -> None:
+    def _show(self, live: Live) -> None:
         """Tell a reading that is past its dead band, changed in kind, or a minute old."""
-        shown = self._shown
-        if shown is not None and now_ms - self._shown_at_ms < HEARTBEAT_MS and not self._moved(shown, live):
+        shown, wall_s = self._shown, time.monotonic()
+        old_s = (wall_s - self._shown_at) * self._shared.clock.rate
+        if shown is not None and old_s < HEARTBEAT_S and not self._moved(shown, live):
             return
-        self._shown, self._shown_at_ms = live, now_ms
+        self._shown, self._shown_at = live, wall_s
         self._shared.hear(Observed(self.device, *live))
 
     def _moved(self, shown: Live, live: Live) -> bool:

@@ -1,0 +1,140 @@
+"""One TCP connection to a device: one request at a time, and any doubt ends it (MODBUS Messaging on TCP/IP V1.0b).
+
+A deadline missed, a reply that nobody asked for or that does not fit: what follows on such a stream could be taken for
+another request's answer, so it is never resynchronised. A new connection goes on counting transactions where the last
+one stopped, so that a bridge that keeps a late reply cannot pass it off either.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from gateway.ports.clock import Clock
+from gateway.ports.north import Hear
+from gateway.ports.south import Lease
+from gateway.wire.modbus import Broken, Exchange, Refused, Registers, Stray, Written
+
+REPLY_S: Final = 2.0
+READ: Final = 3
+
+Reply = bytes | Refused
+"""The octets of a good reply (none for a write), or the exception that the device answered with."""
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all links of the adapter share: the clock, where events go, the lease, and whether writes may leave."""
+
+    clock: Clock
+    hear: Hear
+    lease: Lease
+    may_write: bool
+    writes: int = 0
+    suppressed: int = 0
+
+
+class Connection(asyncio.Protocol):
+    """Sends a request, settles its reply in the callback, and tells when it is idle again or lost."""
+
+    def __init__(
+        self, unit: int, shared: Shared, transaction: int, idle: Callable[[], None], lost: Callable[[str], None]
+    ) -> None:
+        """Be ready to open; `transaction` is the last one of the connection before."""
+        self._unit = unit
+        self._shared = shared
+        self._exchange = Exchange(first_transaction=transaction + 1)
+        self._told_idle = idle
+        self._told_lost = lost
+        self._transport: asyncio.Transport | None = None
+        self._settle: Callable[[Reply], None] | None = None
+        self._deadline = float("inf")
+
+    @property
+    def open(self) -> bool:
+        """Tell whether it can be spoken on."""
+        return self._transport is not None
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether nothing is outstanding."""
+        return self._settle is None
+
+    @property
+    def transaction(self) -> int:
+        """The transaction of the last request."""
+        return self._exchange.transaction
+
+    def read(self, address: int, quantity: int, settle: Callable[[Reply], None]) -> None:
+        """Ask for registers."""
+        self._send(self._exchange.read(self._unit, address, quantity), settle)
+
+    def write(self, address: int, registers: bytes, settle: Callable[[Reply], None]) -> bool:
+        """Write registers; tell whether that was allowed to leave."""
+        return self._send(self._exchange.write(self._unit, address, registers), settle)
+
+    def _send(self, frame: bytes, settle: Callable[[Reply], None]) -> bool:
+        """Send one frame; here, at the last door, a gateway that may not write does not."""
+        if frame[7] != READ:
+            if not self._shared.may_write:
+                self._shared.suppressed += 1
+                self._exchange.abandon(self._exchange.transaction)
+                return False
+            self._shared.writes += 1
+        if self._transport is None:
+            return False
+        self._settle, self._deadline = settle, time.monotonic() + REPLY_S
+        self._transport.write(frame)
+        return True
+
+    def sweep(self, wall_s: float) -> None:
+        """End the connection where a reply is overdue."""
+        if wall_s >= self._deadline:
+            self.end(f"no reply within {REPLY_S:g} s")
+
+    def end(self, why: str) -> None:
+        """End the connection now, and tell why."""
+        if self._transport is not None:
+            self.abort()
+            self._told_lost(why)
+
+    def abort(self) -> None:
+        """End the connection and tell nobody."""
+        transport, self._transport = self._transport, None
+        self._settle, self._deadline = None, float("inf")
+        if transport is not None:
+            transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Be open."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Be closed by the device or the network."""
+        if self._transport is not None:
+            self._transport, self._settle, self._deadline = None, None, float("inf")
+            self._told_lost(f"connection lost: {exc}" if exc else "the device closed the connection")
+
+    def data_received(self, data: bytes) -> None:
+        """Settle the one reply that is outstanding; whatever else comes ends the connection before it is believed."""
+        outcomes = self._exchange.feed(data)
+        if not outcomes or self._transport is None:
+            return
+        outcome, settle = outcomes[-1], self._settle
+        if isinstance(outcome, Broken):
+            self.end(outcome.why)
+            return
+        if settle is None or len(outcomes) > 1 or isinstance(outcome, Stray):
+            self.end(f"a reply that answers nothing, transaction {outcome.transaction}")
+            return
+        self._settle, self._deadline = None, float("inf")
+        match outcome:
+            case Registers(registers=octets):
+                settle(octets)
+            case Written():
+                settle(b"")
+            case Refused():
+                settle(outcome)
+        if self._transport is not None and self._settle is None:
+            self._told_idle()

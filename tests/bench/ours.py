@@ -1,0 +1,86 @@
+"""The gateway itself, its whole process, with a standard input in place of its DSO's server.
+
+`python -m tests.bench.ours SITE.toml STATE` runs it. The bodies that it reads take the way that a read of the server's
+DERControlList takes; the answers it owes are taken as delivered when the devices have had their time.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from unittest.mock import patch
+
+from gateway.cli import main
+from gateway.core.answers import Answer
+from gateway.core.events import Assigned, Contact, DefaultHeard, Delivered, OrderHeard
+from gateway.northbound.sep2_client import translate
+from gateway.ports.north import Hear
+from gateway.runtime import wiring
+from gateway.wire.sep2 import decode
+from gateway.wire.sep2.resources import DERControl, DERControlList, DERProgram
+
+from .site import DSO
+from .streams import lines, say
+from gateway.config import SiteFile
+from gateway.ports.clock import Clock
+
+PROGRAM = DERProgram(mrid="A1" * 16, primacy=1)
+WINDOW_MS = 24 * 3_600_000
+AFTER_S = 0.7
+
+
+class Parent:
+    """The tier above: what it is told it hears, and then it says when it began."""
+
+    party = DSO
+
+    def __init__(self, resources: tuple[str, ...], clock: Clock, hear: Hear) -> None:
+        self._resources = resources
+        self._clock = clock
+        self._hear = hear
+        self._owed: list[int] = []
+        self._draw = 0
+
+    def owe(self, answer: Answer) -> None:
+        self._owed.append(answer.serial)
+
+    async def run(self) -> None:
+        self._hear(Assigned(DSO, translate.group_of(DSO, PROGRAM), self._resources))
+        self._hear(Contact(DSO, WINDOW_MS))
+        say({"ready": True})
+        async for line in lines():
+            body = line["body"].encode()
+            began_ns = time.monotonic_ns()
+            self._take(body)
+            await asyncio.sleep(AFTER_S)
+            self._deliver()
+            say({"began_ns": began_ns})
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    def _take(self, body: bytes) -> None:
+        page = decode(body)
+        assert isinstance(page, DERControlList)
+        for control in page.items:
+            assert isinstance(control, DERControl)
+            assert translate.withdrawal(control, DSO) is None
+            self._draw += 1
+            self._hear(OrderHeard(translate.order(control, PROGRAM, DSO, self._clock.now_ms(), self._draw)))
+        self._hear(Contact(DSO, WINDOW_MS))
+
+    def _deliver(self) -> None:
+        owed, self._owed = self._owed, []
+        for serial in owed:
+            self._hear(Delivered(serial))
+
+
+def north(site: SiteFile, clock: Clock, hear: Hear, *_rest: object, **_named: object) -> dict[str, Parent]:
+    """Stand in for the links to the parties above."""
+    return {DSO: Parent(tuple(resource.name for resource in site.resources), clock, hear)}
+
+
+if __name__ == "__main__":
+    with patch.object(wiring, "north", north):
+        sys.exit(main(["run", sys.argv[1], "--state", sys.argv[2]]))
