@@ -5,11 +5,13 @@ It makes a test authority, starts `python -m hil` and `gateway run` beside it, a
 
 import argparse
 import asyncio
+import difflib
 import json
 import shutil
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -29,6 +31,7 @@ RATE: Final = 20.0
 BEGIN: Final = datetime(2026, 6, 21, 12, tzinfo=UTC)
 PATIENCE_S: Final = 15.0
 LINE_LIMIT: Final = 1 << 22
+STATE: Final = "state"
 
 Line = dict[str, Any]
 Answers = dict[tuple[str, str], list[str]]
@@ -39,7 +42,8 @@ def register(subparsers: "Commands") -> None:
     about = "show the main job end to end on simulated inverters, and judge it"
     parser = subparsers.add_parser("demo", help=about, description=about)
     parser.add_argument("--json", action="store_true", help="print a JSON record for each decision instead of text")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep certificates, site file and journal in DIR")
+    parser.add_argument("--scenario", default="street", metavar="NAME|FILE", help="what the simulators play: street")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep what the demo makes, the journal too, in DIR")
     parser.set_defaults(run=run)
 
 
@@ -49,14 +53,50 @@ def run(args: argparse.Namespace) -> int:
     if hil is None or not hil.submodule_search_locations:
         print('gateway demo: the simulators are missing; run "make demo" in a checkout', file=sys.stderr)
         return WRONG_USE
-    scenario = Path(hil.submodule_search_locations[0]) / "scenarios" / "street.toml"
-    folder = Path(tempfile.mkdtemp(prefix="gateway-demo-")) if args.keep is None else args.keep
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        scenario = _scenario(args.scenario, Path(hil.submodule_search_locations[0]) / "scenarios")
+        certificates = _certificates(scenario)
+        folder = _folder(args.keep)
+    except ValueError as fault:
+        print(f"gateway demo: {fault}", file=sys.stderr)
+        return WRONG_USE
+    issue.init(folder / "pki", ("gateway", *certificates))
     try:
         return asyncio.run(_Demo(folder, scenario, as_json=args.json).run())
     finally:
         if args.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _scenario(asked: str, shipped: Path) -> Path:
+    """Find a scenario by the name of a shipped one, or as a file; raise ValueError where there is none."""
+    names = sorted(file.stem for file in shipped.glob("*.toml"))
+    if asked in names:
+        return shipped / f"{asked}.toml"
+    if Path(asked).is_file():
+        return Path(asked)
+    near = difflib.get_close_matches(asked, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"give a file, or one of: {', '.join(names)}"
+    raise ValueError(f"no scenario {asked!r}; {hint}")
+
+
+def _folder(keep: Path | None) -> Path:
+    """Give the folder to work in; raise ValueError where it holds the journal of another demo."""
+    if keep is None:
+        return Path(tempfile.mkdtemp(prefix="gateway-demo-"))
+    if (keep / STATE).exists():
+        raise ValueError(f"{keep} keeps a demo already; give another folder")
+    keep.mkdir(parents=True, exist_ok=True)
+    return keep
+
+
+def _certificates(scenario: Path) -> tuple[str, ...]:
+    """Name the certificates that the scenario's head-ends show; raise ValueError where it is no scenario."""
+    try:
+        head_ends = tomllib.loads(scenario.read_text(encoding="utf-8")).get("head_end", [])
+        return tuple(dict.fromkeys(str(head_end["certificate"]) for head_end in head_ends))
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise ValueError(f"{scenario} is no scenario: {fault}; compare with the shipped street.toml") from fault
 
 
 class _Demo:
@@ -70,34 +110,39 @@ class _Demo:
         self._clock = f"x{RATE}@{origin_s:.6f}"
         self._names: dict[str, str] = {}
         self._summary: Line = {}
+        self._over = self._daemon_lost = False
 
     async def run(self) -> int:
         """Run both processes until the simulators have judged, and judge."""
-        issue.init(self._folder / "pki", ("gateway", "dso", "market"))
+        out = str(self._folder / "simulators.jsonl")
+        pki = str(self._folder / "pki")
         simulators = await self._start(
-            "hil", "serve", str(self._scenario), "--pki", str(self._folder / "pki"), "--clock", self._clock
+            "hil", "serve", str(self._scenario), "--pki", pki, "--clock", self._clock, "--out", out
         )
         daemon = None
         try:
             lines = _lines(simulators)
-            ready = (await asyncio.wait_for(anext(lines), PATIENCE_S))["ready"]
+            first = await _first(lines)
+            if first is None:
+                return WRONG_USE
+            ready = first["ready"]
             site = self._folder / "site.toml"
             site.write_text(site_file(ready), encoding="utf-8")
             self._say(f"{len(ready['inverters'])} inverters and {len(ready['head_ends'])} head-ends listen; x{RATE:g}")
-            state = str(self._folder / "state")
+            state = str(self._folder / STATE)
             told = "json" if self._as_json else "text"
             daemon = await self._start(
                 "gateway", "run", str(site), "--state", state, "--clock", self._clock, "--tell", told
             )
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch_simulators(lines, daemon))
-                tasks.create_task(self._watch_daemon(daemon))
+                tasks.create_task(self._watch_daemon(daemon, simulators))
         finally:
             for process in (daemon, simulators):
-                if process is not None and process.returncode is None:
-                    process.terminate()
+                if process is not None:
+                    _terminate(process)
                     await process.wait()
-        return self._judge()
+        return FAULT_FOUND if self._daemon_lost else self._judge()
 
     async def _start(self, module: str, *arguments: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -113,20 +158,28 @@ class _Demo:
                 self._names[line["mrid"].upper()] = line["control"]
             if not self._as_json:
                 self._tell_happening(line)
-        daemon.terminate()
+        self._over = True
+        if not self._summary:
+            print("gateway demo: the simulators ended before their time", file=sys.stderr)
+        _terminate(daemon)
 
-    async def _watch_daemon(self, daemon: asyncio.subprocess.Process) -> None:
+    async def _watch_daemon(self, daemon: asyncio.subprocess.Process, simulators: asyncio.subprocess.Process) -> None:
         if daemon.stdout is None:
             return
         async for raw in daemon.stdout:
             text = raw.decode().rstrip()
-            if self._summary:
+            if self._over:
                 continue
             if self._as_json:
                 print(text, flush=True)
             else:
                 at, _, said = text.partition(" ")
                 self._say(self._named(f"gateway    {said}"), at)
+        if not self._over:
+            self._daemon_lost = True
+            code = await daemon.wait()
+            print(f"gateway demo: the gateway ended before its time with exit code {code}", file=sys.stderr)
+            _terminate(simulators)
 
     def _tell_happening(self, line: Line) -> None:
         kind = line["kind"]
@@ -153,7 +206,7 @@ class _Demo:
     def _judge(self) -> int:
         """Hold what the head-ends were answered, and what the journal says was answered, against what is right."""
         verdicts, proofs = self._summary.get("verdicts", []), self._summary.get("proofs", [])
-        answered = terminal_answers(self._folder / "state")
+        answered = terminal_answers(self._folder / STATE)
         unanswered = {key: kinds for key, kinds in answered.items() if len(kinds) != 1}
         if not self._as_json:
             self._summarize(verdicts, proofs, answered)
@@ -190,6 +243,23 @@ def terminal_answers(state: Path) -> Answers:
     finally:
         journal.close()
     return found
+
+
+def _terminate(process: asyncio.subprocess.Process) -> None:
+    """Ask a process to end, unless it has."""
+    if process.returncode is None:
+        process.terminate()
+
+
+async def _first(lines: AsyncIterator[Line]) -> Line | None:
+    """Give the simulators' first line; None, and a line on standard error, where there is none in time."""
+    try:
+        return await asyncio.wait_for(anext(lines), PATIENCE_S)
+    except StopAsyncIteration:
+        print("gateway demo: the simulators did not start; the line above says why", file=sys.stderr)
+    except TimeoutError:
+        print(f"gateway demo: the simulators are not ready after {PATIENCE_S:g} s; try again", file=sys.stderr)
+    return None
 
 
 async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[Line]:

@@ -5,23 +5,29 @@ from dataclasses import replace
 
 from gateway.core.answers import Course, Kind
 from gateway.core.authority import Accepted, Authority, Refused, judge, judge_freshness, judge_version
-from gateway.core.decide import Decider, interval_at
+from gateway.core.decide import Decider
 from gateway.core.events import Assigned, Effect, OrderHeard, OrderUnreadable, Topic, Withdrawn
+from gateway.core.ledger import Ledger
+from gateway.core.narrate import tell
 from gateway.core.orders import LIMITS, Ceiling, Each, Floor, Function, Order, OrderKey, Rank, Target, Total
 from gateway.core.orders import Effect as OrderEffect
 from gateway.core.plan import Part, proportional
+from gateway.core.settling import interval_at
 from gateway.core.state import Live, PartyState, State, groups_by_resource
-from gateway.core.timeline import Interval, effective
+from gateway.core.timeline import FOR_EVER_MS, Interval, effective
 from gateway.core.units import Watts
+
+LATEST_MS = 3_600_000
 
 
 class Admission:
     """Takes orders into the machine's state; keeps nothing but the site's grants."""
 
-    def __init__(self, state: State, decider: Decider, authority: Authority) -> None:
+    def __init__(self, state: State, decider: Decider, ledger: Ledger, authority: Authority) -> None:
         """Admit into this state what these grants allow."""
         self._state = state
         self._decider = decider
+        self._ledger = ledger
         self.authority = authority
 
     def assigned(self, event: Assigned) -> Iterator[Effect]:
@@ -75,7 +81,7 @@ class Admission:
             return
         stale = judge_version(None if held is None else held.order, order)
         if stale is not None:
-            yield self._decider.tell(Topic.REFUSED, order.key, stale.rule, "kept as it was", (), (), stale.why)
+            yield tell(state.now_ms, Topic.REFUSED, order.key, stale.rule, "kept as it was", (), (), stale.why)
             return
         group = order.scope.group
         resources = state.members.get(group, ())
@@ -87,16 +93,24 @@ class Admission:
                 yield from self._take(live, resources, verdict)
                 return
             self._replace(held)
+        self._close_the_book(group)
         state.lives[order.key] = live
         state.book.setdefault(group, []).append(order.key)
         self.retime(live)
         yield from self._take(live, resources, verdict)
 
+    def _close_the_book(self, group: str) -> None:
+        """Take off the timeline what has long been over: an order that comes as late as that is not held against it."""
+        lives, now_ms = self._state.lives, self._state.now_ms
+        keys = self._state.book.get(group, [])
+        keys[:] = [key for key in keys if lives[key].over_ms + LATEST_MS > now_ms]
+
     def _replace(self, held: Live) -> None:
-        for name, course in held.courses.items():
-            if not course.ended:
-                self._decider.say(held, name, Kind.SUPERSEDED, "C1", "a newer version takes its place")
-        self._state.book[held.group].remove(held.order.key)
+        open_at = [name for name, course in held.courses.items() if not course.ended]
+        self._ledger.say(held, open_at, Kind.SUPERSEDED, "C1", "a newer version takes its place")
+        keys = self._state.book[held.group]
+        if held.order.key in keys:
+            keys.remove(held.order.key)
         self._decider.touch(held.courses)
 
     def _verdict(self, order: Order, resources: tuple[str, ...]) -> Accepted | Refused:
@@ -110,18 +124,17 @@ class Admission:
         """Take an order on at these resources, as far as it is granted there."""
         state, order = self._state, live.order
         live.courses.update({name: Course() for name in resources})
+        live.over_ms = FOR_EVER_MS
         if isinstance(verdict, Refused):
             yield from self._refuse(live, resources, verdict)
             return
         if not order.effects:
             why = f"cannot carry {', '.join(order.uncarried) or 'an order without effects'}"
-            for name in resources:
-                self._decider.say(live, name, Kind.CANNOT, "A6", why)
+            self._ledger.say(live, resources, Kind.CANNOT, "A6", why)
             return
         offset_ms = state.parties.get(order.issuer, PartyState()).offset_ms
         if order.end_ms is not None and order.end_ms - offset_ms <= state.now_ms:
-            for name in resources:
-                self._decider.say(live, name, Kind.EXPIRED, "A5", "over already when it was first received")
+            self._ledger.say(live, resources, Kind.EXPIRED, "A5", "over already when it was first received")
             return
         if isinstance(order.scope, Each):
             live.effects.update(verdict.effects)
@@ -131,25 +144,33 @@ class Admission:
         apart = verdict.refused or state.former.get(live.group) or isinstance(order.scope, Total)
         live.uniform = live.uniform and not (randomized or apart)
         for name, why_not in verdict.refused.items():
-            self._decider.say(live, name, Kind.REFUSED, why_not.rule, why_not.why)
-        for name in verdict.effects:
-            self._decider.say(live, name, Kind.RECEIVED, "A3", "granted")
-            lacking = _lacking(order, verdict.effects[name])
+            self._ledger.say(live, (name,), Kind.REFUSED, why_not.rule, why_not.why)
+        self._ledger.say(live, verdict.effects, Kind.RECEIVED, "A3", "granted")
+        for name, effects in verdict.effects.items():
+            if effects is order.effects and not order.uncarried:
+                continue
+            lacking = _lacking(order, effects)
             if lacking:
                 live.courses[name].short = f"cannot carry {lacking}"
-                self._decider.say(live, name, Kind.UNCARRIED, "A6", live.courses[name].short)
+                self._ledger.say(live, (name,), Kind.UNCARRIED, "A6", live.courses[name].short)
         self.remind_of(live)
         self._decider.touch(live.effects)
 
     def _refuse(self, live: Live, resources: Iterable[str], verdict: Refused) -> Iterator[Effect]:
         named = tuple(resources)
         functions = ", ".join(effect.function.value for effect in live.order.effects)
-        yield self._decider.tell(
-            Topic.REFUSED, live.order.key, verdict.rule, "no effect", named, (), verdict.why, functions
+        yield tell(
+            self._state.now_ms,
+            Topic.REFUSED,
+            live.order.key,
+            verdict.rule,
+            "no effect",
+            named,
+            (),
+            verdict.why,
+            functions,
         )
-        for name in named:
-            self._decider.say(live, name, Kind.REFUSED, verdict.rule, verdict.why)
-        yield from self._decider.flush()
+        self._ledger.say(live, named, Kind.REFUSED, verdict.rule, verdict.why)
 
     def _shared(
         self, order: Order, effects: Mapping[str, tuple[OrderEffect, ...]]
@@ -186,7 +207,7 @@ class Admission:
         """Answer what cannot be read; what is in force stays in force."""
         key = OrderKey(event.issuer, event.id)
         if key in self._state.lives:
-            yield self._decider.tell(Topic.REFUSED, key, "A6", "kept as it was", (), (), event.why)
+            yield tell(self._state.now_ms, Topic.REFUSED, key, "A6", "kept as it was", (), (), event.why)
             return
         order = Order(
             event.issuer,

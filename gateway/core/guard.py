@@ -5,7 +5,7 @@ the key stops what gets past it.
 """
 
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from gateway.core.plan import Command
 
@@ -50,8 +50,7 @@ class Blocked:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """What a command is held against, taken from the rulings and not from the plan.
 
     `upper_w` is the resource's ceiling, `held_w` what this DER was told last and `others_w` what its other DER are

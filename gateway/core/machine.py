@@ -5,7 +5,7 @@ last are exhausted, and gives a `now_ms` that never goes back.
 """
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gateway.core.admit import Admission
@@ -30,12 +30,15 @@ from gateway.core.events import (
     OrderUnreadable,
     Owe,
     Started,
+    Tell,
     Tick,
     Topic,
     Withdrawn,
 )
 from gateway.core.ground import Grounds, authority
 from gateway.core.known import Known, Unknown
+from gateway.core.ledger import Ledger
+from gateway.core.narrate import tell
 from gateway.core.observe import verify
 from gateway.core.orders import OrderKey
 from gateway.core.state import DeviceState, Live, PartyState, ResourceState, State
@@ -54,8 +57,9 @@ class Machine:
         """Start empty, or where a snapshot left off."""
         self.state = state if state is not None else State(EMPTY_SITE)
         self._grounds = Grounds(self.state.site)
-        self._decider = Decider(self.state)
-        self._admission = Admission(self.state, self._decider, authority(self.state.site))
+        self._ledger = Ledger(self.state)
+        self._decider = Decider(self.state, self._ledger)
+        self._admission = Admission(self.state, self._decider, self._ledger, authority(self.state.site))
         self._cases: dict[type, Callable[[Any], Iterator[Effect]]] = {
             Started: self._started,
             Assigned: self._admission.assigned,
@@ -106,6 +110,19 @@ class Machine:
                 state.voltage,
                 state.connected,
             )
+
+    def _tell(
+        self,
+        topic: Topic,
+        order: OrderKey | None,
+        rule: str,
+        effect: str,
+        names: Iterable[str],
+        values: Iterable[int],
+        why: str,
+        function: str = "",
+    ) -> Tell:
+        return tell(self.state.now_ms, topic, order, rule, effect, names, values, why, function)
 
     # -- time
 
@@ -169,7 +186,7 @@ class Machine:
                 continue
             live.effects.pop(name, None)
             if not course.ended:
-                self._decider.say(live, name, Kind.CANNOT, "A6", f"{name} is no longer on this site")
+                self._ledger.say(live, (name,), Kind.CANNOT, "A6", f"{name} is no longer on this site")
 
     def _ground(self, resource: Resource) -> Ground:
         devices = [self.state.devices[name] for name in resource.devices]
@@ -186,21 +203,21 @@ class Machine:
             if live.ended == len(live.courses) and live.interval.end_ms + KEEP_ENDED_MS < state.now_ms:
                 state.answered[key] = live.order.version
                 del state.lives[key]
-                state.book[live.group].remove(key)
+                if key in state.book[live.group]:
+                    state.book[live.group].remove(key)
 
     # -- what the parties say
 
     def _default_heard(self, event: DefaultHeard) -> Iterator[Effect]:
         state, default = self.state, event.default
-        held = state.defaults.setdefault(default.group, {})
-        if held.get(default.id) == default:
+        held, key = state.defaults.setdefault(default.group, {}), OrderKey(default.issuer, default.id)
+        if held.get(key) == default:
             return
-        held[default.id] = default
+        held[key] = default
         names = state.reached(default.group)
         self._decider.touch(names)
         said = ", ".join(effect.function.value for effect in default.effects)
-        key = OrderKey(default.issuer, default.id)
-        yield self._decider.tell(Topic.DEFAULT, key, "C5", "default", names, (), f"sets {said or 'nothing'}", said)
+        yield self._tell(Topic.DEFAULT, key, "C5", "default", names, (), f"sets {said or 'nothing'}", said)
 
     def _contact(self, event: Contact) -> Iterator[Effect]:
         party = self.state.parties[event.issuer]
@@ -209,7 +226,7 @@ class Machine:
         if party.proven and not party.lost:
             return
         why = "contact is back" if party.lost else "first complete read since the start"
-        yield self._decider.tell(Topic.CONTACT, None, "C14", "in contact", (event.issuer,), (), why)
+        yield self._tell(Topic.CONTACT, None, "C14", "in contact", (event.issuer,), (), why)
         if not party.proven:
             self._decider.touch(self.state.resources)
         party.proven, party.lost = True, False
@@ -220,7 +237,7 @@ class Machine:
             return
         party.lost = True
         why = f"no complete read for {party.window_ms // 1000} s; known orders run out, then the default holds"
-        yield self._decider.tell(Topic.CONTACT, None, "C14", "contact lost", (issuer,), (), why)
+        yield self._tell(Topic.CONTACT, None, "C14", "contact lost", (issuer,), (), why)
 
     def _offset(self, event: Offset) -> Iterator[Effect]:
         self.state.parties[event.issuer].offset_ms = event.offset_ms
@@ -243,7 +260,7 @@ class Machine:
         resource = self.state.resources[device.device.resource]
         resource.ground = self._ground(resource.resource)
         self._decider.touch([resource.resource.name])
-        yield self._decider.tell(Topic.LINK, None, "C14", "up", (event.device,), (device.generation_max_w,), "")
+        yield self._tell(Topic.LINK, None, "C14", "up", (event.device,), (device.generation_max_w,), "")
 
     def _link_down(self, event: LinkDown) -> Iterator[Effect]:
         device = self.state.devices[event.device]
@@ -252,7 +269,7 @@ class Machine:
         device.connected = None
         self._decider.touch([device.device.resource])
         if was_reachable:
-            yield self._decider.tell(Topic.LINK, None, "C14", "down", (event.device,), (), event.why)
+            yield self._tell(Topic.LINK, None, "C14", "down", (event.device,), (), event.why)
         yield from self._verify(device)
 
     def _adopted(self, event: Adopted) -> Iterator[Effect]:
@@ -279,7 +296,7 @@ class Machine:
         device.adopted, device.confirmed_w, device.verify_at_ms = False, None, None
         if len(self.state.resources[device.device.resource].resource.devices) > 1:
             self._decider.touch([device.device.resource])
-        yield self._decider.tell(
+        yield self._tell(
             Topic.NOT_ADOPTED, device.command.basis[0], "C15", "not adopted", (event.device,), (), event.why
         )
 
@@ -308,7 +325,7 @@ class Machine:
             return
         device.verdict = proof.verdict
         values = (device.power.value,) if isinstance(device.power, Known) else ()
-        yield self._decider.tell(
+        yield self._tell(
             Topic.VERIFIED,
             device.command.basis[-1],
             "C15",

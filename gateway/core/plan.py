@@ -1,7 +1,6 @@
 """A resource's rulings shared out to its DER: one command each, inside every limit (RULES C2, C14, E)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.core.arbitrate import Settlement
@@ -42,8 +41,7 @@ class Command(NamedTuple):
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One DER of a resource as sharing sees it: its rating, and what it must be counted at (W) until told otherwise.
 
     `before` is the command that it has, `adopted` whether it reads back as told.

@@ -22,7 +22,7 @@ class Live:
     """An admitted order: what of it takes effect where, and how far it has come.
 
     `uniform` tells that it means the same at every resource, so that one settlement serves them all; `ended` counts
-    the courses that have their terminal answer.
+    the courses that have their terminal answer, `over_ms` is when the last of them had it.
     """
 
     order: Order
@@ -35,6 +35,7 @@ class Live:
     cut_how: Withdrawal | None = None
     spread_ms: int = 0
     ended: int = 0
+    over_ms: int = FOR_EVER_MS
 
 
 @dataclass(slots=True)
@@ -114,7 +115,7 @@ class State:
     members: dict[str, tuple[str, ...]] = field(default_factory=dict)
     former: dict[str, tuple[str, ...]] = field(default_factory=dict)
     assigned: dict[str, str] = field(default_factory=dict)
-    defaults: dict[str, dict[str, Default]] = field(default_factory=dict)
+    defaults: dict[str, dict[OrderKey, Default]] = field(default_factory=dict)
     lives: dict[OrderKey, Live] = field(default_factory=dict)
     book: dict[str, list[OrderKey]] = field(default_factory=dict)
     answered: dict[OrderKey, int] = field(default_factory=dict)

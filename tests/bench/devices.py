@@ -1,72 +1,81 @@
-"""The devices of a benchmark in a process of their own: hil's Modbus servers before plain registers that note times.
+"""The devices of a benchmark, in a process of their own: registers as hil lays them out, and when they were written.
 
 `python -m tests.bench.devices COUNT` prints the ports and then answers one JSON line to each that it reads. Every
 device has two units that share no register: 1 is for the gateway, 2 for the floor. Times are CLOCK_MONOTONIC in ns.
+
+N devices stand for N computers, which take a request each at its own arrival. One process cannot, so it takes and
+notes whatever has arrived before it replies to any, and hil's own servers, which do not, would be what is measured.
 """
 
-import asyncio
+import errno
 import gc
 import json
+import os
+import select
+import socket
 import sys
 import time
-from typing import Any
-
-import uvloop
+from collections import deque
+from struct import Struct
+from typing import Final
 
 from hil.generation_2018 import Generation2018
-from hil.modbus_server import WRITE_MULTIPLE, ModbusServer
 from hil.personality import InverterSpec
 from hil.register_image import Image, Layout, layout_of
 
-from .streams import lines, say
+from .streams import Line, say
 
-RATED_W = 5_000
-BASE = 40_000
-UNITS = (1, 2)
-OURS, FLOOR = UNITS
-PATIENCE_S = 20.0
-LOOK_S = 0.005
-SPEC = InverterSpec(name="any", rated_w=RATED_W, light=True)
+RATED_W: Final = 5_000
+BASE: Final = 40_000
+OURS, FLOOR = 1, 2
+UNITS: Final = (OURS, FLOOR)
+PATIENCE_S: Final = 20.0
+LOOK_S: Final = 0.005
+REPLIES_AT_ONCE: Final = 8
+READ, WRITE_MANY = 3, 16
+SPEC: Final = InverterSpec(name="any", rated_w=RATED_W, light=True)
+_request = Struct(">HHHBBHH").unpack_from
+_reply = Struct(">HHHBB").pack
+REQUEST_SIZE: Final = 12
 
 
 class Device:
     """Registers without rules and without time: a write is noted with its instant, and power follows the limit."""
 
-    __slots__ = ("_control", "_limit_at", "_power_at", "_words", "arrived_ns", "told", "watched")
+    __slots__ = ("_limit_at", "_power_at", "arrived_ns", "control", "told", "watched", "words")
 
     def __init__(self, words: bytes, layout: Layout) -> None:
-        self._words = bytearray(words)
+        self.words = bytearray(words)
         self._limit_at = 2 * layout.registers["704.WMaxLimPct"].offset
-        self._control = BASE + layout.registers["704.WMaxLimPctEna"].offset
         self._power_at = 2 * layout.registers["701.W"].offset
+        self.control = BASE + layout.registers["704.WMaxLimPctEna"].offset
         self.watched = -1
         self.arrived_ns = 0
         self.told = b""
 
-    def read(self, address: int, count: int) -> bytes | None:
+    def write(self, address: int, payload: bytes, now_ns: int) -> None:
+        """Take these registers, and note when a limit came that is waited for."""
         start = 2 * (address - BASE)
-        return bytes(self._words[start : start + 2 * count])
-
-    def write(self, function: int, address: int, payload: bytes) -> int:
-        now_ns = time.monotonic_ns()
-        start = 2 * (address - BASE)
-        self._words[start : start + len(payload)] = payload
-        if address == self._control:
-            limit = self._words[self._limit_at : self._limit_at + 2]
-            hundredths = int.from_bytes(limit, "big")
-            if hundredths == self.watched and not self.arrived_ns and function == WRITE_MULTIPLE:
-                self.arrived_ns, self.told = now_ns, payload
-            self._words[self._power_at : self._power_at + 2] = (RATED_W * hundredths // 10_000).to_bytes(2, "big")
-        return 0
-
-    @property
-    def control(self) -> int:
-        """The address at which the limit is written."""
-        return self._control
+        self.words[start : start + len(payload)] = payload
+        if address != self.control:
+            return
+        hundredths = int.from_bytes(self.words[self._limit_at : self._limit_at + 2], "big")
+        self.words[self._power_at : self._power_at + 2] = (RATED_W * hundredths // 10_000).to_bytes(2, "big")
+        if hundredths == self.watched and not self.arrived_ns:
+            self.arrived_ns, self.told = now_ns, payload
 
     def watch(self, hundredths: int) -> None:
-        """Note the first write that sets this limit."""
+        """Wait for the first write that sets this limit."""
         self.watched, self.arrived_ns, self.told = hundredths, 0, b""
+
+    def answer(self, request: bytes) -> bytes:
+        """Build the reply to a read or a write."""
+        transaction, _protocol, _length, unit, function, address, quantity = _request(request)
+        if function == WRITE_MANY:
+            return _reply(transaction, 0, 6, unit, function) + request[8:12]
+        start = 2 * (address - BASE)
+        octets = self.words[start : start + 2 * quantity]
+        return _reply(transaction, 0, 3 + len(octets), unit, function) + bytes((len(octets),)) + octets
 
 
 def make(count: int) -> list[dict[int, Device]]:
@@ -74,41 +83,119 @@ def make(count: int) -> list[dict[int, Device]]:
     generation = Generation2018()
     layout = layout_of(generation.models, generation.scale_factors(SPEC))
     start = generation.at_start(SPEC) | {"701.W": RATED_W, "701.LNV": SPEC.nominal_v, "701.ConnSt": 1, "701.Var": 0}
-    image = Image(layout, BASE, start, {})
-    words = image.read(BASE, len(layout.template) // 2 + 2) or b""
+    words = Image(layout, BASE, start, {}).read(BASE, len(layout.template) // 2 + 2) or b""
     return [{unit: Device(words, layout) for unit in UNITS} for _ in range(count)]
 
 
-async def serve(count: int) -> None:
-    """Listen, and do what each line says until there is none left."""
-    devices = make(count)
-    servers = [ModbusServer(units) for units in devices]
-    for server in servers:
-        await server.start()
+class Street:
+    """All devices behind one loop; each listens on a port of its own."""
+
+    def __init__(self, count: int) -> None:
+        self._devices = make(count)
+        self._epoll = select.epoll()
+        self._listening: dict[int, tuple[socket.socket, dict[int, Device]]] = {}
+        self._talking: dict[int, tuple[socket.socket, dict[int, Device]]] = {}
+        self._waiting: deque[tuple[int, Device, bytes]] = deque()
+        self._collecting: list[Device] = []
+        self._until_s = 0.0
+        self._ended = False
+        self._orders = b""
+        for units in self._devices:
+            listening = socket.create_server(("127.0.0.1", 0))
+            listening.setblocking(False)
+            self._listening[listening.fileno()] = (listening, units)
+            self._epoll.register(listening.fileno(), select.EPOLLIN)
+        self._epoll.register(sys.stdin.fileno(), select.EPOLLIN)
+
+    @property
+    def ports(self) -> list[int]:
+        """Where the devices listen."""
+        return [listening.getsockname()[1] for listening, _units in self._listening.values()]
+
+    def run(self) -> None:
+        """Serve until standard input ends."""
+        while not self._ended:
+            patience_s = 0.0 if self._waiting else LOOK_S if self._collecting else -1
+            for number, _what in self._epoll.poll(patience_s, 4096):
+                if number in self._talking:
+                    self._take(number)
+                elif number in self._listening:
+                    self._accept(number)
+                else:
+                    self._obey()
+            for _ in range(min(REPLIES_AT_ONCE, len(self._waiting))):
+                self._reply()
+            if self._collecting:
+                self._collect()
+
+    def _accept(self, number: int) -> None:
+        listening, units = self._listening[number]
+        opened, _address = listening.accept()
+        opened.setblocking(False)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._talking[opened.fileno()] = (opened, units)
+        self._epoll.register(opened.fileno(), select.EPOLLIN)
+
+    def _take(self, number: int) -> None:
+        opened, units = self._talking[number]
+        try:
+            request = opened.recv(1024)
+        except OSError:
+            request = b""
+        now_ns = time.monotonic_ns()
+        if len(request) < REQUEST_SIZE:
+            self._epoll.unregister(number)
+            del self._talking[number]
+            opened.close()
+            return
+        device = units[request[6]]
+        if request[7] == WRITE_MANY:
+            device.write(int.from_bytes(request[8:10], "big"), request[13:], now_ns)
+        self._waiting.append((number, device, request))
+
+    def _reply(self) -> None:
+        number, device, request = self._waiting.popleft()
+        if number not in self._talking:
+            return
+        try:
+            self._talking[number][0].send(device.answer(request))
+        except OSError as fault:
+            if fault.errno not in {errno.EPIPE, errno.ECONNRESET}:
+                raise
+
+    def _obey(self) -> None:
+        received = os.read(sys.stdin.fileno(), 1 << 16)
+        self._ended = not received
+        *orders, self._orders = (self._orders + received).split(b"\n")
+        for order in orders:
+            self._do(json.loads(order))
+
+    def _do(self, order: Line) -> None:
+        devices = [units[order["unit"]] for units in self._devices]
+        if "watch" in order:
+            for device in devices:
+                device.watch(order["watch"])
+            say({"watched": len(devices)})
+        else:
+            self._collecting, self._until_s = devices, time.monotonic() + order.get("patience_s", PATIENCE_S)
+
+    def _collect(self) -> None:
+        """Once all devices were told, say when; what has not come in time does not come."""
+        if time.monotonic() < self._until_s and not all(device.arrived_ns for device in self._collecting):
+            return
+        came = [device for device in self._collecting if device.arrived_ns]
+        one = came[0] if came else self._collecting[0]
+        say({"arrived_ns": [each.arrived_ns for each in came], "address": one.control, "told": one.told.hex()})
+        self._collecting = []
+
+
+def main() -> None:
+    street = Street(int(sys.argv[1]))
     gc.collect()
     gc.disable()
-    say({"ports": [server.port for server in servers]})
-    async for line in lines():
-        unit = [units[line["unit"]] for units in devices]
-        if "watch" in line:
-            for device in unit:
-                device.watch(line["watch"])
-            say({"watched": len(unit)})
-        else:
-            say(await collect(unit))
-    for server in servers:
-        await server.stop()
-
-
-async def collect(devices: list[Device]) -> dict[str, Any]:
-    """Wait until all devices were told, and say when; what has not come by then does not come."""
-    until_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until_s and not all(device.arrived_ns for device in devices):
-        await asyncio.sleep(LOOK_S)
-    came = [device for device in devices if device.arrived_ns]
-    one = came[0] if came else devices[0]
-    return {"arrived_ns": [each.arrived_ns for each in came], "address": one.control, "told": one.told.hex()}
+    say({"ports": street.ports})
+    street.run()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    main()

@@ -1,7 +1,7 @@
 """The floor: the least that must be done to tell N devices of a durable order, and nothing that decides it.
 
-`python -m tests.bench.floor FILE` reads the ports, connects, and for each order brings one line onto the disk and
-writes one ready frame to each connection.
+`python -m tests.bench.floor FILE` connects to the ports that it reads; for each further line it brings one line onto
+the disk and writes one ready frame to each connection.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import uvloop
 
-from .devices import FLOOR
+from .devices import FLOOR, WRITE_MANY
 from .streams import lines, say
 
 CONNECTING = 64
@@ -41,22 +41,16 @@ async def connect(ports: list[int]) -> list[asyncio.Transport]:
     return [cast("asyncio.Transport", transport) for transport, _protocol in made]
 
 
-def frame(address: int, payload: bytes) -> bytes:
-    """Build the write of these registers (function 16)."""
-    words = len(payload) // 2
-    head = (1, 0, 7 + len(payload))
-    return (
-        b"".join(word.to_bytes(2, "big") for word in head)
-        + bytes((FLOOR, 16))
-        + address.to_bytes(2, "big")
-        + words.to_bytes(2, "big")
-        + bytes((len(payload),))
-        + payload
-    )
+def frame(address: int, registers: bytes) -> bytes:
+    """Build the write of these registers."""
+    octets = len(registers)
+    head = b"".join(word.to_bytes(2, "big") for word in (1, 0, 7 + octets))
+    place = address.to_bytes(2, "big") + (octets // 2).to_bytes(2, "big")
+    return head + bytes((FLOOR, WRITE_MANY)) + place + bytes((octets,)) + registers
 
 
 async def serve(file: Path) -> None:
-    """Connect to the ports of the first line; send an order for each further one."""
+    """Connect to the ports of the first line; send an order for each further one, and say when it began."""
     orders = lines()
     transports = await connect((await anext(orders))["ports"])
     say({"connected": len(transports)})
@@ -64,16 +58,14 @@ async def serve(file: Path) -> None:
     gc.freeze()
     with file.open("ab", buffering=0) as journal:
         async for line in orders:
-            octets, entry = frame(line["address"], bytes.fromhex(line["payload"])), line["entry"].encode()
+            ready, entry = frame(line["address"], bytes.fromhex(line["registers"])), line["entry"].encode()
             began_ns = time.monotonic_ns()
             journal.write(entry)
             os.fdatasync(journal.fileno())
             for transport in transports:
-                transport.write(octets)
-            await asyncio.sleep(0.5)
+                transport.write(ready)
+            await asyncio.sleep(line["settle_s"])
             say({"began_ns": began_ns})
-    for transport in transports:
-        transport.abort()
 
 
 if __name__ == "__main__":

@@ -1,66 +1,116 @@
-"""From the body of an order to the last device's registers: the gateway, and beside it the least that it could cost."""
+"""From the body of an order to the last device's registers: the gateway, and beside it the least that it could cost.
+
+Bursts of both alternate in one run, to units of the same devices. A burst counts when every device was told in it.
+"""
 
 import math
-import resource
 import shutil
 import statistics
-import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from .devices import FLOOR, OURS, RATED_W
+from .result import Result
 from .site import control_list, site_file
 from .streams import Child, Line
 
-WARM_UP = 3
-LIMITS_W = (2_000, 3_000)
-PAUSE_S = 0.8
-NS_PER_MS = 1e6
+LIMITS_W: Final = (2_000, 3_000)
+SPARE_BURSTS: Final = 10
+ENTRY: Final = "x" * 250 + "\n"
+GOAL: Final = 2.0
+WHAT: Final = (
+    "order to last register at {count} inverters: from the body of an IEEE 2030.5 DERControlList to the arrival of the "
+    "limit at the simulator, journal on disk; median over {bursts} bursts of each burst's p99; "
+    "floor: one fsync and {count} ready frames on uvloop, bursts alternating with ours"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How many bursts, how many before them are not counted, and the rest (s) after each."""
+
+    bursts: int = 15
+    warm_up: int = 3
+    rest_s: float = 0.8
+
+
+@dataclass(slots=True)
+class Bursts:
+    """The p99 (ms) of every burst that counts."""
+
+    ours_ms: list[float] = field(default_factory=list)
+    floor_ms: list[float] = field(default_factory=list)
+
+
+def benchmark(count: int) -> Callable[[Path], list[Result]]:
+    """Give the benchmark at so many inverters."""
+    return lambda folder: [measure(f"order-{count}", folder, count, Rhythm())]
+
+
+def measure(name: str, folder: Path, count: int, rhythm: Rhythm) -> Result:
+    """Measure in a fresh folder, which is on the disk that is to be measured.
+
+    Raises ChildProcessError where a process ends or the devices cannot be told of enough orders.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    log, site = folder / "log.txt", folder / "site.toml"
+    with Child(log, "tests.bench.devices", count) as devices:
+        ports = devices.hear()["ports"]
+        site.write_text(site_file(ports), encoding="utf-8")
+        with (
+            Child(log, "tests.bench.ours", site, folder / "state") as ours,
+            Child(log, "tests.bench.floor", folder / "floor.log") as floor,
+        ):
+            ours.hear()
+            floor.ask({"ports": ports})
+            found = _alternate(devices, ours, floor, count, rhythm)
+    return Result(
+        name,
+        WHAT.format(count=count, bursts=len(found.ours_ms)),
+        ours=statistics.median(found.ours_ms),
+        unit="ms",
+        goal=GOAL,
+        floor=statistics.median(found.floor_ms),
+    )
+
+
+def _alternate(devices: Child, ours: Child, floor: Child, count: int, rhythm: Rhythm) -> Bursts:
+    found = Bursts()
+    created_s = 0
+    for number in range(rhythm.warm_up + rhythm.bursts + SPARE_BURSTS):
+        limit_w = LIMITS_W[number % 2]
+        created_s = max(created_s + 1, int(time.time()))
+        order = {"body": control_list(number + 1, created_s, limit_w)}
+        ours_ms, came = _burst(devices, OURS, limit_w, ours, order, rhythm.rest_s)
+        if len(came["arrived_ns"]) < count:
+            continue
+        told = {"address": came["address"], "registers": came["told"], "entry": ENTRY}
+        floor_ms, came = _burst(devices, FLOOR, limit_w, floor, told, rhythm.rest_s)
+        if len(came["arrived_ns"]) < count or number < rhythm.warm_up:
+            continue
+        found.ours_ms.append(ours_ms)
+        found.floor_ms.append(floor_ms)
+        if len(found.ours_ms) == rhythm.bursts:
+            return found
+    raise ChildProcessError(f"only {len(found.ours_ms)} of {rhythm.bursts} bursts reached all of {count} devices")
+
+
+def _burst(devices: Child, unit: int, limit_w: int, sender: Child, order: Line, rest_s: float) -> tuple[float, Line]:
+    """Send one order; give its p99 (ms) and what arrived."""
+    devices.ask({"unit": unit, "watch": limit_w * 10_000 // RATED_W})
+    sender.tell({**order, "settle_s": rest_s})
+    came = devices.ask({"unit": unit})
+    began_ns = sender.hear()["began_ns"]
+    time.sleep(rest_s)
+    return p99_ms(came["arrived_ns"], began_ns), came
 
 
 def p99_ms(arrived_ns: list[int], began_ns: int) -> float:
-    ordered = sorted(arrived_ns)
-    return (ordered[math.ceil(0.99 * len(ordered)) - 1] - began_ns) / NS_PER_MS
-
-
-def run(folder: Path, count: int, bursts: int):
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    site = folder / "site.toml"
-    with Child("devices", count) as devices:
-        ports = devices.hear()["ports"]
-        site.write_text(site_file(ports))
-        with Child("ours", site, folder / "state") as ours, Child("floor", folder / "floor.log") as floor:
-            ours.hear()
-            floor.ask({"ports": ports})
-            found = {"ours": [], "floor": []}
-            created_s = int(time.time())
-            for number in range(bursts + WARM_UP):
-                limit_w = LIMITS_W[number % 2]
-                h = limit_w * 10_000 // RATED_W
-                devices.ask({"unit": OURS, "watch": h})
-                created_s = max(created_s + 1, int(time.time()))
-                ours.tell({"body": control_list(number + 1, created_s, limit_w)})
-                came = devices.ask({"unit": OURS})
-                began = ours.hear()["began_ns"]
-                o = p99_ms(came["arrived_ns"], began)
-                n = len(came["arrived_ns"])
-                time.sleep(PAUSE_S)
-                devices.ask({"unit": FLOOR, "watch": h})
-                floor.tell({"address": came["address"], "payload": came["told"], "entry": "x" * 200 + "\n"})
-                fl = devices.ask({"unit": FLOOR})
-                fbegan = floor.hear()["began_ns"]
-                f = p99_ms(fl["arrived_ns"], fbegan)
-                print(number, n, len(fl["arrived_ns"]), f"first {(min(came['arrived_ns'])-began)/1e6:.1f} {(min(fl['arrived_ns'])-fbegan)/1e6:.1f}", f"p99 ours {o:.1f} floor {f:.1f} {o/f:.2f}", flush=True)
-                if number >= WARM_UP and n == count:
-                    found["ours"].append(o)
-                    found["floor"].append(f)
-                time.sleep(PAUSE_S)
-    a, b = statistics.median(found["ours"]), statistics.median(found["floor"])
-    print(f"N={count} bursts={len(found['ours'])} median p99 ours {a:.1f} floor {b:.1f} ratio {a/b:.2f}")
-
-
-if __name__ == "__main__":
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    run(Path("build/bench/order").absolute(), int(sys.argv[1]), int(sys.argv[2]))
+    """Give the time (ms) within which 99 % of what arrived had arrived, and infinity where nothing did."""
+    if not arrived_ns:
+        return math.inf
+    return (sorted(arrived_ns)[math.ceil(0.99 * len(arrived_ns)) - 1] - began_ns) / 1e6

@@ -1,11 +1,10 @@
-"""The gateway itself, its whole process, with a standard input in place of its DSO's server.
+"""The gateway as a whole process, with standard input in place of its DSO's server.
 
-`python -m tests.bench.ours SITE.toml STATE` runs it. The bodies that it reads take the way that a read of the server's
-DERControlList takes; the answers it owes are taken as delivered when the devices have had their time.
+`python -m tests.bench.ours SITE.toml STATE` runs it. A body that it reads takes the way of a DERControlList that was
+read of the server; the answers that it owes are taken as delivered once the devices have had their time.
 """
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -13,9 +12,11 @@ import time
 from unittest.mock import patch
 
 from gateway.cli import main
+from gateway.config import SiteFile
 from gateway.core.answers import Answer
-from gateway.core.events import Assigned, Contact, DefaultHeard, Delivered, OrderHeard
+from gateway.core.events import Assigned, Contact, Delivered, OrderHeard
 from gateway.northbound.sep2_client import translate
+from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
 from gateway.runtime import wiring
 from gateway.wire.sep2 import decode
@@ -23,16 +24,13 @@ from gateway.wire.sep2.resources import DERControl, DERControlList, DERProgram
 
 from .site import DSO
 from .streams import lines, say
-from gateway.config import SiteFile
-from gateway.ports.clock import Clock
 
 PROGRAM = DERProgram(mrid="A1" * 16, primacy=1)
 WINDOW_MS = 24 * 3_600_000
-AFTER_S = 0.7
 
 
 class Parent:
-    """The tier above: what it is told it hears, and then it says when it began."""
+    """The tier above: what it is given it hears, and then it says when it began."""
 
     party = DSO
 
@@ -41,12 +39,14 @@ class Parent:
         self._clock = clock
         self._hear = hear
         self._owed: list[int] = []
-        self._draw = 0
+        self._orders = 0
 
     def owe(self, answer: Answer) -> None:
+        """Keep an answer until the burst is over."""
         self._owed.append(answer.serial)
 
     async def run(self) -> None:
+        """Hear what comes, and stop the process when nothing more does."""
         self._hear(Assigned(DSO, translate.group_of(DSO, PROGRAM), self._resources))
         self._hear(Contact(DSO, WINDOW_MS))
         say({"ready": True})
@@ -54,7 +54,7 @@ class Parent:
             body = line["body"].encode()
             began_ns = time.monotonic_ns()
             self._take(body)
-            await asyncio.sleep(AFTER_S)
+            await asyncio.sleep(line["settle_s"])
             self._deliver()
             say({"began_ns": began_ns})
         os.kill(os.getpid(), signal.SIGTERM)
@@ -62,12 +62,13 @@ class Parent:
 
     def _take(self, body: bytes) -> None:
         page = decode(body)
-        assert isinstance(page, DERControlList)
+        if not isinstance(page, DERControlList):
+            raise TypeError(f"{type(page).__name__} is not what is measured")
         for control in page.items:
-            assert isinstance(control, DERControl)
-            assert translate.withdrawal(control, DSO) is None
-            self._draw += 1
-            self._hear(OrderHeard(translate.order(control, PROGRAM, DSO, self._clock.now_ms(), self._draw)))
+            if isinstance(control, DERControl) and translate.withdrawal(control, DSO) is None:
+                self._orders += 1
+                order = translate.order(control, PROGRAM, DSO, self._clock.now_ms(), self._orders)
+                self._hear(OrderHeard(order))
         self._hear(Contact(DSO, WINDOW_MS))
 
     def _deliver(self) -> None:

@@ -1,11 +1,14 @@
-"""Site files and DERControl bodies of the benchmarks."""
+"""The site files of the benchmarks, and the bodies of their orders."""
 
+import hashlib
+import json
 import time
 from collections.abc import Sequence
 
 from .devices import OURS, RATED_W
 
 DSO = "dso"
+PIN = 111_115
 POLL_S = 10
 ORDER_S = 3_600
 
@@ -28,21 +31,35 @@ functions = ["export-limit", "generation-limit", "rating-limit", "connect", "ene
 """
 _RESOURCE = """
 [[resource]]
-name = "r{0}"
-export_limit_w = {2}
+name = "{resource}"
+export_limit_w = {rated_w}
 last_resort_export_limit_w = 1500
+[resource.sep2]
+lfdi = "{lfdi}"
+pin = {pin}
 
 [[device]]
-name = "d{0}"
-resource = "r{0}"
-rated_w = {2}
+name = "{resource}-roof"
+resource = "{resource}"
+rated_w = {rated_w}
 [device.sunspec_modbus]
 host = "127.0.0.1"
-port = {1}
-unit = {3}
-poll_s = {4}
+port = {port}
+unit = {unit}
+poll_s = {poll_s}
 settle_s = 5
 revert_s = 60
+"""
+_SERVER = """
+[[sep2_client]]
+party = "dso"
+url = "{url}"
+server_lfdi = "{lfdi}"
+certificate = "pki/gateway.pem"
+key = "pki/gateway.key"
+trust = ["pki/serca.pem", "pki/mca.pem", "pki/mica.pem"]
+poll_s = 20
+post_s = 20
 """
 _CONTROLS = """\
 <?xml version="1.0" encoding="UTF-8"?>
@@ -57,16 +74,34 @@ results="1" subscribable="0"><DERControl href="/derp/1/derc/{mrid}" replyTo="/rs
 """
 
 
+def resource_names(count: int) -> list[str]:
+    """Name so many resources."""
+    return [f"house-{number}" for number in range(1, count + 1)]
+
+
+def lfdi(resource: str) -> str:
+    """Give the identity under which a server knows a resource."""
+    return hashlib.sha256(resource.encode()).hexdigest()[:40].upper()
+
+
 def site_file(ports: Sequence[int]) -> str:
-    """Write a site of one device behind each resource."""
-    names = ", ".join(f'"r{index}"' for index in range(len(ports)))
-    parts = [_PARTY, f'\n[[group]]\nname = "all"\nresources = [{names}]\n']
-    parts += [_RESOURCE.format(index, port, RATED_W, OURS, POLL_S) for index, port in enumerate(ports)]
+    """Write a site of one device behind each resource, all in one group."""
+    names = resource_names(len(ports))
+    parts = [_PARTY, f'\n[[group]]\nname = "all"\nresources = {json.dumps(names)}\n']
+    for name, port in zip(names, ports, strict=True):
+        given = {"resource": name, "lfdi": lfdi(name), "pin": PIN, "port": port, "unit": OURS}
+        parts.append(_RESOURCE.format(**given, rated_w=RATED_W, poll_s=POLL_S))
     return "".join(parts)
 
 
+def server_table(url: str, server_lfdi: str) -> str:
+    """Write the table of the DSO's server."""
+    return _SERVER.format(url=url, lfdi=server_lfdi)
+
+
 def control_list(number: int, created_s: int, limit_w: int) -> str:
-    """Write the body of a DERControlList whose one control limits the export from now on."""
+    """Write the body of a DERControlList whose one control limits the export from now on (W)."""
+    start_s = int(time.time()) - 1
     return _CONTROLS.format(
-        mrid=f"{number:032X}", created_s=created_s, start_s=int(time.time()) - 1, duration_s=ORDER_S, limit_w=limit_w
+        mrid=f"{number:032X}", created_s=created_s, start_s=start_s, duration_s=ORDER_S, limit_w=limit_w
     )

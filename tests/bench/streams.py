@@ -1,7 +1,8 @@
-"""JSON lines between the processes of a benchmark."""
+"""The processes of a benchmark, and the JSON lines between them."""
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -13,12 +14,13 @@ Line = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 LONGEST_LINE = 1 << 24
-STOP_S = 20.0
+STOP_S = 30.0
 
 
 def say(line: Line) -> None:
     """Print one line to the process that asked."""
-    print(json.dumps(line), flush=True)  # noqa: T201 - this is how the processes speak
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
 
 
 async def lines() -> AsyncIterator[Line]:
@@ -31,16 +33,23 @@ async def lines() -> AsyncIterator[Line]:
 
 
 class Child:
-    """One process of a benchmark; it ends when its standard input does."""
+    """One process of a benchmark: it is told to stop by the end of its standard input, and by SIGTERM.
 
-    def __init__(self, module: str, *arguments: object) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", f"tests.bench.{module}", *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            text=True,
-        )
+    What it has to say to people goes to `log`.
+    """
+
+    def __init__(self, log: Path, module: str, *arguments: object) -> None:
+        self._log = log
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, *map(str, arguments)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                text=True,
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -48,20 +57,29 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        process.terminate()
         try:
-            self._process.wait(STOP_S)
+            process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+            process.kill()
+            process.wait()
+        process.stdout.close()
 
     @property
-    def pid(self) -> int:
-        """The process's number."""
-        return self._process.pid
+    def rss_bytes(self) -> int:
+        """The memory that the process has resident."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return 1024 * int(line.split()[1])
+
+    def check(self) -> None:
+        """Raise ChildProcessError where the process has ended."""
+        if self._process.poll() is not None:
+            raise ChildProcessError(f"a process of the benchmark ended; read {self._log}")
 
     def tell(self, line: Line) -> None:
         """Send one line."""
@@ -74,7 +92,7 @@ class Child:
         assert self._process.stdout is not None
         text = self._process.stdout.readline()
         if not text:
-            raise ChildProcessError(f"{self._process.args} ended with {self._process.wait(STOP_S)}")
+            raise ChildProcessError(f"a process of the benchmark ended; read {self._log}")
         line: Line = json.loads(text)
         return line
 

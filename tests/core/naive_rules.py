@@ -1,13 +1,13 @@
 """A naive reading of the rules for one resource, second by second; it knows the words of the core and nothing of it.
 
 Written from the rules alone: B, C2 to C6, C10, C13, C14 and the event rules of IEEE 2030.5-2018 10.2.3. It is slow on
-purpose: for every second it plays all the seconds before it again.
+purpose: for every second it plays all the seconds before it again (once for each slot).
 """
 
 from dataclasses import dataclass, field
 
 from gateway.core.answers import Kind
-from gateway.core.orders import Ceiling, Connect, Effect, Energize, Floor, Function, Order, Release, Target
+from gateway.core.orders import Ceiling, Connect, Effect, Energize, Floor, Order, Release, Target
 from gateway.core.units import Watts
 
 UPPER_OF_POINT = {
@@ -17,7 +17,7 @@ UPPER_OF_POINT = {
 LOWER_OF_POINT = {"connection": ("import-limit",), "der": ("load-limit",)}
 
 
-@dataclass
+@dataclass(eq=False)
 class Heard:
     """An order, the second at which it was heard, and the second at which its issuer ended it."""
 
@@ -56,11 +56,19 @@ class Naive:
     orders: list[Heard] = field(default_factory=list)
     defaults: list[Slice] = field(default_factory=list)
     proven_s: dict[str, int] = field(default_factory=dict)
+    played: dict[tuple[str, str, int], tuple[Heard | None, list[Heard]]] = field(default_factory=dict)
 
     # -- one slot
 
     def slot(self, issuer: str, function: str, now_s: int) -> tuple[Heard | None, list[Heard]]:
         """Give the order in force in a slot at a second, and those that have lost the slot for good."""
+        asked = (issuer, function, now_s)
+        if asked not in self.played:
+            self.played[asked] = self.play(issuer, function, now_s)
+        return self.played[asked]
+
+    def play(self, issuer: str, function: str, now_s: int) -> tuple[Heard | None, list[Heard]]:
+        """Play a slot from its first start to a second."""
         mine = [
             one
             for one in self.orders
@@ -235,8 +243,3 @@ WORDS = {
     Kind.CANNOT: "ended",
     Kind.EXPIRED: "ended",
 }
-
-
-def functions_of(order: Order) -> list[Function]:
-    """Give the functions that an order says anything of."""
-    return [effect.function for effect in order.effects]

@@ -1,7 +1,7 @@
 """Random orders, defaults and whole histories for the properties of the core, and how often each property is tried."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from core_world import (
@@ -13,6 +13,7 @@ from core_world import (
     TSO,
     WINDOW_MS,
     Player,
+    house,
     order,
     site,
     value_of,
@@ -20,6 +21,26 @@ from core_world import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.core.events import (
+    Adopted,
+    Assigned,
+    Contact,
+    DefaultHeard,
+    Delivered,
+    Event,
+    LinkDown,
+    LinkUp,
+    NotAdopted,
+    Observed,
+    Offset,
+    OrderHeard,
+    OrderUnreadable,
+    Started,
+    Tick,
+    Withdrawal,
+    Withdrawn,
+)
+from gateway.core.known import Known, Reading, Unknown
 from gateway.core.orders import (
     CEILINGS,
     FLOORS,
@@ -29,12 +50,15 @@ from gateway.core.orders import (
     Effect,
     Function,
     Order,
+    OrderKey,
     Release,
+    Reply,
+    Total,
 )
 
-NORMAL, SOAK = 300, 20_000
+NORMAL, SOAK = 40, 20_000
 SOAKED = [pytest.mark.soak, pytest.mark.timeout(0)]
-HORIZON_S = 60
+HORIZON_S = 40
 DSO_FUNCTIONS = (*CEILINGS, *FLOORS, *SWITCHES, Function.ACTIVE_POWER)
 FUNCTIONS = {DSO: DSO_FUNCTIONS, TSO: (Function.ACTIVE_POWER,), MARKET: (Function.ACTIVE_POWER, Function.CONNECT)}
 
@@ -115,3 +139,167 @@ def defaults(draw: st.DrawFn) -> Default:
     issuer = draw(st.sampled_from([DSO, DSO, TSO, MARKET]))
     said = draw(st.just(()) | effects(issuer, releases=False))
     return Default(issuer, draw(st.sampled_from(["p1", "p2"])), STREET, draw(st.integers(1, 2)), said)
+
+
+class Wish(NamedTuple):
+    """One step of a history as drawn: how many seconds later, what, and the choices in it."""
+
+    later_s: int
+    what: str
+    picks: tuple[Any, ...] = ()
+
+
+DEVICES = tuple(device.name for device in site().devices)
+HOUSES = tuple(house(number) for number in (1, 2, 3))
+NAMES = ("a", "b", "c", "d")
+LATER = (0, 0, 0, 1, 1, 2, 5, 10, 30)
+
+
+def readings() -> st.SearchStrategy[int | None]:
+    return st.none() | st.sampled_from([-4_000, 0, 150, 1_500, 4_400])
+
+
+def picks(what: str) -> st.SearchStrategy[tuple[Any, ...]]:
+    """Give the choices that a step of this kind leaves open."""
+    device = st.sampled_from(DEVICES)
+    issuer = st.sampled_from([DSO, DSO, TSO, MARKET])
+    name = st.sampled_from(NAMES)
+    group = st.sampled_from([STREET, STREET, CORNER, FEED])
+    match what:
+        case "order":
+            return issuer.flatmap(
+                lambda who: st.tuples(
+                    st.just(who),
+                    name,
+                    st.integers(0, 2),
+                    group,
+                    st.booleans(),
+                    effects(who),
+                    st.integers(-5, 20),
+                    st.none() | st.integers(1, 60),
+                    st.integers(0, 2),
+                    st.sampled_from([0, 0, 0, 4, -4]),
+                )
+            )
+        case "withdraw":
+            return st.tuples(issuer, name, st.sampled_from(list(Withdrawal)), st.sampled_from([0, 0, 5_000]))
+        case "unreadable":
+            return st.tuples(issuer, name, group)
+        case "default":
+            return st.tuples(defaults(), group)
+        case "contact":
+            return st.tuples(issuer)
+        case "offset":
+            return st.tuples(issuer, st.integers(-15_000, 15_000))
+        case "assign":
+            return st.tuples(st.sampled_from([FEED, FEED, CORNER]), st.lists(st.sampled_from(HOUSES), unique=True))
+        case "up":
+            return st.tuples(device, readings(), readings())
+        case "down":
+            return st.tuples(device)
+        case "adopt" | "refuse":
+            return st.tuples(device, st.sampled_from([0, 0, 0, 0, -1]))
+        case "observe":
+            return st.tuples(device, readings())
+        case "deliver":
+            return st.tuples(st.integers(0, 3))
+        case _:
+            return st.just(())
+
+
+OFTEN = ("order",) * 6 + ("adopt", "up") * 3 + ("withdraw", "default", "contact", "assign", "refuse", "down", "observe")
+SELDOM = ("offset", "unreadable", "deliver", "tick", "restart")
+
+
+def steps(*but: str) -> st.SearchStrategy[Wish]:
+    kinds = st.sampled_from([what for what in OFTEN + SELDOM if what not in but])
+    soon = st.sampled_from(LATER)
+    late = st.sampled_from([400, 1_900])
+    later = st.integers(0, 19).flatmap(lambda roll: late if roll == 0 else soon)
+    return kinds.flatmap(lambda what: st.builds(Wish, later, st.just(what), picks(what)))
+
+
+def histories(*but: str, most: int = 25) -> st.SearchStrategy[list[Wish]]:
+    """Whole histories, without steps of the kinds named."""
+    return st.lists(steps(*but), max_size=most)
+
+
+def reading(value: int | None, now_ms: int) -> Reading:
+    return Unknown("not said", now_ms) if value is None else Known(value, now_ms)
+
+
+def event_of(wish: Wish, player: Player, now_s: int) -> Event:
+    """Make the event that a drawn step means to this machine at this time."""
+    state, now_ms = player.machine.state, now_s * 1000
+    match wish.what, wish.picks:
+        case "order", (who, name, version, group, whole, said, start_s, lasts_s, strength, randomize_s):
+            return OrderHeard(
+                order(
+                    name,
+                    said,
+                    now_s + start_s,
+                    None if lasts_s is None else now_s + start_s + lasts_s,
+                    issuer=who,
+                    precedence=strength,
+                    created_s=now_s,
+                    version=version,
+                    scope=Total(group) if whole else Each(group),
+                    randomize_s=randomize_s,
+                )
+            )
+        case "withdraw", (who, name, how, spread_ms):
+            return Withdrawn(who, name, how, spread_ms)
+        case "unreadable", (who, name, group):
+            return OrderUnreadable(who, name, group, "no start", Reply("/rsp", receipt=True, progress=True))
+        case "default", (Default() as default, group):
+            return DefaultHeard(Default(default.issuer, default.id, group, default.precedence, default.effects))
+        case "contact", (who,):
+            return Contact(who, WINDOW_MS)
+        case "offset", (who, offset_ms):
+            return Offset(who, offset_ms)
+        case "assign", (group, names):
+            return Assigned(DSO, group, tuple(names))
+        case "up", (device, generation_w, charge_w):
+            charge = None if charge_w is None else abs(charge_w)
+            generation = None if generation_w is None else abs(generation_w)
+            return LinkUp(device, reading(generation, now_ms), reading(charge, now_ms))
+        case "down", (device,):
+            return LinkDown(device, "silent")
+        case "adopt", (device, age):
+            return Adopted(device, state.devices[device].serial + age)
+        case "refuse", (device, age):
+            return NotAdopted(device, state.devices[device].serial + age, "refused")
+        case "observe", (device, power):
+            return Observed(device, reading(power, now_ms), reading(None, now_ms), reading(None, now_ms), None)
+        case "deliver", (place,):
+            owed = list(state.owed)
+            return Delivered(owed[place % len(owed)] if owed else 0)
+        case "restart", ():
+            return Started(site())
+        case _:
+            return Tick()
+
+
+def live_keys(player: Player) -> list[OrderKey]:
+    return list(player.machine.state.lives)
+
+
+def play(history: list[Wish], player: Player | None = None) -> Player:
+    """Play a history on a machine that has just been started, feeding each event where its time has come."""
+    player = Player().start(reachable=False, in_contact=False) if player is None else player
+    now_s = player.machine.state.now_ms // 1000
+    for wish in history:
+        now_s += wish.later_s
+        player.feed(now_s, event_of(wish, player, now_s))
+    return player
+
+
+def run_out(player: Player) -> int:
+    """End every order that never ends, let the rest end by itself, and give the second at which all are over."""
+    now_s = player.machine.state.now_ms // 1000
+    for key, live in list(player.machine.state.lives.items()):
+        if live.order.end_ms is None:
+            player.feed(now_s, Withdrawn(key.issuer, key.id, Withdrawal.CANCELLED, 0))
+    for second in range(now_s, now_s + 160):
+        player.feed(second, Tick())
+    return now_s + 160

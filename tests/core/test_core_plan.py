@@ -20,7 +20,7 @@ def bounds(upper: int, target: int | None = None, connected: bool | None = None)
 
 
 parts = st.lists(
-    st.builds(Part, st.just("roof"), st.integers(1, 9_999), st.integers(0, 9_999), st.booleans()),
+    st.builds(Part, st.just("roof"), st.integers(1, 9_999), st.integers(0, 9_999), st.booleans(), st.none(), st.just(value=False)),
     min_size=1,
     max_size=4,
 )

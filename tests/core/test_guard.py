@@ -14,24 +14,23 @@ from gateway.core.plan import Command
 
 NOW_MS = 1_000_000
 RIGHT = Command("roof", 3_000, None, None, None, 1_500, 60_000, (OrderKey("dso", "a"),), "C2")
-BOUNDS = Bounds(
-    device="roof",
-    rated_w=5_000,
-    upper_w=6_000,
-    held_w=1_000,
-    others_w=2_000,
-    fallback_w=2_000,
-    held_fallback_w=0,
-    others_fallback_w=500,
-    may_connect=True,
-    may_energize=True,
-    valid_until_ms=NOW_MS + 1,
-)
+BOUNDS: dict[str, Any] = {
+    "device": "roof",
+    "rated_w": 5_000,
+    "upper_w": 6_000,
+    "held_w": 1_000,
+    "others_w": 2_000,
+    "fallback_w": 2_000,
+    "held_fallback_w": 0,
+    "others_fallback_w": 500,
+    "may_connect": True,
+    "may_energize": True,
+    "valid_until_ms": NOW_MS + 1,
+}
 
 
 def looked_at(command: dict[str, Any], bounds: dict[str, Any]) -> Cleared | Blocked:
-    fields = {name: getattr(BOUNDS, name) for name in Bounds.__slots__}
-    return clear(RIGHT._replace(**command), Bounds(**{**fields, **bounds}), 7, NOW_MS)
+    return clear(RIGHT._replace(**command), Bounds(**{**BOUNDS, **bounds}), 7, NOW_MS)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def test_what_is_right_is_cleared(command: dict[str, Any], bounds: dict[str, Any
     assert isinstance(cleared, Cleared)
     assert cleared.command == RIGHT._replace(**command)
     assert cleared.serial == 7
-    assert cleared.valid_until_ms == bounds.get("valid_until_ms", BOUNDS.valid_until_ms)
+    assert cleared.valid_until_ms == {**BOUNDS, **bounds}["valid_until_ms"]
 
 
 @pytest.mark.parametrize(

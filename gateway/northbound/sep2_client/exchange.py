@@ -12,16 +12,26 @@ from gateway.wire.sep2 import MAX_BODY_OCTETS, Resource, WireFault, decode, enco
 MEDIA_TYPE: Final = "application/sep+xml"
 TIMEOUT_S: Final = 10
 OK: Final = range(200, 300)
+REDIRECT: Final = range(300, 400)
+LATER: Final = (408, 425, 429)
 
 Kind = TypeVar("Kind", bound=Resource)
 
 
 class ServerFault(Exception):  # noqa: N818 - "fault" is the word of this house for what is broken
-    """The server cannot be reached, refuses, or answers what cannot be read; `status` is 0 where none came."""
+    """The server answers, and what it answers or asks for cannot be used; `status` is 0 where none came."""
 
     def __init__(self, why: str, status: int = 0) -> None:
         super().__init__(why)
         self.status = status
+
+
+class ServerDown(Exception):  # noqa: N818 - as above
+    """Nobody answers, or somebody who says that he cannot now (5xx, 408, 425, 429): the same may succeed later."""
+
+
+class Impostor(ServerDown):
+    """Somebody answers and does not prove to be the server that is pinned, or does not take our certificate."""
 
 
 class Sent(NamedTuple):
@@ -35,11 +45,11 @@ class Exchange:
     """One server; `async with` opens and closes the connections to it."""
 
     def __init__(self, url: str, context: ssl.SSLContext, *, may_write: bool) -> None:
-        """Speak with the server whose DeviceCapability is at `url`."""
-        self._url = url
-        self._origin = urlsplit(url)[:2]
+        """Speak with the server whose DeviceCapability is at `url`; send bodies only where `may_write`."""
+        self.url = url
+        self.may_write = may_write
+        self._origin = _origin(url)
         self._context = context
-        self._may_write = may_write
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -47,7 +57,8 @@ class Exchange:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self._context, limit=2),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-            headers={"Accept": MEDIA_TYPE},
+            headers={"Accept": MEDIA_TYPE, "Accept-Encoding": "identity"},
+            cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
         return self
@@ -59,14 +70,11 @@ class Exchange:
         if self._session is not None:
             await self._session.close()
 
-    @property
-    def may_write(self) -> bool:
-        """Whether bodies may be sent."""
-        return self._may_write
-
     async def get(self, href: str, kind: type[Kind]) -> Kind:
-        """Read a resource of a kind; raise ServerFault where it cannot be had."""
+        """Read a resource of a kind; raise ServerDown or ServerFault where it cannot be had."""
         status, body, _location = await self._request("GET", href, None)
+        if status in REDIRECT:
+            raise ServerFault(f"GET {href}: status {status}; a redirection is not followed", status)
         if status != 200:
             raise ServerFault(f"GET {href}: status {status}", status)
         try:
@@ -78,32 +86,60 @@ class Exchange:
         return found
 
     async def send(self, method: str, href: str, resource: Resource) -> Sent | None:
-        """Send a resource by POST or PUT; None where this gateway may not write, ServerFault where nobody answers."""
-        if not self._may_write:
+        """Send a resource by POST or PUT and give the answer; None where this gateway may not write.
+
+        Raises ServerDown where the same may succeed later, ServerFault where it cannot be sent at all.
+        """
+        if not self.may_write:
             return None
-        status, _body, location = await self._request(method, href, encode(resource))
+        try:
+            body = encode(resource)
+        except WireFault as fault:
+            raise ServerFault(f"{method} {href}: not sent, {fault}") from fault
+        status, _body, location = await self._request(method, href, body)
         return Sent(status, location)
 
     async def _request(self, method: str, href: str, body: bytes | None) -> tuple[int, bytes, str]:
-        url = urljoin(self._url, href)
-        if urlsplit(url)[:2] != self._origin:
-            raise ServerFault(f"{method} {href}: the link leaves the server; it is not followed")
+        url = self._resolved(method, href)
         if self._session is None:
-            raise ServerFault(f"{method} {href}: not connected")
+            raise ServerDown(f"{method} {href}: not connected")
         headers = {} if body is None else {"Content-Type": MEDIA_TYPE}
         try:
             async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
+                if answer.status >= 500 or answer.status in LATER:
+                    raise ServerDown(f"{method} {href}: status {answer.status}")
                 content = await answer.content.read(MAX_BODY_OCTETS + 1)
                 while len(content) <= MAX_BODY_OCTETS and not answer.content.at_eof():
                     content += await answer.content.read(MAX_BODY_OCTETS + 1 - len(content))
                 if len(content) > MAX_BODY_OCTETS:
                     raise ServerFault(f"{method} {href}: body over {MAX_BODY_OCTETS} octets", answer.status)
                 return answer.status, content, answer.headers.get("Location", "")
-        except (TimeoutError, aiohttp.ClientError, ssl.SSLError, OSError) as fault:
-            raise ServerFault(f"{method} {href}: {_one_line(fault)}") from fault
+        except aiohttp.InvalidURL as fault:
+            raise ServerFault(f"{method} {href}: no address") from fault
+        except (aiohttp.ClientSSLError, ssl.SSLError) as fault:
+            raise Impostor(f"{method} {href}: {_one_line(fault)}") from fault
+        except (TimeoutError, aiohttp.ClientError, OSError) as fault:
+            raise ServerDown(f"{method} {href}: {_one_line(fault)}") from fault
+
+    def _resolved(self, method: str, href: str) -> str:
+        try:
+            url = urljoin(self.url, href)
+            stays = _origin(url) == self._origin
+        except ValueError as fault:
+            raise ServerFault(f"{method} {href}: no address") from fault
+        if not stays:
+            raise ServerFault(f"{method} {href}: the link leaves the server; it is not followed")
+        return url
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower().removesuffix(":443")
 
 
 def _one_line(fault: BaseException) -> str:
     if isinstance(fault, TimeoutError):
         return f"no answer within {TIMEOUT_S} s"
+    if isinstance(fault, aiohttp.ClientConnectorCertificateError):
+        fault = fault.certificate_error
     return " ".join(str(fault).split()) or type(fault).__name__

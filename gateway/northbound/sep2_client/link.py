@@ -5,20 +5,22 @@ import logging
 import secrets
 import ssl
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from gateway.northbound.sep2_client.config import Sep2Client, Sep2Resource
-from gateway.northbound.sep2_client.exchange import Exchange, ServerFault
+from gateway.northbound.sep2_client.exchange import Exchange, ServerDown
 from gateway.northbound.sep2_client.mirror import Mirror
 from gateway.northbound.sep2_client.outbox import Outbox
+from gateway.northbound.sep2_client.reader import Reader
 from gateway.northbound.sep2_client.walk import Walker
 from gateway.ports.clock import Clock
 from gateway.ports.north import Answer, Hear, Look
 
 log = logging.getLogger(__name__)
 
-RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 SHORTEST_MS: Final = 1_000
+SAMPLE_MS: Final = 5_000
 
 
 class Link:
@@ -38,21 +40,28 @@ class Link:
         may_write: bool,
     ) -> None:
         """Be ready to speak with the server of this table for these resources."""
-        self._table = table
+        self._party = table.party
         self._clock = clock
         self._look = look
         self._exchange = Exchange(table.url, context, may_write=may_write)
-        draw = lambda: secrets.randbits(64)  # noqa: E731 - the one source of randomness, handed in as a value
-        self._walker = Walker(table.party, self._exchange, resources, own_lfdi, clock, hear, draw)
-        self._walker.poll_s, self._walker.contact_lost_s = table.poll_s, table.contact_lost_s
-        self._outbox = Outbox(self._exchange, resources, codes, clock, hear)
-        self._mirror = Mirror(self._exchange, resources, own_lfdi)
-        self._read = asyncio.Event()
+        self._walker = Walker(
+            table.party,
+            table.url,
+            Reader(self._exchange, clock, table.poll_s),
+            resources,
+            own_lfdi,
+            clock,
+            hear,
+            partial(secrets.randbits, 64),
+            table.contact_lost_s,
+        )
+        self._outbox = Outbox(self._exchange, resources, codes, clock, hear, self._walker.server_ms)
+        self._mirror = Mirror(table.party, self._exchange, resources, own_lfdi, table.post_s)
 
     @property
     def party(self) -> str:
         """The party whose server this is."""
-        return self._table.party
+        return self._party
 
     def owe(self, answer: Answer) -> None:
         """Send this answer until it is acknowledged."""
@@ -62,36 +71,34 @@ class Link:
         """Speak with the server until cancelled."""
         async with self._exchange, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._poll())
-            tasks.create_task(self._outbox.run())
+            tasks.create_task(self._answer())
             tasks.create_task(self._show())
 
     async def _poll(self) -> None:
-        failures = 0
         while True:
-            try:
-                await self._walker.walk(self._table.url)
-            except ServerFault as fault:
-                if not failures:
-                    log.warning("%s is out of reach or unreadable: %s; what is in force holds", self.party, fault)
-                    self._walker.forget_dues()
-                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
-                failures += 1
-                continue
-            if failures:
-                log.warning("%s is read completely again", self.party)
-            failures = 0
-            self._read.set()
-            await self._clock.sleep_until_ms(max(self._walker.next_due_ms(), self._clock.now_ms() + SHORTEST_MS))
+            await self._walker.walk()
+            await self._clock.sleep_until_ms(max(self._walker.next_ms(), self._clock.now_ms() + SHORTEST_MS))
+
+    async def _answer(self) -> None:
+        """Answer from the moment on at which the server's clock is known, because answers bear its time."""
+        await self._walker.timed.wait()
+        await self._outbox.run()
 
     async def _show(self) -> None:
-        await self._read.wait()
+        """Show the picture once the server is known, and then once in every post rate."""
+        await self._walker.seen.wait()
         since_ms = self._clock.now_ms()
-        while True:
-            await self._clock.sleep_until_ms(self._clock.now_ms() + 1000 * self._table.post_s)
+        while self._exchange.may_write:
+            self._mirror.sample(self._look())
             now_ms = self._clock.now_ms()
             try:
-                await self._mirror.show(self._walker.found, self._look(), since_ms // 1000, now_ms // 1000)
-            except ServerFault as fault:
-                log.info("%s: the picture waits: %s", self.party, fault)
-                continue
+                server_ms = self._walker.server_ms
+                await self._mirror.show(
+                    self._walker.found, self._look(), server_ms(since_ms) // 1000, server_ms(now_ms) // 1000
+                )
+            except ServerDown as fault:
+                log.debug("%s: the picture waits: %s", self._party, fault)
             since_ms = now_ms
+            while (left_ms := now_ms + 1000 * self._mirror.post_s - self._clock.now_ms()) > 0:
+                await self._clock.sleep_until_ms(self._clock.now_ms() + min(SAMPLE_MS, left_ms))
+                self._mirror.sample(self._look())

@@ -2,21 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.core.answers import Answer
 from gateway.core.events import Delivered
 from gateway.northbound.sep2_client import translate
 from gateway.northbound.sep2_client.config import Sep2Resource
-from gateway.northbound.sep2_client.exchange import OK, Exchange, ServerFault
+from gateway.northbound.sep2_client.exchange import OK, Exchange, ServerDown, ServerFault
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
 
 log = logging.getLogger(__name__)
 
-RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
-TRY_AGAIN: Final = (408, 425, 429)
+AGAIN_S: Final = (1, 2, 5, 15, 60)
+PATIENCE: Final = 5
+"""After so many tries in a row the others go first: one answer that the server chokes on holds up no other order."""
 
 
 class Outbox:
@@ -29,16 +30,17 @@ class Outbox:
         codes: Mapping[str, int],
         clock: Clock,
         hear: Hear,
+        server_ms: Callable[[int], int],
     ) -> None:
-        """Answer for these resources with these status codes."""
+        """Answer for these resources with these status codes; `server_ms` puts an instant on the server's clock."""
         self._exchange = exchange
         self._resources = resources
         self._codes = codes
         self._clock = clock
         self._hear = hear
+        self._server_ms = server_ms
         self._owed: dict[int, Answer] = {}
         self._wake = asyncio.Event()
-        self.clock_offset_ms = 0
 
     def owe(self, answer: Answer) -> None:
         """Take an answer to send."""
@@ -46,38 +48,54 @@ class Outbox:
         self._wake.set()
 
     async def run(self) -> None:
-        """Send until cancelled."""
-        failures = 0
+        """Send until cancelled; where this gateway may not write, what is owed stays owed."""
+        tries = 0
         while True:
-            if not self._owed:
+            if not self._owed or not self._exchange.may_write:
                 self._wake.clear()
                 await self._wake.wait()
+                continue
             answer = next(iter(self._owed.values()))
             try:
                 await self._deliver(answer)
-            except ServerFault as fault:
-                log.log(logging.INFO if failures else logging.WARNING, "answers wait: %s", fault)
-                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
-                failures += 1
+            except ServerDown as fault:
+                log.debug("answers wait: %s", fault)
+                await self._clock.sleep_until_ms(self._clock.now_ms() + 1000 * AGAIN_S[min(tries, len(AGAIN_S) - 1)])
+                tries += 1
+                if tries % PATIENCE == 0:
+                    self._let_others_go_first(answer)
                 continue
-            failures = 0
-            del self._owed[answer.serial]
+            tries = 0
+            self._owed.pop(answer.serial, None)
             self._hear(Delivered(answer.serial))
 
     async def _deliver(self, answer: Answer) -> None:
-        """Send one answer; raise ServerFault where it is to be tried again."""
-        body = translate.response(answer, self._resources[answer.resource].lfdi, self._codes, answer.at_ms // 1000)
+        """Send one answer; raise ServerDown where it is to be tried again."""
+        resource = self._resources.get(answer.resource)
+        if resource is None:
+            self._give_up(answer, "its resource is not known to this server any more")
+            return
+        body = translate.response(answer, resource.lfdi, self._codes, self._server_ms(answer.at_ms) // 1000)
         if body is None:
             return
-        sent = await self._exchange.send("POST", answer.reply_to, body)
-        if sent is None or sent.status in OK:
+        try:
+            sent = await self._exchange.send("POST", answer.reply_to, body)
+        except ServerFault as fault:
+            self._give_up(answer, str(fault))
             return
-        if sent.status >= 500 or sent.status in TRY_AGAIN:
-            raise ServerFault(f"POST {answer.reply_to}: status {sent.status}", sent.status)
+        if sent is not None and sent.status not in OK:
+            self._give_up(answer, f"the server refuses it with status {sent.status}")
+
+    def _give_up(self, answer: Answer, why: str) -> None:
         log.error(
-            "the server refuses the answer %s to %s for %s with status %d; it is not sent again",
-            answer.kind.value,
-            answer.order.id,
-            answer.resource,
-            sent.status,
+            "the answer %s to %s for %s is not sent again: %s", answer.kind.value, answer.order.id, answer.resource, why
         )
+
+    def _let_others_go_first(self, stuck: Answer) -> None:
+        """Put an answer, and what follows it on the same order and resource, behind all others."""
+        behind = [
+            answer for answer in self._owed.values() if (answer.order, answer.resource) == (stuck.order, stuck.resource)
+        ]
+        for answer in behind:
+            del self._owed[answer.serial]
+        self._owed.update((answer.serial, answer) for answer in behind)

@@ -14,6 +14,7 @@ from gateway.core.answers import Answer
 from gateway.core.events import Withdrawal, Withdrawn
 from gateway.core.orders import Ceiling, Connect, Default, Each, Effect, Energize, Function, Order, Rank, Reply, Target
 from gateway.core.units import Share, Watts
+from gateway.wire.sep2 import WireFault
 from gateway.wire.sep2.codes import DOE_MODES, EventState, mode_bits
 from gateway.wire.sep2.metering import MirrorMeterReading, MirrorUsagePoint, Reading, ReadingType
 from gateway.wire.sep2.quantities import ActivePower, ApparentPower
@@ -28,11 +29,14 @@ from gateway.wire.sep2.resources import (
     DERStatus,
     Interval,
     Stamped,
+    Time,
 )
 
 CARRIED: Final = ("opModConnect", "opModEnergize", "opModFixedW", "opModMaxLimW", "opModTargetW")
 CARRIED_DOE: Final = ("opModExpLimW", "opModGenLimW")
 FOR_EVER_S: Final = 2**32 - 1
+LAST_S: Final = 253_402_300_799
+"""The end of the year 9999: no instant beyond it is taken for one."""
 PHOTOVOLTAIC: Final = 4
 UNIT_W: Final = 38
 UNIT_VAR: Final = 63
@@ -41,8 +45,18 @@ POWER: Final = 37
 AVERAGE: Final = 2
 RECEIVED_FROM_CUSTOMER: Final = 19
 ELECTRICITY: Final = 1
+CONNECTED, AVAILABLE, OPERATING = 1, 2, 4
+MODE_UNKNOWN, MODE_OFF, MODE_ON = 0, 1, 2
 SITE_ROLE: Final = 0x03
 DER_ROLE: Final = 0x49
+
+
+def server_ms(time: Time) -> int:
+    """Give the instant that a server's clock showed (ms); whole seconds are sent, so the middle of one is meant.
+
+    Raises WireFault where no clock shows that.
+    """
+    return 1000 * _instant(time.current_time_s, "Time/currentTime") + 500
 
 
 def group_of(party: str, program: DERProgram) -> str:
@@ -89,19 +103,23 @@ def reply(reply_to: str | None, response_required: int | None) -> Reply:
 
 
 def order(control: DERControl, program: DERProgram, party: str, received_ms: int, draw: int) -> Order:
-    """Turn a control of a program into an order; its times stay on the server's clock (RULES C17)."""
+    """Turn a control of a program into an order; its times stay on the server's clock (RULES C17).
+
+    Raises WireFault where it was created, or starts, outside the years 1970 to 9999.
+    """
     carried, lacking = effects(control.base)
-    start_ms = control.interval.start_s * 1000
+    start_ms = 1000 * _instant(control.interval.start_s, "DERControl/interval/start")
+    created_ms = 1000 * _instant(control.creation_time_s, "DERControl/creationTime")
     duration_s = control.interval.duration_s
     return Order(
         issuer=party,
-        id=control.mrid.upper(),
+        id=control.mrid,
         version=control.version or 0,
         scope=Each(group_of(party, program)),
         effects=carried,
         start_ms=start_ms,
         end_ms=None if duration_s == FOR_EVER_S else start_ms + duration_s * 1000,
-        rank=Rank(program.primacy, control.creation_time_s * 1000),
+        rank=Rank(program.primacy, created_ms),
         received_ms=received_ms,
         draw=draw,
         randomize_start_ms=(control.randomize_start_s or 0) * 1000,
@@ -114,7 +132,7 @@ def order(control: DERControl, program: DERProgram, party: str, received_ms: int
 
 def withdrawal(control: DERControl, party: str) -> Withdrawn | None:
     """Give the end that the server's status puts to a control, if it does; its absence from a list is none (C13)."""
-    mrid = control.mrid.upper()
+    mrid = control.mrid
     match control.event_status.current_status:
         case EventState.CANCELLED:
             return Withdrawn(party, mrid, Withdrawal.CANCELLED, 0)
@@ -133,13 +151,23 @@ def default(control: DefaultDERControl, program: DERProgram, party: str) -> Defa
     return Default(party, program.mrid.upper(), group_of(party, program), program.primacy, carried)
 
 
+def default_uncarried(control: DefaultDERControl) -> tuple[str, ...]:
+    """Name what a default asks for and this gateway cannot carry: modes, and ramps between default and event."""
+    _carried, lacking = effects(control.base)
+    ramps = {"setGradW": control.set_grad_w_hundredths, "setSoftGradW": control.set_soft_grad_w_hundredths}
+    return (*lacking, *(name for name, value in ramps.items() if value))
+
+
 def response(answer: Answer, lfdi: str, codes: Mapping[str, int], created_s: int) -> DERControlResponse | None:
-    """Turn an answer into a Response with the DER's own LFDI; None where the protocol has no word for it."""
+    """Turn an answer into a Response with the DER's own LFDI; None where the protocol has no word for it.
+
+    `created_s` is when it was decided, on the server's clock. The subject is the event's mRID as the server wrote it.
+    """
     code = codes.get("unserved" if answer.unserved else answer.kind.value)
     if code is None:
         return None
     return DERControlResponse(
-        created_date_time_s=created_s, end_device_lfdi=lfdi, status=code, subject=answer.order.id.lower()
+        created_date_time_s=created_s, end_device_lfdi=lfdi.upper(), status=code, subject=answer.order.id
     )
 
 
@@ -159,22 +187,30 @@ def settings(total: Total, updated_s: int) -> DERSettings:
     return DERSettings(
         modes_enabled=mode_bits(CARRIED),
         set_grad_w_hundredths=0,
-        set_max_va=ApparentPower.at_most(total.generation_max_w),
-        set_max_w=ActivePower.at_most(total.generation_max_w),
+        set_max_va=ApparentPower.at_most(max(0, total.generation_max_w)),
+        set_max_w=ActivePower.at_most(max(0, total.generation_max_w)),
         updated_time_s=updated_s,
         doe_modes_enabled=mode_bits(CARRIED_DOE, DOE_MODES),
     )
 
 
 def status(total: Total, read_s: int) -> DERStatus:
-    """Give the status of a resource: connected only where every device says so, unknown where none is read."""
-    if total.known == 0:
-        return DERStatus(reading_time_s=read_s, operational_mode_status=Stamped(date_time_s=read_s, value=0))
-    connected = total.connected == total.devices
-    running = connected and (total.power_w or 0) > 0
+    """Give the status of a resource.
+
+    Our reading: it is connected where all its devices say so, and not connected where all are read, none says so and
+    none has power; anything else is unknown, and unknown is left out.
+    """
+    running = (total.power_w or 0) != 0
+    connect: int | None = None
+    if total.devices and total.connected == total.devices:
+        connect = CONNECTED | AVAILABLE | (OPERATING if running else 0)
+    elif total.known == total.devices and total.connected == 0 and not running:
+        connect = 0
+    if connect is None:
+        return DERStatus(operational_mode_status=Stamped(date_time_s=read_s, value=MODE_UNKNOWN), reading_time_s=read_s)
     return DERStatus(
-        gen_connect_status=Stamped(date_time_s=read_s, value=(0b111 if running else 0b011) if connected else 0),
-        operational_mode_status=Stamped(date_time_s=read_s, value=2 if connected else 1),
+        gen_connect_status=Stamped(date_time_s=read_s, value=connect),
+        operational_mode_status=Stamped(date_time_s=read_s, value=MODE_ON if connect else MODE_OFF),
         reading_time_s=read_s,
     )
 
@@ -182,13 +218,39 @@ def status(total: Total, read_s: int) -> DERStatus:
 def usage_point(lfdi: str, *, whole: bool) -> MirrorUsagePoint:
     """Give the usage point that mirrors a resource, or the whole domain as seen by the gateway's own EndDevice."""
     return MirrorUsagePoint(
-        mrid=_mrid(lfdi, "usage-point"),
+        mrid=usage_point_mrid(lfdi),
         description="whole domain" if whole else "resource",
         role_flags=SITE_ROLE if whole else DER_ROLE,
         service_category_kind=0,
         status=1,
-        device_lfdi=lfdi.lower(),
+        device_lfdi=lfdi.upper(),
     )
+
+
+def usage_point_mrid(lfdi: str) -> str:
+    """Give the lasting mRID of the usage point of a device."""
+    return _mrid(lfdi, "usage-point")
+
+
+class Mean:
+    """The mean of a total's readings over a span of time: what is posted says that it is an average."""
+
+    def __init__(self) -> None:
+        """Start without samples."""
+        self._sums = [0, 0, 0]
+        self._counts = [0, 0, 0]
+
+    def add(self, total: Total) -> None:
+        """Take a sample; what is unknown in it is not counted."""
+        for place, value in enumerate((total.power_w, total.reactive_var, total.voltage_mv)):
+            if value is not None:
+                self._sums[place] += value
+                self._counts[place] += 1
+
+    def of(self, total: Total) -> Total:
+        """Give a total with the means in place of its readings; None where no sample had one."""
+        means = [part // count if count else None for part, count in zip(self._sums, self._counts, strict=True)]
+        return total._replace(power_w=means[0], reactive_var=means[1], voltage_mv=means[2])
 
 
 def readings(total: Total, lfdi: str, start_s: int, duration_s: int) -> tuple[MirrorMeterReading, ...]:
@@ -223,3 +285,9 @@ def readings(total: Total, lfdi: str, start_s: int, duration_s: int) -> tuple[Mi
 def _mrid(lfdi: str, what: str) -> str:
     """Give a lasting identifier (32 hexadecimal digits) for one series of one device."""
     return hashlib.sha256(f"{lfdi.lower()}/{what}".encode()).hexdigest()[:32]
+
+
+def _instant(at_s: int, place: str) -> int:
+    if 0 <= at_s <= LAST_S:
+        return at_s
+    raise WireFault(f"{at_s} is not between the years 1970 and 9999", (place,))

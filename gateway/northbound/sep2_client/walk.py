@@ -1,27 +1,28 @@
-"""Reads a server's resources at their poll rates and says what changed; what cannot be read changes nothing.
+"""Walks a server's resources round by round and says what changed; what cannot be read changes nothing.
 
-DeviceCapability -> Time, EndDeviceList -> Registration, FunctionSetAssignments -> DERProgram -> DERControl and
-DefaultDERControl. Each resource is read when its own poll rate asks for it and kept until then; each list is read page
-by page. Source: IEEE 2030.5-2018 clauses 10.10, 8; CSIP 4.
+DeviceCapability -> Time, EndDeviceList -> Registration, FunctionSetAssignments -> DERProgram -> DefaultDERControl and
+DERControl. A round goes through all of them, each as it was read last or read anew where its poll rate asks for that.
+Source: IEEE 2030.5-2018 clauses 8 and 10.10; CSIP 4.
 """
 
-import logging
+import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
-from gateway.core.events import Assigned, Contact, DefaultHeard, Event, Offset, OrderHeard, OrderUnreadable
-from gateway.core.orders import Default, Order
+from gateway.core.events import Contact, Offset
 from gateway.northbound.sep2_client import translate
 from gateway.northbound.sep2_client.config import Sep2Resource
-from gateway.northbound.sep2_client.exchange import Exchange, ServerFault
+from gateway.northbound.sep2_client.exchange import Impostor, ServerDown, ServerFault
+from gateway.northbound.sep2_client.heard import Heard, Programs
+from gateway.northbound.sep2_client.reader import Items, Reader
+from gateway.northbound.sep2_client.said import Said
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
-from gateway.wire.sep2 import Faulty, Resource, Unreadable
-from gateway.wire.sep2.codes import EventState
+from gateway.wire.sep2 import Faulty, WireFault
 from gateway.wire.sep2.resources import (
     DefaultDERControl,
-    DERControl,
     DERControlList,
     DERProgram,
     DERProgramList,
@@ -30,47 +31,23 @@ from gateway.wire.sep2.resources import (
     EndDeviceList,
     FunctionSetAssignments,
     FunctionSetAssignmentsList,
-    ListLink,
     Registration,
     Time,
 )
 
-log = logging.getLogger(__name__)
-
-PAGE: Final = 255
-PAGES_MAX: Final = 1000
 OFFSET_STEP_MS: Final = 1_000
 CONTACT_LOST_MIN_S: Final = 300
-
-Kind = TypeVar("Kind", bound=Resource)
-Lists = EndDeviceList | FunctionSetAssignmentsList | DERProgramList | DERControlList
-Items = EndDevice | FunctionSetAssignments | DERProgram | DERControl | Faulty
-
-
-@dataclass(slots=True)
-class _Kept:
-    """What was read of one address, and when it is to be read again."""
-
-    value: object
-    due_ms: int
+DOWN_AGAIN_S: Final = (1, 5, 15, 60)
+NOT_THERE: Final = (404, 410)
 
 
 @dataclass(slots=True)
 class Found:
-    """What one complete read found: each registered resource's EndDevice, and our own."""
+    """What the last round found: each proven resource's EndDevice, our own, and where everything starts."""
 
     end_devices: dict[str, EndDevice] = field(default_factory=dict)
     own: EndDevice | None = None
     capability: DeviceCapability | None = None
-
-
-@dataclass(slots=True)
-class _Programs:
-    """The programs of one read, and the resources that each is assigned to."""
-
-    by_mrid: dict[str, DERProgram] = field(default_factory=dict)
-    resources: dict[str, list[str]] = field(default_factory=dict)
-    poll_s: dict[str, int] = field(default_factory=dict)
 
 
 class Walker:
@@ -79,224 +56,208 @@ class Walker:
     def __init__(
         self,
         party: str,
-        exchange: Exchange,
+        url: str,
+        reader: Reader,
         resources: Mapping[str, Sep2Resource],
         own_lfdi: str,
         clock: Clock,
         hear: Hear,
         draw: Callable[[], int],
+        contact_lost_s: int | None,
     ) -> None:
         """Walk for these resources; `draw` gives the one random number of each new order."""
-        self.poll_s = 900
-        self.contact_lost_s: int | None = None
         self.found = Found()
+        self.timed = asyncio.Event()
+        self.seen = asyncio.Event()
         self._party = party
-        self._exchange = exchange
+        self._url = url
+        self._reader = reader
         self._resources = resources
         self._own_lfdi = own_lfdi
         self._clock = clock
         self._hear = hear
-        self._draw = draw
-        self._kept: dict[str, _Kept] = {}
-        self._offset_ms = 0
-        self._assigned: dict[str, tuple[str, ...]] = {}
-        self._orders: dict[str, Order] = {}
-        self._unreadable: dict[str, str] = {}
-        self._withdrawn: set[str] = set()
-        self._defaults: dict[str, Default] = {}
-        self._said: set[str] = set()
+        self._contact_lost_s = contact_lost_s
+        self._said = Said(party)
+        self._heard = Heard(party, resources, hear, draw, self._said)
+        self._downs = 0
+        self._next_ms = 0
+        self._time: Time | None = None
+        self._offset_ms: int | None = None
 
-    def next_due_ms(self) -> int:
-        """Give when something is next to be read."""
-        return min((kept.due_ms for kept in self._kept.values()), default=0)
+    def server_ms(self, at_ms: int) -> int:
+        """Give an instant of our clock on the server's (RULES C17)."""
+        return at_ms + (self._offset_ms or 0)
 
-    def forget_dues(self) -> None:
-        """Read everything again next time: after contact was lost nothing that was kept is taken for current."""
-        for kept in self._kept.values():
-            kept.due_ms = 0
+    def next_ms(self) -> int:
+        """Give when the next round is due."""
+        return self._next_ms
 
-    async def walk(self, url: str) -> None:
-        """Read what is due; raise ServerFault where the read is not complete, after hearing what could be read."""
-        capability = await self._read(url, DeviceCapability, lambda found: found.poll_rate_s)
-        await self._time(capability)
-        found = Found(capability=capability)
+    async def walk(self) -> None:
+        """Go one round; nothing that is wrong with the server is raised."""
+        self._reader.begin()
+        try:
+            with suppress(ServerFault):
+                await self._round()
+        except ServerDown as fault:
+            self._down(fault)
+            return
+        if self._downs:
+            self._downs = 0
+            self._said.say("in reach again")
+        failing = self._reader.failing
+        for href, each in failing.items():
+            self._said.amiss(href, f"{each.why}; what is in force holds", f"{href} is read again")
+        if any(each.status in NOT_THERE and each.tries == 1 for each in failing.values()):
+            self._reader.expire()
+        self._said.close()
+        self._next_ms = self._reader.next_due_ms()
+
+    def _down(self, fault: ServerDown) -> None:
+        key = "impostor" if isinstance(fault, Impostor) else "down"
+        self._said.amiss(key, f"out of reach: {fault}; what is in force holds")
+        again_s = DOWN_AGAIN_S[min(self._downs, len(DOWN_AGAIN_S) - 1)]
+        self._downs += 1
+        self._reader.expire(self._url)
+        self._next_ms = self._clock.now_ms() + 1000 * again_s
+
+    async def _round(self) -> None:
+        capability = await self._reader.one(self._url, DeviceCapability)
+        await self._keep_time(capability)
         if capability.end_device_list_link is None:
-            raise ServerFault("the server offers no EndDeviceList; ask for this gateway to be registered")
-        for item in await self._list(capability.end_device_list_link, EndDeviceList, self.poll_s):
-            if isinstance(item, EndDevice) and not isinstance(item.lfdi, Unreadable) and item.lfdi is not None:
-                self._recognize(found, item, item.lfdi.upper())
-        await self._check_pins(found)
-        self.found = found
-        programs = await self._programs(found)
-        faults: list[ServerFault] = []
-        for mrid, program in programs.by_mrid.items():
-            self._assign(program, programs.resources[mrid])
+            self._said.amiss("edev", "offers no EndDeviceList; ask for this gateway to be registered")
+            return
+        devices = await self._reader.all(capability.end_device_list_link.href, EndDeviceList)
+        programs = Programs()
+        self.found = found = self._recognized(devices, capability)
+        await self._check_registrations(found, programs)
+        self.seen.set()
+        programs.present.update(found.end_devices)
+        for name, device in found.end_devices.items():
             try:
-                await self._program(program, programs.poll_s[mrid])
-            except ServerFault as fault:
-                faults.append(fault)
-        if faults:
-            raise faults[0]
-        window_s = self.contact_lost_s or max(2 * self._longest(programs), CONTACT_LOST_MIN_S)
-        self._tell(Contact(self._party, window_s * 1000))
-
-    def _longest(self, programs: _Programs) -> int:
-        return max(programs.poll_s.values(), default=self.poll_s)
-
-    # -- reading
-
-    async def _read(self, href: str, kind: type[Kind], rate: Callable[[Kind], int | None]) -> Kind:
-        kept = self._kept.get(href)
+                await self._assignments(name, device, programs)
+            except ServerFault:
+                programs.whole = False
+        programs.whole = programs.whole and not self._reader.failing
+        self._heard.begin()
+        self._heard.assigned(programs)
+        for group, program in programs.programs.items():
+            await self._program(program, programs.poll_s[group])
+        self._reader.end()
+        if not found.end_devices or not programs.whole or self._reader.failing:
+            return
         now_ms = self._clock.now_ms()
-        if kept is not None and now_ms < kept.due_ms and isinstance(kept.value, kind):
-            return kept.value
-        value = await self._exchange.get(href, kind)
-        self._kept[href] = _Kept(value, now_ms + 1000 * (rate(value) or self.poll_s))
-        return value
+        self._heard.close(self.server_ms(now_ms))
+        gap_s = max(programs.poll_s.values(), default=(self._reader.next_due_ms() - now_ms) // 1000)
+        window_s = self._contact_lost_s or max(2 * gap_s, CONTACT_LOST_MIN_S)
+        self._hear(Contact(self._party, 1000 * window_s))
 
-    async def _list(self, link: ListLink, kind: type[Lists], poll_s: int) -> list[Items]:
-        """Read a list page by page, until all that it says to hold is there."""
-        kept = self._kept.get(link.href)
-        now_ms = self._clock.now_ms()
-        if kept is not None and now_ms < kept.due_ms and isinstance(kept.value, list):
-            return kept.value
-        items: list[Items] = []
-        rate_s: int | None = None
-        for _page in range(PAGES_MAX):
-            page = await self._exchange.get(f"{link.href}?s={len(items)}&l={PAGE}", kind)
-            rate_s = getattr(page, "poll_rate_s", None) or rate_s
-            items.extend(page.items)
-            if not page.items or len(items) >= (page.total or 0):
-                break
-        else:
-            raise ServerFault(f"GET {link.href}: a list without end")
-        self._kept[link.href] = _Kept(items, now_ms + 1000 * (rate_s or poll_s))
-        for item in items:
-            if isinstance(item, Faulty):
-                self._once(f"{self._party}: {item.href or link.href}: {item.why}; it is passed over")
-        return items
-
-    async def _time(self, capability: DeviceCapability) -> None:
+    async def _keep_time(self, capability: DeviceCapability) -> None:
+        """Keep the server's clock minus ours; raise ServerFault where it was never known (RULES C17)."""
         if capability.time_link is None:
+            self.timed.set()
             return
         sent_ms = self._clock.now_ms()
-        due = self._kept.get(capability.time_link.href)
-        if due is not None and sent_ms < due.due_ms:
+        time = await self._reader.one(capability.time_link.href, Time)
+        if time is self._time:
             return
-        time = await self._read(capability.time_link.href, Time, lambda found: found.poll_rate_s)
-        middle_ms = (sent_ms + self._clock.now_ms()) // 2
-        offset_ms = time.current_time_s * 1000 + 500 - middle_ms
-        if abs(offset_ms - self._offset_ms) > OFFSET_STEP_MS:
+        try:
+            offset_ms = translate.server_ms(time) - (sent_ms + self._clock.now_ms()) // 2
+        except WireFault as fault:
+            self._said.amiss("time", f"{fault}; its clock is taken as it was")
+            if self._offset_ms is None:
+                raise ServerFault(str(fault)) from fault
+            return
+        self._time = time
+        if self._offset_ms is None or abs(offset_ms - self._offset_ms) > OFFSET_STEP_MS:
             self._offset_ms = offset_ms
-            self._tell(Offset(self._party, offset_ms))
+            self._hear(Offset(self._party, offset_ms))
+        self.timed.set()
 
     # -- whom the server knows
 
-    def _recognize(self, found: Found, device: EndDevice, lfdi: str) -> None:
-        if lfdi == self._own_lfdi:
-            found.own = device
-        for name, resource in self._resources.items():
-            if resource.lfdi.upper() == lfdi and device.enabled is not False:
-                found.end_devices[name] = device
-
-    async def _check_pins(self, found: Found) -> None:
-        """Act for no resource whose registration bears another PIN than its installer was given (2030.5-2018 6.3)."""
-        for name in list(found.end_devices):
-            pin = self._resources[name].pin
-            if pin is None:
-                continue
-            link = found.end_devices[name].registration_link
-            if link is None:
-                why = "has no registration"
-            else:
-                registration = await self._read(link.href, Registration, lambda each: each.poll_rate_s)
-                if registration.pin == pin:
-                    continue
-                why = "is registered with another PIN"
-            self._once(f"{self._party}: {name} {why}; nothing is done for it until that is set right")
-            del found.end_devices[name]
+    def _recognized(self, devices: tuple[Items, ...], capability: DeviceCapability) -> Found:
+        found = Found(capability=capability)
+        names = {resource.lfdi.upper(): name for name, resource in self._resources.items()}
+        for device in devices:
+            if isinstance(device, Faulty):
+                self._passed_over(device)
+            elif isinstance(device, EndDevice) and isinstance(device.lfdi, str):
+                if device.lfdi == self._own_lfdi:
+                    found.own = device
+                if device.lfdi in names and device.enabled is not False:
+                    found.end_devices[names[device.lfdi]] = device
         for name in self._resources:
             if name not in found.end_devices:
-                self._once(f"{self._party}: no EndDevice for {name}; its default holds")
+                text = f"no EndDevice for {name}; what is in force holds, then its default"
+                self._said.amiss(f"EndDevice of {name}", text, f"{name} has an EndDevice")
+        return found
 
-    async def _programs(self, found: Found) -> _Programs:
-        programs = _Programs()
-        for name, device in found.end_devices.items():
-            assignments = device.function_set_assignments_list_link
-            if assignments is None:
+    async def _check_registrations(self, found: Found, programs: Programs) -> None:
+        """Act for no resource whose registration lacks the PIN that its installer was given (2030.5-2018 6.3)."""
+        for name in list(found.end_devices):
+            pin, link = self._resources[name].pin, found.end_devices[name].registration_link
+            if pin is None:
                 continue
-            for assignment in await self._list(assignments, FunctionSetAssignmentsList, self.poll_s):
-                if not isinstance(assignment, FunctionSetAssignments) or assignment.der_program_list_link is None:
+            try:
+                if link is None:
+                    why = "has no registration"
+                elif (await self._reader.one(link.href, Registration)).pin == pin:
                     continue
-                link = assignment.der_program_list_link
-                for program in await self._list(link, DERProgramList, self.poll_s):
-                    if isinstance(program, DERProgram):
-                        self._take(programs, program, name, link)
-        return programs
+                else:
+                    why = "is registered with another PIN"
+                text = f"{name} {why}; nothing is done for it until that is set right"
+                self._said.amiss(f"registration of {name}", text, f"{name} is registered with its PIN")
+            except ServerFault:
+                programs.whole = False
+            programs.refused.add(name)
+            del found.end_devices[name]
 
-    def _take(self, programs: _Programs, program: DERProgram, resource: str, link: ListLink) -> None:
-        mrid = program.mrid.upper()
-        programs.by_mrid[mrid] = program
-        names = programs.resources.setdefault(mrid, [])
-        if resource not in names:
-            names.append(resource)
-        kept = self._kept[link.href]
-        rest_ms = max(1_000, kept.due_ms - self._clock.now_ms())
-        programs.poll_s[mrid] = min(programs.poll_s.get(mrid, self.poll_s), max(1, rest_ms // 1000))
+    # -- what it wants of them
 
-    # -- what the server wants
+    async def _assignments(self, name: str, device: EndDevice, programs: Programs) -> None:
+        link = device.function_set_assignments_list_link
+        for assignment in () if link is None else await self._reader.all(link.href, FunctionSetAssignmentsList):
+            if isinstance(assignment, Faulty):
+                programs.whole = False
+                self._passed_over(assignment)
+            elif isinstance(assignment, FunctionSetAssignments):
+                self._compare_clocks(assignment)
+                await self._programs(name, assignment, programs)
 
-    def _assign(self, program: DERProgram, resources: list[str]) -> None:
-        group, names = translate.group_of(self._party, program), tuple(resources)
-        if self._assigned.get(group) != names:
-            self._assigned[group] = names
-            self._tell(Assigned(self._party, group, names))
+    async def _programs(self, name: str, assignment: FunctionSetAssignments, programs: Programs) -> None:
+        link = assignment.der_program_list_link
+        if link is None:
+            return
+        try:
+            listed = await self._reader.all(link.href, DERProgramList)
+        except ServerFault:
+            programs.whole = False
+            return
+        for program in listed:
+            if isinstance(program, Faulty):
+                programs.whole = False
+                self._passed_over(program)
+            elif isinstance(program, DERProgram):
+                group = translate.group_of(self._party, program)
+                programs.take(group, program, name, self._reader.rate_s(link.href))
 
     async def _program(self, program: DERProgram, poll_s: int) -> None:
-        if program.default_der_control_link is not None:
-            href = program.default_der_control_link.href
-            control = await self._read(href, DefaultDERControl, lambda _found: poll_s)
-            default = translate.default(control, program, self._party)
-            if self._defaults.get(default.id) != default:
-                self._defaults[default.id] = default
-                self._tell(DefaultHeard(default))
-        if program.der_control_list_link is not None:
-            for item in await self._list(program.der_control_list_link, DERControlList, poll_s):
-                if isinstance(item, DERControl):
-                    self._control(item, program)
-                elif isinstance(item, Faulty):
-                    self._unreadable_control(item, program)
+        with suppress(ServerFault):
+            if program.default_der_control_link is None:
+                self._heard.no_default(program)
+            else:
+                href = program.default_der_control_link.href
+                self._heard.default(await self._reader.one(href, DefaultDERControl, poll_s), program)
+        with suppress(ServerFault):
+            if program.der_control_list_link is not None:
+                items = await self._reader.all(program.der_control_list_link.href, DERControlList, poll_s)
+                self._heard.controls(items, program, self._clock.now_ms())
 
-    def _control(self, control: DERControl, program: DERProgram) -> None:
-        mrid = control.mrid.upper()
-        ended = translate.withdrawal(control, self._party)
-        known = self._orders.get(mrid)
-        if ended is not None:
-            if mrid not in self._withdrawn:
-                self._withdrawn.add(mrid)
-                self._tell(ended)
-            return
-        if control.event_status.current_status == EventState.COMPLETED:
-            return
-        received_ms = self._clock.now_ms() if known is None else known.received_ms
-        draw = self._draw() if known is None else known.draw
-        order = translate.order(control, program, self._party, received_ms, draw)
-        if order != known:
-            self._orders[mrid] = order
-            self._tell(OrderHeard(order))
+    def _compare_clocks(self, assignment: FunctionSetAssignments) -> None:
+        ours = self.found.capability.time_link if self.found.capability is not None else None
+        if assignment.time_link is not None and (ours is None or assignment.time_link.href != ours.href):
+            text = f"{assignment.href} has a clock of its own; events run on that of the DeviceCapability"
+            self._said.amiss(f"clock of {assignment.mrid}", text)
 
-    def _unreadable_control(self, faulty: Faulty, program: DERProgram) -> None:
-        if faulty.mrid is None or self._unreadable.get(faulty.mrid) == faulty.why:
-            return
-        self._unreadable[faulty.mrid] = faulty.why
-        group = translate.group_of(self._party, program)
-        reply = translate.reply(faulty.reply_to, faulty.response_required)
-        self._tell(OrderUnreadable(self._party, faulty.mrid.upper(), group, faulty.why, reply))
-
-    def _tell(self, event: Event) -> None:
-        self._hear(event)
-
-    def _once(self, said: str) -> None:
-        if said not in self._said:
-            self._said.add(said)
-            log.warning("%s", said)
+    def _passed_over(self, faulty: Faulty) -> None:
+        self._said.amiss(f"item {faulty.mrid or faulty.href}", f"{faulty.href}: {faulty.why}; it is passed over")

@@ -23,7 +23,6 @@ from gateway.southbound.sunspec_modbus.translate import (
     Measurement,
     Settings,
     Step,
-    Value,
     Values,
     controls,
     describe,
@@ -32,7 +31,7 @@ from gateway.southbound.sunspec_modbus.translate import (
     scales,
     settings,
 )
-from gateway.wire.sunspec import Chain, NotSunSpec, Unwritable, Walk
+from gateway.wire.sunspec import Chain, NotSunSpec, Unwritable, Value, Walk
 from gateway.wire.sunspec.discovery import BASES
 
 log = logging.getLogger(__name__)
@@ -86,6 +85,7 @@ class Link:
         self._written_at = 0.0
         self._written_scales: tuple[Value, ...] = ()
         self._rescaled = False
+        self._restored = False
         self._refused = ""
         self._read_back_at = NEVER
         self._adopted = 0
@@ -106,7 +106,7 @@ class Link:
         if before is not None and before.serial == cleared.serial:
             return
         self._write_due = True
-        self._misses, self._complained = 0, False
+        self._misses, self._complained, self._rescaled = 0, False, False
         if self._ready():
             self._next()
 
@@ -179,9 +179,14 @@ class Link:
 
     def close(self) -> None:
         """End the connection; `sweep` asks for a new one."""
-        if self._connection is not None:
-            self._connection.abort()
-            self._lost("closed by the gateway")
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._transaction = connection.transaction
+            connection.abort()
+        if self._up:
+            self._shared.hear(LinkDown(self.device, "closed by the gateway"))
+        self._forget()
+        self._up = self._told_down = False
         self._failures, self._retry_at = 0, 0.0
 
     def end(self, why: str) -> None:
@@ -252,7 +257,7 @@ class Link:
         if most == self._said:
             return
         if self._said is None or most[0] != self._said[0]:
-            self._controls = controls(self._chain, most[0])
+            self._controls, self._read_back_at = controls(self._chain, most[0]), 0.0
             self._write_due |= self._wanted is not None and self._shared.lease.lives()
         self._said = most
         if self._up:
@@ -260,7 +265,6 @@ class Link:
         self._come_up(said)
 
     def _come_up(self, said: Settings) -> None:
-        self._failures = 0
         if self._up:
             return
         self._up = True
@@ -328,8 +332,10 @@ class Link:
             self._show(live.observe(answers[first:last], now_ms))
             if told:
                 self._compare(answers[last:], polled=True)
-            elif self._controls is None and self._wanted is not None:
+            elif self._controls is None:
                 self._complain("it can only be monitored: it has no model 704 or 123, or gives no WMax")
+            if told or self._controls is None:
+                self._failures = 0
 
         self._gather((*described, *live.reads, *told), polled)
 
@@ -369,10 +375,10 @@ class Link:
         self._step()
 
     def _compare(self, answers: Sequence[bytes], *, polled: bool) -> None:
-        """Compare what the device was told with what is wanted; an answer of zeros alone is believed the second time."""
+        """Compare what the device was told with what is wanted; nothing but zeros is believed the second time only."""
         if self._controls is None:
             return
-        before, self._blank = self._blank, not any(map(any, answers))
+        before, self._blank = self._blank, not any(answers[0])
         if self._blank and not before:
             if not polled:
                 self._read_back_at = self._later(READ_BACK_AGAIN_S)
@@ -386,7 +392,7 @@ class Link:
             self._miss(wanted, self._controls, self._values, differs, polled=polled)
             return
         self._ours_target = wanted.command.target_w is not None
-        self._misses, self._complained = 0, False
+        self._misses, self._complained, self._rescaled, self._restored = 0, False, False, False
         if self._adopted != wanted.serial:
             self._adopted = wanted.serial
             self._shared.hear(Adopted(self.device, wanted.serial))
@@ -399,7 +405,7 @@ class Link:
         self._adopted = 0
         if polled:
             self._rescaled = False
-        elif not self._rescaled and scales(values) != self._written_scales:
+        elif self._written_scales and not self._rescaled and scales(values) != self._written_scales:
             self._rescaled = self._write_due = True
             return
         self._misses += 1
@@ -413,8 +419,8 @@ class Link:
             self._write_due = True
         elif control.reverted(wanted.command, values):
             self._complain(f"it fell back: {why}")
-        else:
-            self._write_due = self._misses == 1
+        elif not self._restored:
+            self._write_due = self._restored = True
 
     def _complain(self, why: str) -> None:
         """Tell once that the device is not at what is wanted."""

@@ -1,7 +1,8 @@
-"""SunSpec registers <-> the core's commands and readings (models 701-704 of IEEE 1547-2018, and 103, 120-123 before).
+"""SunSpec registers <-> the core's commands and readings (models 701-704 of IEEE 1547-2018, else 101-103 and 120-123).
 
 SunSpec's W is positive out of the inverter, as ours is. A ceiling is written as hundredths of a percent of WMax,
-rounded down; what the device reverts to travels in the same write where its model has a place for it.
+rounded down; what the device reverts to travels in the same write where its model has a place for it. Points that a
+device does not implement are left out: ceasing, disconnecting and a set-point then become the nearest limit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,10 @@ from gateway.wire.sunspec import Absent, Chain, Model, Reader, Side, Unwritable,
 
 CENTI: Final = -2
 FULL: Final = 10_000
+LEGACY_TIMER_MAX_MS: Final = 65_534_000
 Values = Mapping[str, Value]
+
+_MISSING: Final = Absent("not given")
 
 
 class Settings(NamedTuple):
@@ -49,7 +53,11 @@ class Step(NamedTuple):
 
 
 class Controls(Protocol):
-    """How one kind of device is told and read back."""
+    """How one kind of device is told and read back.
+
+    `values` is what was read back last, or after a write what `lasting` leaves of it. `ours` says that a set-point
+    that is on may be of our making.
+    """
 
     @property
     def reads(self) -> tuple[Ask, ...]:
@@ -59,13 +67,16 @@ class Controls(Protocol):
         """Decode the answers to `reads`."""
 
     def steps(self, command: Command, values: Values, *, ours: bool) -> tuple[Step, ...] | Unwritable:
-        """Give the writes that make the device do what the command says, values before enables."""
+        """Give the writes that make the device do what the command says: off first, values before enables, on last."""
 
-    def differs(self, command: Command, values: Values) -> str:
+    def differs(self, command: Command, values: Values, *, ours: bool) -> str:
         """Say how what the device reads back differs from the command; empty where it does not."""
 
-    def lapses(self, command: Command) -> bool:
+    def lapses(self, command: Command, values: Values) -> bool:
         """Tell whether the device forgets the command unless it is refreshed."""
+
+    def reverted(self, command: Command, values: Values) -> bool:
+        """Tell whether what the device reads back is what it falls back to when nobody refreshes it."""
 
 
 def hundredths(limit_w: int, max_w: int) -> int:
@@ -73,15 +84,21 @@ def hundredths(limit_w: int, max_w: int) -> int:
     return min(FULL, limit_w * FULL // max_w)
 
 
-def _int(value: Value) -> int | None:
-    return value if isinstance(value, int) else None
-
-
 def reading(value: Value, now_ms: int) -> Reading:
     """Turn a decoded point into a reading; what the device does not give is unknown, and why."""
     if isinstance(value, int):
         return Known(value, now_ms)
     return Unknown(value.why if isinstance(value, Absent) else f"{value!r} is not a number", now_ms)
+
+
+def lasting(values: Values) -> Values:
+    """Keep what a write leaves true of a read: the scale factors, and which points the device does not implement."""
+    return {name: value for name, value in values.items() if isinstance(value, Absent) or name.endswith("_SF")}
+
+
+def scales(values: Values) -> tuple[Value, ...]:
+    """Give the scale factors of a read."""
+    return tuple(value for name, value in values.items() if name.endswith("_SF"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +125,28 @@ def part(chain: Chain, model_id: int, names: Sequence[str]) -> Part | None:
     return Part(model, blocks[0].address, prepared) if prepared.quantity else None
 
 
-def writes(target: Part, registers: Mapping[str, bytes]) -> tuple[Step, ...]:
-    """Merge encoded points of one model into as few writes as their order allows."""
-    return tuple(Step(target.address + offset, octets) for offset, octets in target.model.plan_writes(registers))
+def writes(target: Part, points: Mapping[str, bytes | Unwritable]) -> tuple[Step, ...] | Unwritable:
+    """Merge encoded points of one model into as few writes as their order allows, or give the first that cannot be."""
+    encoded: dict[str, bytes] = {}
+    for name, octets in points.items():
+        if isinstance(octets, Unwritable):
+            return octets
+        encoded[name] = octets
+    return tuple(Step(target.address + offset, octets) for offset, octets in target.model.plan_writes(encoded))
+
+
+def in_order(*parts: tuple[Step, ...] | Unwritable) -> tuple[Step, ...] | Unwritable:
+    """Put writes one after another, or give what of them cannot be."""
+    steps: list[Step] = []
+    for each in parts:
+        if isinstance(each, Unwritable):
+            return each
+        steps.extend(each)
+    return tuple(steps)
 
 
 class Measurement:
-    """The live model of a device: 701 where it has it, else 103."""
+    """The live model of a device: 701 where it has it, else 103, 102 or 101 (three, split or single phase)."""
 
     def __init__(self, live: Part, *, modern: bool) -> None:
         self._part = live
@@ -122,19 +154,24 @@ class Measurement:
         self.reads = (live.ask,)
 
     def observe(self, answers: Sequence[bytes], now_ms: int) -> Live:
-        """Decode one reading; value and scale factor came in one read."""
+        """Decode one reading; value and scale factor came in one read.
+
+        Without voltage and frequency nothing is believed: inverters that sleep give not-implemented values, of which
+        a scale factor makes a power of about zero, and some answer all zeros now and then.
+        """
         values = self._part.reader.decode(answers[0])
-        names = ("W", "Var", "LNV") if self._modern else ("W", "VAr", "PhVphA")
+        names, alive, state = _POINTS_2018 if self._modern else _POINTS_LEGACY
+        if not any(_number(values, name) for name in alive):
+            dead = Unknown("it gives neither voltage nor frequency: asleep, or not to be believed", now_ms)
+            return Live(dead, dead, dead, None)
         power, reactive, voltage = (reading(values.get(name, _MISSING), now_ms) for name in names)
-        if self._modern:
-            state = _int(values.get("ConnSt", _MISSING))
-            return Live(power, reactive, voltage, None if state is None else state == 1)
-        state = _int(values.get("St", _MISSING))
-        return Live(power, reactive, voltage, None if state is None else state in _CONNECTED_STATES)
+        reads = _number(values, state)
+        return Live(power, reactive, voltage, None if reads is None else reads in _CONNECTED[state])
 
 
-_MISSING: Final = Absent("the device has no such point")
-_CONNECTED_STATES: Final = {4, 5}
+_POINTS_2018: Final = (("W", "Var", "LNV"), ("LNV", "LLV", "Hz"), "ConnSt")
+_POINTS_LEGACY: Final = (("W", "VAr", "PhVphA"), ("PhVphA", "Hz"), "St")
+_CONNECTED: Final = {"ConnSt": (1,), "St": (4, 5)}
 
 
 class Controls2018:
@@ -152,76 +189,95 @@ class Controls2018:
         return values
 
     def steps(self, command: Command, values: Values, *, ours: bool) -> tuple[Step, ...] | Unwritable:
-        """Cease first where ordered; then the limit with its reversion in one write; then the set-point."""
-        permit = _permit(command)
-        made: list[Step] = []
-        if permit is not None:
-            if self._service is None:
-                return Unwritable("it has no model 703 to cease or permit service with")
-            made.extend(writes(self._service, {"ES": permit.to_bytes(2, "big")}))
+        """Cease first where ordered; then the limit with its reversion in one write; then set-point and permission."""
+        permit = self._permit(command, values)
+        permission: tuple[Step, ...] | Unwritable = ()
+        if permit is not None and self._service is not None and values.get("ES") != permit:
+            permission = writes(self._service, {"ES": permit.to_bytes(2, "big")})
+        reverts = _reverts(values)
         limit = _limit_2018(
             self._control.model.id,
-            hundredths(command.limit_w, self._max_w),
-            hundredths(command.revert_limit_w, self._max_w),
+            self._limit(command, values),
+            hundredths(command.revert_limit_w, self._max_w) if reverts else None,
             command.revert_after_ms,
             values.get("WMaxLimPct_SF", _MISSING),
         )
-        if isinstance(limit, Unwritable):
-            return limit
-        made.extend(Step(self._control.address + offset, octets) for offset, octets in limit)
         target = self._target(command, values, ours=ours)
-        if isinstance(target, Unwritable):
-            return target
-        return (*made, *target)
+        if isinstance(limit, Unwritable):
+            return limit if permit or not permission else permission
+        told = tuple(Step(self._control.address + offset, octets) for offset, octets in limit)
+        return in_order(told, target, permission) if permit else in_order(permission, told, target)
+
+    def differs(self, command: Command, values: Values, *, ours: bool) -> str:
+        """Compare the read-back; a limit reads back at most one step of its scale below what was written."""
+        permit = self._permit(command, values)
+        if permit is not None and values.get("ES") != permit:
+            return f"permit service reads {_shown(values, 'ES')}, not {permit}"
+        if values.get("WMaxLimPctEna") != 1:
+            return f"limit enable reads {_shown(values, 'WMaxLimPctEna')}"
+        wrong = _off(values, "WMaxLimPct", self._limit(command, values))
+        if not wrong and _reverts(values):
+            wrong = self._reversion_differs(command, values)
+        return wrong or self._target_differs(command.target_w, values, ours=ours)
+
+    def lapses(self, command: Command, values: Values) -> bool:
+        """A timer of the limit or of the set-point runs."""
+        return _reverts(values) or (command.target_w is not None and _has(values, "WSetRvrtTms"))
+
+    def reverted(self, command: Command, values: Values) -> bool:
+        """The reversion value has become the limit; permission never lapses."""
+        permit = self._permit(command, values)
+        if not _reverts(values) or values.get("WMaxLimPctEna") != 1 or (permit is not None and values["ES"] != permit):
+            return False
+        return not _off(values, "WMaxLimPct", hundredths(command.revert_limit_w, self._max_w))
+
+    def _permit(self, command: Command, values: Values) -> int | None:
+        """Give what permit-service is to be; None to leave it. No 7xx model disconnects, ceasing comes nearest."""
+        return _all_on(command) if self._service is not None and _has(values, "ES") else None
+
+    def _limit(self, command: Command, values: Values) -> int:
+        limit_w = command.limit_w
+        if _all_on(command) == 0 and self._permit(command, values) is None:
+            limit_w = 0
+        if command.target_w is not None and not _has(values, *_TARGET_2018):
+            limit_w = min(limit_w, max(0, command.target_w))
+        return hundredths(limit_w, self._max_w)
+
+    def _reversion_differs(self, command: Command, values: Values) -> str:
+        if values.get("WMaxLimPctEnaRvrt") != 1:
+            return f"reversion enable reads {_shown(values, 'WMaxLimPctEnaRvrt')}"
+        if values.get("WMaxLimPctRvrtTms") != _whole_s(command.revert_after_ms):
+            return f"reversion timer reads {_shown(values, 'WMaxLimPctRvrtTms')} ms"
+        return _off(values, "WMaxLimPctRvrt", hundredths(command.revert_limit_w, self._max_w))
 
     def _target(self, command: Command, values: Values, *, ours: bool) -> tuple[Step, ...] | Unwritable:
-        if command.target_w is None:
-            if ours and _int(values.get("WSetEna", _MISSING)) == 1:
-                return writes(self._control, {"WSetEna": b"\0\0"})
+        if not _has(values, *_TARGET_2018):
             return ()
+        if command.target_w is None:
+            off = ours and values.get("WSetEna") != 0
+            return writes(self._control, {"WSetEna": b"\0\0"}) if off else ()
         encode, scale = self._control.model.encode, values.get("WSet_SF", _MISSING)
-        side = Side.FLOOR if command.target_w >= 0 else Side.CEIL
         points = {
             "WSetMod": encode("WSetMod", 1),
-            "WSet": encode("WSet", command.target_w, scale_factor=scale, side=side),
-            "WSetEnaRvrt": encode("WSetEnaRvrt", 0),
-            "WSetRvrtTms": encode("WSetRvrtTms", command.revert_after_ms),
-            "WSetEna": encode("WSetEna", 1),
+            "WSet": encode("WSet", command.target_w, scale_factor=scale, side=Side.TOWARD_ZERO),
         }
-        wrong = next((octets for octets in points.values() if isinstance(octets, Unwritable)), None)
-        if wrong is not None:
-            return wrong
-        return writes(self._control, {name: octets for name, octets in points.items() if isinstance(octets, bytes)})
+        timer = {"WSetEnaRvrt": 0, "WSetRvrtTms": _whole_s(command.revert_after_ms)}
+        for name, value in ({**timer, "WSetEna": 1}).items():
+            if _has(values, name) and values.get(name) != value:
+                points[name] = encode(name, value)
+        return writes(self._control, points)
 
-    def differs(self, command: Command, values: Values) -> str:
-        """Compare the read-back; a limit reads back at most one step of its scale below what was written."""
-        permit = _permit(command)
-        if permit is not None and values.get("ES", _MISSING) != permit:
-            return f"permit service reads {values.get('ES', _MISSING)}, not {permit}"
-        if values.get("WMaxLimPctEna") != 1:
-            return f"limit enable reads {values.get('WMaxLimPctEna')}"
-        wrong = _off(values, "WMaxLimPct", hundredths(command.limit_w, self._max_w))
-        wrong = wrong or _off(values, "WMaxLimPctRvrt", hundredths(command.revert_limit_w, self._max_w))
-        if wrong:
-            return wrong
-        if values.get("WMaxLimPctEnaRvrt") != 1 or values.get("WMaxLimPctRvrtTms") != command.revert_after_ms:
-            return f"reversion timer reads {values.get('WMaxLimPctRvrtTms')} ms"
-        if command.target_w is not None:
-            return self._target_differs(command.target_w, values)
-        return ""
-
-    def lapses(self, command: Command) -> bool:
-        """Its timer always runs."""
-        return command.revert_after_ms > 0
-
-    def _target_differs(self, target_w: int, values: Values) -> str:
+    def _target_differs(self, target_w: int | None, values: Values, *, ours: bool) -> str:
+        if not _has(values, *_TARGET_2018):
+            return "it has no set-point in watts to charge by" if target_w is not None and target_w < 0 else ""
+        if target_w is None:
+            return "its set-point is still on" if ours and values.get("WSetEna") == 1 else ""
         if values.get("WSetEna") != 1 or values.get("WSetMod") != 1:
-            return f"set-point enable reads {values.get('WSetEna')}, mode {values.get('WSetMod')}"
-        scale = _int(values.get("WSet_SF", _MISSING)) or 0
-        side = Side.FLOOR if target_w >= 0 else Side.CEIL
-        expected_w = rescale(rescale(target_w, 0, scale, side), scale, 0, side)
-        measured_w = values.get("WSet")
-        return "" if measured_w == expected_w else f"set-point reads {measured_w} W, not {expected_w} W"
+            return f"set-point enable reads {_shown(values, 'WSetEna')}, mode {_shown(values, 'WSetMod')}"
+        scale = _number(values, "WSet_SF") or 0
+        expected_w = rescale(rescale(target_w, 0, scale, Side.TOWARD_ZERO), scale, 0)
+        wrong = values.get("WSet") != expected_w
+        return f"set-point reads {_shown(values, 'WSet')} W, not {expected_w} W" if wrong else ""
 
 
 class ControlsLegacy:
@@ -240,69 +296,97 @@ class ControlsLegacy:
         return self._control.reader.decode(answers[0])
 
     def steps(self, command: Command, values: Values, *, ours: bool) -> tuple[Step, ...] | Unwritable:
-        """Write the value first, then the timer where it differs, and the enable last where it is off."""
+        """Disconnect first; write the value, then the timer where it differs, and the enable last where it is off."""
         del ours
-        if command.target_w is not None and command.target_w < 0:
-            return Unwritable("model 123 cannot charge by a set-point")
         encode = self._control.model.encode
-        points: dict[str, bytes | Unwritable] = {}
-        if command.connected is False:
-            points["Conn_RvrtTms"] = encode("Conn_RvrtTms", 0)
-            points["Conn"] = encode("Conn", 0)
         scale = values.get("WMaxLimPct_SF", _MISSING)
-        points["WMaxLimPct"] = encode("WMaxLimPct", self._pct(command), scale_factor=scale, side=Side.FLOOR)
-        timer_ms = self._timer_ms(command)
-        if values.get("WMaxLimPct_RvrtTms", timer_ms) != timer_ms and not _absent(values, "WMaxLimPct_RvrtTms"):
-            points["WMaxLimPct_RvrtTms"] = encode("WMaxLimPct_RvrtTms", timer_ms)
-        if values.get("WMaxLim_Ena") != 1:
-            points["WMaxLim_Ena"] = encode("WMaxLim_Ena", 1)
-        if command.connected:
-            points["Conn"] = encode("Conn", 1)
-        wrong = next((octets for octets in points.values() if isinstance(octets, Unwritable)), None)
-        if wrong is not None:
-            return wrong
-        return writes(self._control, {name: octets for name, octets in points.items() if isinstance(octets, bytes)})
+        limit = encode("WMaxLimPct", self._limit(command, values), scale_factor=scale, side=Side.FLOOR)
+        off = {"Conn_RvrtTms": 0, "Conn": 0} if command.connected is False else {}
+        told = {"WMaxLimPct_RvrtTms": self._timer_ms(command), "WMaxLim_Ena": 1}
+        before, after, last = (
+            {
+                name: encode(name, value)
+                for name, value in each.items()
+                if _has(values, name) and values.get(name) != value
+            }
+            for each in (off, told, {"Conn": 1} if command.connected else {})
+        )
+        if isinstance(limit, Unwritable):
+            return writes(self._control, before) if before else limit
+        first = writes(self._control, {**before, "WMaxLimPct": limit, **after})
+        return in_order(first, writes(self._control, last))
 
-    def differs(self, command: Command, values: Values) -> str:
+    def differs(self, command: Command, values: Values, *, ours: bool) -> str:
         """Compare the read-back of limit, enable and connection."""
-        if command.connected is not None and values.get("Conn") != int(command.connected):
-            return f"connection reads {values.get('Conn')}"
+        del ours
+        if command.connected is not None and _has(values, "Conn") and values.get("Conn") != int(command.connected):
+            return f"connection reads {_shown(values, 'Conn')}"
         if values.get("WMaxLim_Ena") != 1:
-            return f"limit enable reads {values.get('WMaxLim_Ena')}"
-        if values.get("WMaxLimPct_RvrtTms", 0) != self._timer_ms(command) and not _absent(values, "WMaxLimPct_RvrtTms"):
-            return f"reversion timer reads {values.get('WMaxLimPct_RvrtTms')} ms"
-        return _off(values, "WMaxLimPct", self._pct(command))
+            return f"limit enable reads {_shown(values, 'WMaxLim_Ena')}"
+        if _has(values, "WMaxLimPct_RvrtTms") and values.get("WMaxLimPct_RvrtTms") != self._timer_ms(command):
+            return f"reversion timer reads {_shown(values, 'WMaxLimPct_RvrtTms')} ms"
+        wrong = _off(values, "WMaxLimPct", self._limit(command, values))
+        if not wrong and command.target_w is not None and command.target_w < 0:
+            return "model 123 cannot charge by a set-point"
+        return wrong
 
-    def lapses(self, command: Command) -> bool:
+    def lapses(self, command: Command, values: Values) -> bool:
         """Its timer runs only where lifting the limit is harmless."""
-        return self._timer_ms(command) > 0
+        return self._timer_ms(command) > 0 and _has(values, "WMaxLimPct_RvrtTms")
 
-    def _pct(self, command: Command) -> int:
-        if command.energized is False:
+    def reverted(self, command: Command, values: Values) -> bool:
+        """The limit is lifted, and the connection as told."""
+        connected = command.connected is None or values.get("Conn") == int(command.connected)
+        return self.lapses(command, values) and connected and values.get("WMaxLim_Ena") == 0
+
+    def _limit(self, command: Command, values: Values) -> int:
+        if command.energized is False or (command.connected is False and not _has(values, "Conn")):
             return 0
-        limit_w = command.limit_w if command.target_w is None else min(command.limit_w, command.target_w)
+        limit_w = command.limit_w if command.target_w is None else min(command.limit_w, max(0, command.target_w))
         return hundredths(limit_w, self._max_w)
 
     def _timer_ms(self, command: Command) -> int:
-        return command.revert_after_ms if command.revert_limit_w >= self._max_w else 0
+        """Give its timer, which is in 16 bits of seconds."""
+        harmless = command.revert_limit_w >= self._max_w and command.energized is not False
+        return min(_whole_s(command.revert_after_ms), LEGACY_TIMER_MAX_MS) if harmless else 0
 
 
-def _absent(values: Values, name: str) -> bool:
-    return isinstance(values.get(name, _MISSING), Absent)
+def _number(values: Values, name: str) -> int | None:
+    value = values.get(name)
+    return value if isinstance(value, int) else None
 
 
-def _permit(command: Command) -> int | None:
-    """Give what permit-service is to be, or None to leave it; no 7xx model disconnects, ceasing comes nearest."""
+def _has(values: Values, *names: str) -> bool:
+    """Tell whether the device implements all these points, as far as it was read."""
+    return not any(isinstance(values.get(name), Absent) for name in names)
+
+
+def _shown(values: Values, name: str) -> int | str:
+    value = values.get(name, _MISSING)
+    return value.why if isinstance(value, Absent) else value
+
+
+def _reverts(values: Values) -> bool:
+    """Tell whether the device has a limit to revert to, its enable and its timer: none is of use alone."""
+    return _has(values, "WMaxLimPctRvrt", "WMaxLimPctEnaRvrt", "WMaxLimPctRvrtTms")
+
+
+def _whole_s(after_ms: int) -> int:
+    """Round a time to whole seconds, as the timers count: down, but never to 0, which is no timer."""
+    return max(1000, after_ms // 1000 * 1000)
+
+
+def _all_on(command: Command) -> int | None:
+    """Give 0 where the command switches anything off, 1 where it switches on, None where nobody says."""
     said = [each for each in (command.connected, command.energized) if each is not None]
     return int(all(said)) if said else None
 
 
 def _off(values: Values, name: str, expected: int) -> str:
     """Say how a percentage differs: it may read back below by less than one step of its scale, never above."""
-    value = values.get(name, _MISSING)
-    scale = _int(values.get("WMaxLimPct_SF", _MISSING))
-    if not isinstance(value, int) or scale is None:
-        return f"{name} cannot be read back: {value if scale is not None else 'no scale factor'}"
+    value, scale = _number(values, name), _number(values, "WMaxLimPct_SF")
+    if value is None or scale is None:
+        return f"{name} cannot be read back: {_shown(values, name if value is None else 'WMaxLimPct_SF')}"
     step = 10 ** max(0, scale - CENTI)
     if expected - step < value <= expected:
         return ""
@@ -311,17 +395,16 @@ def _off(values: Values, name: str, expected: int) -> str:
 
 @lru_cache(maxsize=1024)
 def _limit_2018(
-    model_id: int, limit: int, revert: int, revert_after_ms: int, scale: Value
+    model_id: int, limit: int, revert: int | None, revert_after_ms: int, scale: Value
 ) -> tuple[tuple[int, bytes], ...] | Unwritable:
     """Encode limit, reversion value and timer, enables last in name and, being contiguous, one write."""
     model = compile_model(model_id)
-    points = {
-        "WMaxLimPct": model.encode("WMaxLimPct", limit, scale_factor=scale, exponent=CENTI, side=Side.FLOOR),
-        "WMaxLimPctRvrt": model.encode("WMaxLimPctRvrt", revert, scale_factor=scale, exponent=CENTI, side=Side.FLOOR),
-        "WMaxLimPctEnaRvrt": model.encode("WMaxLimPctEnaRvrt", 1),
-        "WMaxLimPctRvrtTms": model.encode("WMaxLimPctRvrtTms", revert_after_ms),
-        "WMaxLimPctEna": model.encode("WMaxLimPctEna", 1),
-    }
+    points = {"WMaxLimPct": model.encode("WMaxLimPct", limit, scale_factor=scale, side=Side.FLOOR)}
+    if revert is not None:
+        points["WMaxLimPctRvrt"] = model.encode("WMaxLimPctRvrt", revert, scale_factor=scale, side=Side.FLOOR)
+        points["WMaxLimPctEnaRvrt"] = model.encode("WMaxLimPctEnaRvrt", 1)
+        points["WMaxLimPctRvrtTms"] = model.encode("WMaxLimPctRvrtTms", _whole_s(revert_after_ms))
+    points["WMaxLimPctEna"] = model.encode("WMaxLimPctEna", 1)
     wrong = next((octets for octets in points.values() if isinstance(octets, Unwritable)), None)
     if wrong is not None:
         return wrong
@@ -329,6 +412,7 @@ def _limit_2018(
     return tuple((write.offset, write.registers) for write in model.plan_writes(encoded))
 
 
+_TARGET_2018: Final = ("WSet", "WSetMod", "WSetEna", "WSet_SF")
 _LIMITS_2018: Final = (
     "WMaxLimPctEna",
     "WMaxLimPct",
@@ -339,16 +423,22 @@ _LIMITS_2018: Final = (
     "WSetEna",
     "WSetMod",
     "WSet",
+    "WSetEnaRvrt",
     "WSetRvrtTms",
     "WSet_SF",
 )
-_LIMITS_LEGACY: Final = ("Conn", "WMaxLimPct", "WMaxLimPct_RvrtTms", "WMaxLim_Ena", "WMaxLimPct_SF")
+_LIMITS_LEGACY: Final = ("Conn_RvrtTms", "Conn", "WMaxLimPct", "WMaxLimPct_RvrtTms", "WMaxLim_Ena", "WMaxLimPct_SF")
 
 
 class Description(NamedTuple):
-    """What of a device is read once: the reads of its settings, with the part that each answers."""
+    """What a device says of itself: the models of its settings."""
 
     parts: tuple[Part, ...]
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """The reads to make."""
+        return tuple(each.ask for each in self.parts)
 
 
 def describe(chain: Chain) -> Description:
@@ -365,18 +455,22 @@ def settings(description: Description, answers: Sequence[bytes], now_ms: int) ->
     values: dict[str, Value] = {}
     for each, answer in zip(description.parts, answers, strict=True):
         values |= each.reader.decode(answer)
-    first = next((name for name in ("WMax", "WMaxRtg", "WRtg") if (_int(values.get(name, _MISSING)) or 0) > 0), "WMax")
+    found = next((name for name in ("WMax", "WMaxRtg", "WRtg") if (_number(values, name) or 0) > 0), None)
+    most = reading(values[found], now_ms) if found else Unknown(f"WMax: {_shown(values, 'WMax')}", now_ms)
     charge = next((name for name in ("WChaRteMax", "MaxChaRte") if name in values), "WChaRteMax")
-    return Settings(reading(values.get(first, _MISSING), now_ms), reading(values.get(charge, _MISSING), now_ms))
+    return Settings(most, reading(values.get(charge, _MISSING), now_ms))
 
 
 def measurement(chain: Chain) -> Measurement | None:
-    """Choose the live model: 701, else 103."""
-    modern = part(chain, 701, ("W", "Var", "LNV", "ConnSt"))
+    """Choose the live model: 701, else 103, 102 or 101."""
+    modern = part(chain, 701, ("W", "Var", "LNV", "LLV", "Hz", "ConnSt"))
     if modern is not None:
         return Measurement(modern, modern=True)
-    legacy = part(chain, 103, ("W", "VAr", "PhVphA", "St"))
-    return None if legacy is None else Measurement(legacy, modern=False)
+    for model_id in (103, 102, 101):
+        legacy = part(chain, model_id, ("W", "VAr", "PhVphA", "Hz", "St"))
+        if legacy is not None:
+            return Measurement(legacy, modern=False)
+    return None
 
 
 def controls(chain: Chain, max_w: int) -> Controls | None:

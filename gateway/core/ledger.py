@@ -1,0 +1,132 @@
+"""The answers of a pass: decided for many resources at once, put into the state, and told once for all alike."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from gateway.core.answers import TERMINAL, Answer, Kind, ending
+from gateway.core.arbitrate import Status
+from gateway.core.events import Effect, Owe, Topic, Withdrawal
+from gateway.core.narrate import reason, tell, winners
+from gateway.core.settling import Settled, interval_at
+from gateway.core.state import Live, State
+from gateway.core.timeline import FOR_EVER_MS
+
+
+class Said(NamedTuple):
+    """One kind of answer about one order, before it is given for each of its resources."""
+
+    live: Live
+    kind: Kind
+    rule: str
+    why: str
+    unserved: bool
+    resources: list[str]
+
+
+class Ledger:
+    """Decides answers; `flush` puts them into the state and yields them in the order in which they were decided."""
+
+    def __init__(self, state: State) -> None:
+        """Keep the answers of this state."""
+        self._state = state
+        self._said: dict[tuple[int, Kind, str, str, bool], Said] = {}
+
+    def say(
+        self, live: Live, resources: Iterable[str], kind: Kind, rule: str, why: str, *, unserved: bool = False
+    ) -> None:
+        """Decide an answer about an order for these resources; a terminal one ends its course there."""
+        names = list(resources)
+        if not names:
+            return
+        if kind in TERMINAL:
+            for name in names:
+                course = live.courses[name]
+                course.ended, course.ended_ms = True, self._state.now_ms
+            live.ended += len(names)
+            live.over_ms = self._state.now_ms if live.ended == len(live.courses) else FOR_EVER_MS
+        key = (id(live), kind, rule, why, unserved)
+        held = self._said.get(key)
+        if held is None:
+            self._said[key] = Said(live, kind, rule, why, unserved, names)
+        else:
+            held.resources.extend(names)
+
+    def flush(self) -> Iterator[Effect]:
+        """Yield one record for each thing that was said, then every answer that its issuer wants."""
+        said, self._said = list(self._said.values()), {}
+        for one in said:
+            order = one.live.order
+            at_ms = self._state.now_ms
+            yield tell(at_ms, Topic.ANSWERED, order.key, one.rule, one.kind.value, one.resources, (), one.why)
+        for one in said:
+            yield from self._owe(one)
+
+    def _owe(self, said: Said) -> Iterator[Effect]:
+        order, state = said.live.order, self._state
+        if not (order.reply.receipt if said.kind is Kind.RECEIVED else order.reply.progress):
+            return
+        key, version, to, at_ms = order.key, order.version, order.reply.to, state.now_ms
+        for serial, name in enumerate(said.resources, state.answer_serial + 1):
+            answer = Answer(serial, key, version, name, said.kind, at_ms, said.rule, said.why, to, said.unserved)
+            state.owed[serial] = answer
+            state.answer_serial = serial
+            yield Owe(answer)
+
+    # -- following what was settled
+
+    def follow(self, cases: Sequence[tuple[Settled, list[str]]]) -> None:
+        """Take each order to the status that was settled for it; the beaten are answered before their winners (C6)."""
+        starting: list[tuple[Live, list[str], Status, Settled]] = []
+        for settled, resources in cases:
+            for key, status in settled.settlement.status.items():
+                live = self._state.lives[key]
+                if live.ended == len(live.courses):
+                    continue
+                moved = _moved(live, resources, status)
+                if not moved:
+                    continue
+                if status in {Status.IN_FORCE, Status.SUSPENDED}:
+                    starting.append((live, moved, status, settled))
+                elif status is Status.SUPERSEDED:
+                    why = f"superseded in its slot by {winners(live.order, settled)}"
+                    self.say(live, moved, Kind.SUPERSEDED, "C2", why)
+                elif status is Status.OVER:
+                    self._end(live, moved)
+        for live, moved, status, settled in starting:
+            self._start(live, moved, status, settled)
+
+    def _end(self, live: Live, resources: list[str]) -> None:
+        for name in resources:
+            if live.cut_ms is not None and interval_at(self._state, live, name).end_ms >= live.cut_ms:
+                kind = Kind.CANCELLED if live.cut_how is Withdrawal.CANCELLED else Kind.SUPERSEDED
+                self.say(live, (name,), kind, "C13", f"{kind.value} by its issuer")
+            elif not live.courses[name].started:
+                self.say(live, (name,), Kind.EXPIRED, "A5", "over before it could start")
+            else:
+                how = ending(live.courses[name])
+                self.say(live, (name,), how.kind, how.rule, how.why, unserved=how.kind is Kind.CANNOT)
+
+    def _start(self, live: Live, resources: list[str], status: Status, settled: Settled) -> None:
+        new = [name for name in resources if not live.courses[name].started]
+        for name in new:
+            live.courses[name].started = True
+        if new:
+            rule, why = reason(live.order, settled)
+            self.say(live, new, Kind.STARTED, rule, why)
+        if status is Status.SUSPENDED:
+            why = f"suspended by {winners(live.order, settled)}"
+            for name in resources:
+                live.courses[name].short = why
+            self.say(live, resources, Kind.SUSPENDED, "C10", why)
+
+
+def _moved(live: Live, resources: list[str], status: Status) -> list[str]:
+    """Give the resources at which an open course of the order takes on another status, having taken it on."""
+    moved = []
+    courses = live.courses
+    for name in resources:
+        course = courses.get(name)
+        if course is not None and course.status is not status and not course.ended:
+            course.status = status
+            moved.append(name)
+    return moved

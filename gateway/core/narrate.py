@@ -1,0 +1,110 @@
+"""Decisions told in records: what was ruled, clipped and commanded, and why an order holds or is beaten."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from gateway.core.arbitrate import Ruling
+from gateway.core.events import Tell, Topic
+from gateway.core.guard import Blocked
+from gateway.core.orders import CEILINGS, Function, Order, OrderKey
+from gateway.core.plan import Command
+from gateway.core.settling import Settled
+
+
+def label(key: OrderKey) -> str:
+    """Give the order's name as people read it."""
+    return f"{key.issuer}/{key.id}"
+
+
+def tell(
+    at_ms: int,
+    topic: Topic,
+    order: OrderKey | None,
+    rule: str,
+    effect: str,
+    names: Iterable[str],
+    values: Iterable[int],
+    why: str,
+    function: str = "",
+) -> Tell:
+    """Make one record."""
+    named = "" if order is None else label(order)
+    return Tell(topic, at_ms, named, function, rule, effect, tuple(names), tuple(values), why)
+
+
+def rulings(at_ms: int, settled: Settled, before: tuple[Ruling, ...], names: Sequence[str]) -> Iterator[Tell]:
+    """Tell what is ruled at these resources that was not before."""
+    old = {ruling.function: ruling for ruling in before}
+    for ruling in settled.settlement.rulings:
+        held = old.get(ruling.function)
+        if held is not None and _gist(held) == _gist(ruling):
+            continue
+        others = [f"{text} {label(key)}" for text, keys in _others(ruling) for key in keys]
+        effect, function, values = effect_text(ruling), ruling.function.value, (ruling.value,)
+        why = "; ".join(others)
+        yield tell(at_ms, Topic.RULED, ruling.binding, ruling.rule, effect, names, values, why, function)
+        if ruling.clipped:
+            why = "limits contradict each other"
+            yield tell(at_ms, Topic.CLIPPED, ruling.binding, "C2", "alarm", names, values, why, function)
+    bounds = settled.envelope
+    if bounds.target_by is not None and bounds.target_w is not None and bounds.target_w != bounds.ordered_w:
+        why = f"set-point of {bounds.ordered_w} W lies outside {label(bounds.upper_by)}"
+        effect, function = f"clipped to {bounds.target_w} W", Function.ACTIVE_POWER.value
+        yield tell(at_ms, Topic.CLIPPED, bounds.target_by, "C2", effect, names, (bounds.target_w,), why, function)
+
+
+def commanded(at_ms: int, told: Sequence[Command]) -> Tell:
+    """Tell commands that differ in nothing but their devices and limits."""
+    first = told[0]
+    parts = [f"limit, {first.rule}"]
+    if first.target_w is not None:
+        parts.append(f"set-point {first.target_w} W")
+    if first.connected is False:
+        parts.append("disconnected")
+    if first.energized is False:
+        parts.append("ceased to energize")
+    parts.append(f"falls back to {first.revert_limit_w} W")
+    names = [command.device for command in told]
+    values = [command.limit_w for command in told]
+    return tell(at_ms, Topic.COMMANDED, first.basis[-1], first.rule, ", ".join(parts), names, values, "")
+
+
+def blocked(at_ms: int, one: Blocked) -> Tell:
+    """Tell a command that the guard did not let pass."""
+    command = one.command
+    return tell(at_ms, Topic.BLOCKED, command.basis[0], "guard", "not written", (command.device,), (), one.why)
+
+
+def winners(order: Order, settled: Settled) -> str:
+    """Name what holds in the functions of a beaten order."""
+    functions = [effect.function for effect in order.effects]
+    found = {label(one.binding): None for one in settled.settlement.rulings if one.function in functions}
+    return ", ".join(found) or "a stronger order"
+
+
+def reason(order: Order, settled: Settled) -> tuple[str, str]:
+    """Say by which rule an order holds, and whether it binds."""
+    bounds = settled.envelope
+    for ruling in settled.settlement.rulings:
+        if ruling.binding == order.key:
+            clipped = bounds.target_by == ruling.binding and bounds.target_w != bounds.ordered_w
+            if ruling.function is Function.ACTIVE_POWER and clipped:
+                return "C2", f"clipped to {bounds.target_w} W by {label(bounds.upper_by)}"
+            return ruling.rule, f"{ruling.function.value} {effect_text(ruling)}"
+    return "C2", "in force, not binding"
+
+
+def effect_text(ruling: Ruling) -> str:
+    """Say what a ruling makes of its function."""
+    if ruling.function is Function.ACTIVE_POWER:
+        return f"set-point {ruling.value} W"
+    if ruling.function in {Function.CONNECT, Function.ENERGIZE}:
+        return "on" if ruling.value else "off"
+    return f"{'ceiling' if ruling.function in CEILINGS else 'floor'} {ruling.value} W"
+
+
+def _gist(ruling: Ruling) -> tuple[object, ...]:
+    return (ruling.value, ruling.binding, ruling.rule, ruling.slack, ruling.suspended, ruling.clipped)
+
+
+def _others(ruling: Ruling) -> tuple[tuple[str, tuple[OrderKey, ...]], ...]:
+    return (("slack", ruling.slack), ("suspended", ruling.suspended), ("beaten", ruling.beaten))

@@ -1,0 +1,152 @@
+"""What a server has said so far of its programs; each change of it is told to the deciding loop once.
+
+What is no longer listed is not withdrawn: an event ends by its time or its status, a default by the next one, and a
+resource keeps its programs until the server lists others for it (RULES C13).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.core.events import Assigned, DefaultHeard, OrderHeard, OrderUnreadable
+from gateway.northbound.sep2_client import translate
+from gateway.northbound.sep2_client.said import Said
+from gateway.ports.north import Hear
+from gateway.wire.sep2 import Faulty, WireFault
+from gateway.wire.sep2.codes import EventState
+from gateway.wire.sep2.resources import DefaultDERControl, DERControl, DERProgram
+
+KEEP_OVER_MS: Final = 24 * 3_600_000
+
+
+@dataclass(slots=True)
+class Programs:
+    """The programs of one round by group: each as first met, its poll rate (s), and the resources assigned to it.
+
+    `present` are the resources that the server knows, `refused` those that are not who they should be, and `whole`
+    tells whether all could be read.
+    """
+
+    programs: dict[str, DERProgram] = field(default_factory=dict)
+    poll_s: dict[str, int] = field(default_factory=dict)
+    resources: dict[str, set[str]] = field(default_factory=dict)
+    present: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    whole: bool = True
+
+    def take(self, group: str, program: DERProgram, resource: str, poll_s: int) -> None:
+        """Note that a resource is assigned to a program whose list has this poll rate."""
+        self.programs.setdefault(group, program)
+        self.poll_s[group] = min(poll_s, self.poll_s.get(group, poll_s))
+        self.resources.setdefault(group, set()).add(resource)
+
+
+class Heard:
+    """What one party's server wants, as it was told to the deciding loop."""
+
+    def __init__(self, party: str, resources: Iterable[str], hear: Hear, draw: Callable[[], int], said: Said) -> None:
+        """Tell of these resources; `draw` gives the one random number of each new order."""
+        self._party = party
+        self._resources = tuple(resources)
+        self._hear = hear
+        self._draw = draw
+        self._said = said
+        self._assigned: dict[str, tuple[str, ...]] = {}
+        self._defaults: dict[str, DefaultHeard] = {}
+        self._orders: dict[str, OrderHeard] = {}
+        self._withdrawn: set[str] = set()
+        self._unreadable: set[str] = set()
+        self._listed: set[str] = set()
+
+    def assigned(self, found: Programs) -> None:
+        """Take the programs that each resource is assigned to."""
+        placed = {name for names in found.resources.values() for name in names}
+        for group in dict.fromkeys((*self._assigned, *found.resources)):
+            before, now = self._assigned.get(group, ()), found.resources.get(group, set())
+            for name in before:
+                if name not in now and name not in found.refused and not (found.whole and name in placed):
+                    now = now | {name}
+                    if found.whole and name in found.present:
+                        text = f"no program is listed for {name} any more; what is in force holds"
+                        self._said.amiss(f"programs of {name}", text, f"programs are listed for {name} again")
+            names = tuple(name for name in self._resources if name in now)
+            if names != before:
+                self._assigned[group] = names
+                self._hear(Assigned(self._party, group, names))
+
+    def default(self, control: DefaultDERControl, program: DERProgram) -> None:
+        """Take a program's default."""
+        heard = DefaultHeard(translate.default(control, program, self._party))
+        group = heard.default.group
+        lacking = translate.default_uncarried(control)
+        if lacking:
+            text = f"the default of {group} asks for {', '.join(lacking)}, which this gateway cannot carry"
+            self._said.amiss(f"default of {group}", text)
+        if self._defaults.get(group) != heard:
+            self._defaults[group] = heard
+            self._hear(heard)
+
+    def no_default(self, program: DERProgram) -> None:
+        """Note that a program offers no default; one that it offered before holds."""
+        group = translate.group_of(self._party, program)
+        if group in self._defaults:
+            self._said.amiss(f"no default of {group}", f"{group} offers no default any more; its last one holds")
+
+    def controls(self, items: Iterable[object], program: DERProgram, now_ms: int) -> None:
+        """Take the items of a program's DERControlList as they are listed now (ms, our clock)."""
+        for item in items:
+            if isinstance(item, DERControl):
+                self._listed.add(item.mrid)
+                try:
+                    self._control(item, program, now_ms)
+                except WireFault as fault:
+                    self._cannot_read(item, item.mrid, program, str(fault))
+            elif isinstance(item, Faulty):
+                if item.mrid is not None:
+                    self._listed.add(item.mrid)
+                self._cannot_read(item, item.mrid, program, item.why)
+
+    def _control(self, control: DERControl, program: DERProgram, now_ms: int) -> None:
+        mrid = control.mrid
+        if mrid in self._withdrawn:
+            return
+        withdrawn = translate.withdrawal(control, self._party)
+        if withdrawn is not None:
+            self._withdrawn.add(mrid)
+            self._hear(withdrawn)
+            return
+        if control.event_status.current_status == EventState.COMPLETED:
+            return
+        known = self._orders.get(mrid)
+        received_ms, draw = (now_ms, None) if known is None else (known.order.received_ms, known.order.draw)
+        order = translate.order(control, program, self._party, received_ms, self._draw() if draw is None else draw)
+        if known is not None and known.order.scope != order.scope:
+            self._said.amiss(f"home of {mrid}", f"event {mrid} is listed by two programs; the first one holds")
+        elif known is None or known.order != order:
+            self._orders[mrid] = OrderHeard(order)
+            self._hear(self._orders[mrid])
+
+    def _cannot_read(self, item: DERControl | Faulty, mrid: str | None, program: DERProgram, why: str) -> None:
+        self._said.amiss(f"item {mrid or item.href}", f"{item.href}: {why}; it is passed over")
+        if mrid is not None and mrid not in self._unreadable:
+            self._unreadable.add(mrid)
+            reply = translate.reply(item.reply_to, item.response_required)
+            self._hear(OrderUnreadable(self._party, mrid, translate.group_of(self._party, program), why, reply))
+
+    def close(self, server_ms: int) -> None:
+        """End a round in which every list was read: say what is no longer listed, and forget what is long over."""
+        for mrid, heard in list(self._orders.items()):
+            if mrid in self._listed:
+                continue
+            end_ms = heard.order.end_ms
+            if mrid in self._withdrawn or (end_ms is not None and end_ms + KEEP_OVER_MS < server_ms):
+                del self._orders[mrid]
+            elif end_ms is None or end_ms > server_ms:
+                text = f"event {mrid} is no longer listed; it runs to its end (RULES C13)"
+                self._said.amiss(f"unlisted {mrid}", text)
+        self._withdrawn &= self._listed
+        self._unreadable &= self._listed
+
+    def begin(self) -> None:
+        """Begin a round."""
+        self._listed.clear()

@@ -1,0 +1,207 @@
+"""Reads a server's resources when their poll rates ask for it, and keeps what was read until then.
+
+A resource that cannot be read stays as it was read last; it is asked for again after 1, 5 and 15 s, then at its rate.
+A poll rate holds from the moment it is read, for what was read before as well. Source: IEEE 2030.5-2018, clause 8;
+the rate of lists without a pollRate is that of the list above them.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeVar
+
+from gateway.northbound.sep2_client.exchange import Exchange, ServerDown, ServerFault
+from gateway.ports.clock import Clock
+from gateway.wire.sep2 import Faulty, Resource
+from gateway.wire.sep2.metering import MirrorUsagePoint, MirrorUsagePointList
+from gateway.wire.sep2.resources import (
+    DER,
+    DERControl,
+    DERControlList,
+    DERList,
+    DERProgram,
+    DERProgramList,
+    DeviceCapability,
+    EndDevice,
+    EndDeviceList,
+    FunctionSetAssignments,
+    FunctionSetAssignmentsList,
+)
+
+PAGE: Final = 255
+PAGES_MAX: Final = 1_000
+ITEMS_MAX: Final = 20_000
+RATE_MAX_S: Final = 86_400
+AGAIN_S: Final = (1, 5, 15)
+
+Kind = TypeVar("Kind", bound=Resource)
+Lists = EndDeviceList | FunctionSetAssignmentsList | DERProgramList | DERControlList | DERList | MirrorUsagePointList
+Items = EndDevice | FunctionSetAssignments | DERProgram | DERControl | DER | MirrorUsagePoint | Faulty
+
+
+class Pages(NamedTuple):
+    """A list as it was read: its items, its own poll rate (s, or None), and why it cannot be complete (or "")."""
+
+    items: tuple[Items, ...]
+    poll_rate_s: int | None
+    lacking: str = ""
+
+
+class Kept(NamedTuple):
+    """What was read of one address, when, and the poll rate that it gave itself."""
+
+    value: object
+    read_ms: int
+    rate_s: int | None
+
+
+@dataclass(slots=True)
+class Failing:
+    """An address that cannot be read: how often it was tried, when it is tried again, and why it failed."""
+
+    tries: int
+    again_ms: int
+    why: str
+    status: int
+
+
+async def pages(exchange: Exchange, href: str, kind: type[Lists]) -> Pages:
+    """Read a list page by page until all that it says to hold is there; what a list that lies gave is kept."""
+    items: tuple[Items, ...] = ()
+    last: tuple[Items, ...] = ()
+    total = rate_s = None
+    query = "&" if "?" in href else "?"
+    for _page in range(PAGES_MAX):
+        page = await exchange.get(f"{href}{query}s={len(items)}&l={PAGE}", kind)
+        rate_s = getattr(page, "poll_rate_s", None) or rate_s
+        total = page.total if total is None else total
+        if page.items and page.items == last:
+            return Pages(items, rate_s, "gives the same page again and again")
+        items, last = items + page.items, page.items
+        if total is None:
+            return Pages(items, rate_s, "does not say how many items it holds")
+        if total > ITEMS_MAX:
+            return Pages(items, rate_s, f"says that it holds {total} items; at most {ITEMS_MAX} are read")
+        if page.total != total:
+            return Pages(items, rate_s, f"held {total} items and then {page.total}: it changed while it was read")
+        if len(items) > total or (len(items) < total and not page.items):
+            return Pages(items, rate_s, f"says that it holds {total} items and gives {len(items)}")
+        if len(items) == total:
+            return Pages(items, rate_s)
+    return Pages(items, rate_s, f"does not end within {PAGES_MAX} pages")
+
+
+class Reader:
+    """What is known of one server, and when each part of it is to be read again."""
+
+    def __init__(self, exchange: Exchange, clock: Clock, poll_s: int) -> None:
+        """Read through this exchange; `poll_s` stands in for a poll rate that is not given."""
+        self.failing: dict[str, Failing] = {}
+        self._exchange = exchange
+        self._clock = clock
+        self._poll_s = poll_s
+        self._kept: dict[str, Kept] = {}
+        self._now_ms = 0
+        self._due_ms: dict[str, int] = {}
+
+    def begin(self) -> None:
+        """Begin a round: all that is read in it counts as read now, so that equal rates stay in step."""
+        self._now_ms = self._clock.now_ms()
+        self._due_ms.clear()
+
+    def end(self) -> None:
+        """End a round that saw the whole server: what it did not come across is forgotten."""
+        self._kept = {href: kept for href, kept in self._kept.items() if href in self._due_ms}
+        self.failing = {href: failing for href, failing in self.failing.items() if href in self._due_ms}
+
+    def expire(self, href: str = "") -> None:
+        """Read this address, or everything, again in the next round, however lately it was read."""
+        for each, kept in self._kept.items():
+            if href in ("", each):
+                self._kept[each] = kept._replace(read_ms=-1000 * RATE_MAX_S)
+
+    def next_due_ms(self) -> int:
+        """Give when something that the round came across is next to be read."""
+        return min(self._due_ms.values(), default=self._now_ms)
+
+    def rate_s(self, href: str, inherited_s: int | None = None) -> int:
+        """Give the poll rate of an address: its own, else that of the list above it, else the stand-in."""
+        kept = self._kept.get(href)
+        return min((kept.rate_s if kept else None) or inherited_s or self._poll_s, RATE_MAX_S)
+
+    async def one(self, href: str, kind: type[Kind], inherited_s: int | None = None) -> Kind:
+        """Give a resource, read anew where it is due; raise ServerFault where it could never be read.
+
+        Raises ServerDown where the server as a whole does not answer.
+        """
+        if self._is_due(href, inherited_s):
+            try:
+                value = await self._exchange.get(href, kind)
+            except ServerFault as fault:
+                self._failed(href, fault, inherited_s)
+            except ServerDown as fault:
+                self._failed(href, await self._blamed(href, fault), inherited_s)
+            else:
+                self._keep(href, value, getattr(value, "poll_rate_s", None), inherited_s)
+                self.failing.pop(href, None)
+        found = self._last(href)
+        if not isinstance(found, kind):
+            raise ServerFault(self._why(href))
+        return found
+
+    async def all(self, href: str, kind: type[Lists], inherited_s: int | None = None) -> tuple[Items, ...]:
+        """Give a list's items, read anew where they are due; raises as `one` does."""
+        if self._is_due(href, inherited_s):
+            try:
+                found = await pages(self._exchange, href, kind)
+            except ServerFault as fault:
+                self._failed(href, fault, inherited_s)
+            except ServerDown as fault:
+                self._failed(href, await self._blamed(href, fault), inherited_s)
+            else:
+                self._keep(href, found.items, found.poll_rate_s, inherited_s)
+                if found.lacking:
+                    self._failed(href, ServerFault(f"GET {href}: the list {found.lacking}"), inherited_s)
+                else:
+                    self.failing.pop(href, None)
+        items = self._last(href)
+        if not isinstance(items, tuple):
+            raise ServerFault(self._why(href))
+        return items
+
+    def _is_due(self, href: str, inherited_s: int | None) -> bool:
+        failing, kept = self.failing.get(href), self._kept.get(href)
+        if failing is None and kept is None:
+            return True
+        due_ms = kept.read_ms + 1000 * self.rate_s(href, inherited_s) if kept is not None else 0
+        if failing is not None:
+            due_ms = failing.again_ms
+        self._due_ms[href] = min(self._due_ms.get(href, due_ms), due_ms)
+        return due_ms <= self._now_ms
+
+    def _keep(self, href: str, value: object, rate_s: int | None, inherited_s: int | None) -> None:
+        self._kept[href] = Kept(value, self._now_ms, rate_s)
+        self._due_ms[href] = self._now_ms + 1000 * self.rate_s(href, inherited_s)
+
+    def _last(self, href: str) -> object:
+        kept = self._kept.get(href)
+        return None if kept is None else kept.value
+
+    def _why(self, href: str) -> str:
+        return self.failing[href].why if href in self.failing else f"GET {href}: is used as two kinds of resource"
+
+    def _failed(self, href: str, fault: ServerFault, inherited_s: int | None) -> None:
+        tries = self.failing[href].tries if href in self.failing else 0
+        again_s = self.rate_s(href, inherited_s)
+        if tries < len(AGAIN_S):
+            again_s = min(AGAIN_S[tries], again_s)
+        again_ms = self._now_ms + 1000 * again_s
+        self.failing[href] = Failing(tries + 1, again_ms, str(fault), fault.status)
+        self._due_ms[href] = again_ms
+
+    async def _blamed(self, href: str, fault: ServerDown) -> ServerFault:
+        """Tell one address that fails from a server that is down: its DeviceCapability is asked for as well."""
+        if href == self._exchange.url:
+            raise fault
+        with suppress(ServerFault):
+            await self._exchange.get(self._exchange.url, DeviceCapability)
+        return ServerFault(str(fault))

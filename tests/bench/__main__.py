@@ -1,0 +1,44 @@
+"""`python -m tests.bench [--only NAME]`: measure, print a table, write build/bench.json."""
+
+import argparse
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from . import memory, order
+from .result import Result, table, write
+from .streams import ROOT
+
+BENCHMARKS: dict[str, Callable[[Path], list[Result]]] = {
+    "order-100": order.benchmark(100),
+    "order-1000": order.benchmark(1_000),
+    "memory-1000": memory.benchmark,
+}
+DONE, FAULT_FOUND, WRONG_USE = 0, 1, 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmarks; 1 where one of them could not be measured, whatever the others found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Benchmarks with peers and floor.")
+    parser.add_argument("--only", metavar="NAME", choices=BENCHMARKS, help=f"one of {', '.join(BENCHMARKS)}")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json", metavar="FILE")
+    given = parser.parse_args(arguments)
+    _soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    results: list[Result] = []
+    broken = False
+    for name in [given.only] if given.only else BENCHMARKS:
+        sys.stderr.write(f"measuring {name}\n")
+        try:
+            results += BENCHMARKS[name](ROOT / "build" / "bench" / name)
+        except OSError as fault:
+            sys.stderr.write(f"bench: {name} could not be measured: {fault}\n")
+            broken = True
+    write(results, given.out)
+    sys.stdout.write(table(results) + "\n")
+    return FAULT_FOUND if broken else DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
