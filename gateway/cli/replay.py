@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.core.events import Tell, Topic
 from gateway.core.machine import Machine
-from gateway.store import JournalFault, Reader, Stored
+from gateway.store import JournalFault, Reader, Stored, whole
 from gateway.store.codec import pack
 
 if TYPE_CHECKING:
@@ -75,7 +75,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def replay(reader: Reader) -> Replayed:
-    """Replay every whole entry that a snapshot or the very first entry leads to; stops at the first difference."""
+    """Replay every whole entry that a snapshot or the very first entry leads to; stops at the first difference.
+
+    Of the last entry the process may have been killed before all was committed: what is there must agree.
+    """
     entries = rulings = skipped = 0
     place = reader.first_whole()
     while place <= reader.last_number():
@@ -85,15 +88,15 @@ def replay(reader: Reader) -> Replayed:
             break
         skipped += start - place
         place = start
-        for stored in _run(reader, start):
-            entry = stored.entry
+        for first, last, entry in whole(_run(reader, start)):
             decided = tuple(effect for effect in machine.handle(entry.event, entry.now_ms) if isinstance(effect, Tell))
-            difference = _difference(stored.number, entry.tells, decided)
+            cut_off = last == reader.last_number()
+            difference = _difference(first, entry.tells, decided[: len(entry.tells)] if cut_off else decided)
             if difference is not None:
                 return Replayed(entries, rulings, skipped, difference)
             entries += 1
             rulings += sum(tell.topic is Topic.RULED for tell in decided)
-            place = stored.number + 1
+            place = last + 1
         if place == start:
             break
     return Replayed(entries, rulings, skipped, None)

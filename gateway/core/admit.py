@@ -34,8 +34,8 @@ class Admission:
         """Take the resources that a party's group stands for; the orders it has reach the new ones as well (C13)."""
         state = self._state
         known = tuple(name for name in event.resources if name in state.resources)
-        state.assigned[event.group] = event.issuer
         if known != state.members.get(event.group, ()):
+            state.assigned[event.group] = event.issuer
             yield from self.regroup({event.group: known})
 
     def regroup(self, members: Mapping[str, tuple[str, ...]]) -> Iterator[Effect]:
@@ -77,7 +77,10 @@ class Admission:
         """
         state, order = self._state, event.order
         held = state.lives.get(order.key)
-        if (held is not None and _same(held.order, order)) or order.version <= state.answered.get(order.key, -1):
+        if held is not None and _same(held.order, order):
+            yield from self._rerank(held, order.rank)
+            return
+        if order.version <= state.answered.get(order.key, -1):
             return
         stale = judge_version(None if held is None else held.order, order)
         if stale is not None:
@@ -98,6 +101,15 @@ class Admission:
         state.book.setdefault(group, []).append(order.key)
         self.retime(live)
         yield from self._take(live, resources, verdict)
+
+    def _rerank(self, live: Live, rank: Rank) -> Iterator[Effect]:
+        """Let an order compete at another precedence from now on: the group it came by has one, it is the same (C3)."""
+        before, live.order = live.order.rank, replace(live.order, rank=rank)
+        if rank == before or live.ended == len(live.courses):
+            return
+        self._decider.touch(live.effects)
+        effect, why = f"at precedence {rank.precedence}", f"it was {before.precedence} when it was last heard"
+        yield tell(self._state.now_ms, Topic.ADMITTED, live.order.key, "C3", effect, live.effects, (), why)
 
     def _close_the_book(self, group: str) -> None:
         """Take off the timeline what has long been over: an order that comes as late as that is not held against it."""
@@ -260,8 +272,12 @@ class Admission:
 
 
 def _same(held: Order, order: Order) -> bool:
-    """Tell whether two hearings are of one and the same content; when and with what draw it was heard is ours."""
-    return held == replace(order, received_ms=held.received_ms, draw=held.draw)
+    """Tell whether two hearings are of one and the same content, whatever the precedence of the group it came by.
+
+    When and with what draw it was heard is ours.
+    """
+    rank = order.rank._replace(precedence=held.rank.precedence)
+    return held == replace(order, received_ms=held.received_ms, draw=held.draw, rank=rank)
 
 
 def _unshared(live: Live) -> dict[str, tuple[OrderEffect, ...]]:

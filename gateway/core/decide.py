@@ -91,7 +91,6 @@ class Decider:
                 ruled.add(identity, (settled, resource.rulings), name)
                 resource.rulings = settled.settlement.rulings
             resource.upper_w, resource.fallback_w = settled.envelope.upper_w, settled.fallback_w
-            self._note_basis(name, settled)
             for before, outcome in self._commands(resource, settled):
                 if isinstance(outcome, Blocked):
                     blocked.append(outcome)
@@ -130,13 +129,11 @@ class Decider:
                 device = self._state.devices[name]
                 if device.command is None:
                     continue
-                cleared = self._clear(device, device.command, resource, settled)
+                cleared = self._clear(device, device.command, resource, settled, self._valid_until(settled))
                 if isinstance(cleared, Cleared):
                     yield Write(cleared)
 
-    def _commands(
-        self, resource: ResourceState, settled: Settled
-    ) -> Iterator[tuple[Command | None, Cleared | Blocked]]:
+    def _commands(self, resource: ResourceState, settled: Settled) -> list[tuple[Command | None, Cleared | Blocked]]:
         """Give each device's former command, and its new one cleared or blocked, where it differs or runs out."""
         devices = [self._state.devices[name] for name in resource.resource.devices]
         parts = [
@@ -145,29 +142,31 @@ class Decider:
         ]
         made = commands(settled.envelope, parts, settled.fallback_w, [one.device.revert_ms for one in devices])
         until_ms = self._valid_until(settled)
+        outcomes: list[tuple[Command | None, Cleared | Blocked]] = []
         for device, command in zip(devices, made, strict=True):
             before = device.command
-            if command == before and device.valid_until_ms == until_ms:
+            changed = command != before
+            if not changed and device.valid_until_ms == until_ms:
                 continue
-            outcome = self._clear(device, command, resource, settled)
+            outcome = self._clear(device, command, resource, settled, until_ms)
             if isinstance(outcome, Cleared):
                 device.valid_until_ms = until_ms
-                if command != before:
+                if changed:
                     device.confirmed_w = device.counted_w()
                     device.command, device.serial, device.adopted = command, outcome.serial, False
                     device.verify_at_ms, device.verdict = None, None
-            yield before, outcome
+            outcomes.append((before, outcome))
+        return outcomes
 
     def _clear(
-        self, device: DeviceState, command: Command, resource: ResourceState, settled: Settled
+        self, device: DeviceState, command: Command, resource: ResourceState, settled: Settled, until_ms: int
     ) -> Cleared | Blocked:
         state, bounds = self._state, settled.envelope
         others_w = others_fallback_w = 0
-        for name in resource.resource.devices:
-            other = state.devices[name]
-            if other is not device:
-                others_w += other.counted_w()
-                others_fallback_w += other.reverts_to_w()
+        if len(resource.resource.devices) > 1:
+            others = [state.devices[name] for name in resource.resource.devices if name != device.device.name]
+            others_w = sum(other.counted_w() for other in others)
+            others_fallback_w = sum(other.reverts_to_w() for other in others)
         serial = device.serial
         if command != device.command:
             state.write_serial = serial = state.write_serial + 1
@@ -182,27 +181,12 @@ class Decider:
             others_fallback_w,
             bounds.connected is not False,
             bounds.energized is not False,
-            self._valid_until(settled),
+            until_ms,
         )
         return clear(command, held, serial, state.now_ms)
 
     def _valid_until(self, settled: Settled) -> int:
         return min(settled.settlement.until_ms, self._state.renew_at_ms) + GRACE_MS
-
-    def _note_basis(self, name: str, settled: Settled) -> None:
-        """Note on the orders that the commands rest on them, and on a clipped set-point that it is served short."""
-        bounds = settled.envelope
-        for key in (bounds.upper_by, bounds.target_by):
-            live = None if key is None else self._state.lives.get(key)
-            course = None if live is None else live.courses.get(name)
-            if course is None:
-                continue
-            course.bound = True
-            if key == bounds.target_by and bounds.target_w != bounds.ordered_w:
-                course.short = (
-                    f"set-point of {bounds.ordered_w} W clipped to {bounds.target_w} W by "
-                    f"{narrate.label(bounds.upper_by)}"
-                )
 
 
 def _tightens(before: Command | None, command: Command) -> bool:

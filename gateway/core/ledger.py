@@ -6,7 +6,7 @@ from typing import NamedTuple
 from gateway.core.answers import TERMINAL, Answer, Kind, ending
 from gateway.core.arbitrate import Status
 from gateway.core.events import Effect, Owe, Topic, Withdrawal
-from gateway.core.narrate import reason, tell, winners
+from gateway.core.narrate import label, reason, tell, winners
 from gateway.core.settling import Settled, interval_at
 from gateway.core.state import Live, State
 from gateway.core.timeline import FOR_EVER_MS
@@ -78,6 +78,7 @@ class Ledger:
         """Take each order to the status that was settled for it; the beaten are answered before their winners (C6)."""
         starting: list[tuple[Live, list[str], Status, Settled]] = []
         for settled, resources in cases:
+            self._note_basis(settled, resources)
             for key, status in settled.settlement.status.items():
                 live = self._state.lives[key]
                 if live.ended == len(live.courses):
@@ -94,6 +95,24 @@ class Ledger:
                     self._end(live, moved)
         for live, moved, status, settled in starting:
             self._start(live, moved, status, settled)
+
+    def _note_basis(self, settled: Settled, resources: list[str]) -> None:
+        """Note on the orders that commands rest on them, and on a clipped set-point that it is served short."""
+        bounds = settled.envelope
+        short = ""
+        if bounds.target_w != bounds.ordered_w:
+            by = label(bounds.upper_by)
+            short = f"set-point of {bounds.ordered_w} W clipped to {bounds.target_w} W by {by}"
+        for key in (bounds.upper_by, bounds.target_by):
+            live = None if key is None else self._state.lives.get(key)
+            if live is None:
+                continue
+            for name in resources:
+                course = live.courses.get(name)
+                if course is not None:
+                    course.bound = True
+                    if short and key == bounds.target_by:
+                        course.short = short
 
     def _end(self, live: Live, resources: list[str]) -> None:
         for name in resources:

@@ -141,29 +141,31 @@ def _last_word_w(part: Part) -> int:
 
 def commands(bounds: Envelope, parts: Sequence[Part], fallback_w: int, revert_after_ms: Sequence[int]) -> list[Command]:
     """Give one command for each DER of a resource; `fallback_w` is what the resource falls back to in silence."""
+    if len(parts) == 1:
+        limit_w = min(bounds.upper_w, parts[0].rated_w)
+        return [_command(bounds, parts[0], limit_w, bounds.target_w, max(0, fallback_w), revert_after_ms[0])]
     ceilings = share_ceiling(bounds.upper_w, parts)
     targets = [None] * len(parts) if bounds.target_w is None else proportional(bounds.target_w, parts)
     fallbacks = proportional(max(0, min(fallback_w, bounds.upper_w)), parts)
-    basis = (bounds.upper_by,) if bounds.target_by is None else (bounds.upper_by, bounds.target_by)
-    made = []
-    for part, limit_w, target_w, fallback, after_ms in zip(
-        parts, ceilings, targets, fallbacks, revert_after_ms, strict=True
-    ):
-        clipped = None if target_w is None else max(-part.rated_w, min(target_w, limit_w))
-        made.append(
-            Command(
-                part.device,
-                limit_w,
-                clipped,
-                _switch(bounds.connected, part.before and part.before.connected, adopted=part.adopted),
-                _switch(bounds.energized, part.before and part.before.energized, adopted=part.adopted),
-                min(fallback, limit_w),
-                after_ms,
-                basis,
-                bounds.rule,
-            )
-        )
-    return made
+    rows = zip(parts, ceilings, targets, fallbacks, revert_after_ms, strict=True)
+    return [_command(bounds, *row) for row in rows]
+
+
+def _command(
+    bounds: Envelope, part: Part, limit_w: int, target_w: int | None, fallback_w: int, revert_after_ms: int
+) -> Command:
+    before = part.before
+    return Command(
+        part.device,
+        limit_w,
+        None if target_w is None else max(-part.rated_w, min(target_w, limit_w)),
+        _switch(bounds.connected, before and before.connected, adopted=part.adopted),
+        _switch(bounds.energized, before and before.energized, adopted=part.adopted),
+        min(fallback_w, limit_w),
+        revert_after_ms,
+        (bounds.upper_by,) if bounds.target_by is None else (bounds.upper_by, bounds.target_by),
+        bounds.rule,
+    )
 
 
 def _switch(ruled: bool | None, before: bool | None, *, adopted: bool) -> bool | None:

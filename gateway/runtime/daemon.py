@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.config import SiteFile
 from gateway.core.aggregate import Picture, picture
-from gateway.core.events import Started
+from gateway.core.events import Started, Tell
 from gateway.core.machine import Machine
 from gateway.diagnostics.metrics import Metrics
 from gateway.pki import tls
@@ -18,7 +18,7 @@ from gateway.ports.south import Lease
 from gateway.runtime import health, wiring
 from gateway.runtime.clock import SiteClock
 from gateway.runtime.decider import Decider, Witness
-from gateway.store import Journal
+from gateway.store import Continued, Entry, Journal
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +26,18 @@ RESTART_S: Final = 1.0
 
 
 def recover(journal: Journal) -> Machine:
-    """Bring a machine to where the journal ends: its latest snapshot, and every event after it decided again."""
+    """Bring a machine to where the journal ends: its latest snapshot, and every event after it decided again.
+
+    Where the last process died between the writes of an event and its answers, what it had still to tell is added.
+    """
     recovered = journal.recover()
     machine = Machine(recovered.state)
+    missing: tuple[Tell, ...] = ()
     for entry in recovered.tail:
-        for _effect in machine.handle(entry.event, entry.now_ms):
-            pass
+        told = tuple(effect for effect in machine.handle(entry.event, entry.now_ms) if isinstance(effect, Tell))
+        missing = told[len(entry.tells) :]
+    if missing:
+        journal.commit([Entry(machine.state.now_ms, Continued(), missing)])
     if recovered.upgraded:
         journal.snapshot(machine.state)
     return machine

@@ -8,15 +8,15 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from gateway.core.events import Effect, Event, Owe, Tell, Tick, Write
+from gateway.core.events import Effect, Event, Owe, Tell, Tick, Topic, Write
 from gateway.core.machine import Machine
 from gateway.ports.clock import Clock
 from gateway.ports.north import NorthLink
 from gateway.ports.south import Lease, SouthLinks
-from gateway.store import Entry, Journal, JournalFault
+from gateway.store import Continued, Entry, Journal, JournalFault
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,11 @@ class Decider:
 
     def resume(self) -> None:
         """Perform every open effect again, after a start."""
-        self._perform(self.machine.outstanding(self._tick_ms()))
+        for effect in self.machine.outstanding(self._tick_ms()):
+            if isinstance(effect, Write):
+                self._write(effect)
+            elif isinstance(effect, Owe):
+                self._owe(effect)
 
     async def _wait(self) -> None:
         if self._queue or self._stopping:
@@ -109,38 +113,87 @@ class Decider:
         return self._now_ms
 
     async def _decide(self) -> None:
-        entries: list[Entry] = []
-        effects: list[Effect] = []
+        """Decide what has come; writes leave as soon as they are on disk, before the answers are even decided."""
         if not self._queue:
             self._queue.append(Tick())
+        batch = _Batch()
         breathe_s = time.monotonic() + SLICE_S
-        while self._queue and len(entries) < BATCH:
+        for _event in range(min(len(self._queue), BATCH)):
             event, now_ms = self._queue.popleft(), self._tick_ms()
-            tells: list[Tell] = []
+            batch.begin(now_ms, event)
             for effect in self.machine.handle(event, now_ms):
-                if isinstance(effect, Tell):
-                    tells.append(effect)
-                else:
-                    effects.append(effect)
+                if batch.writes and isinstance(effect, Tell) and effect.topic is Topic.ANSWERED:
+                    await self._commit(batch)
+                batch.take(effect)
                 if time.monotonic() >= breathe_s:
                     await asyncio.sleep(0)
                     breathe_s = time.monotonic() + SLICE_S
-            entries.append(Entry(now_ms, event, tuple(tells)))
+        await self._commit(batch)
+
+    async def _commit(self, batch: "_Batch") -> None:
+        """Bring what was decided onto the disk, then perform it and show it."""
+        entries, writes, owed = batch.cut()
         start_s = time.monotonic()
         self._journal.commit(entries)
         self.commit_s = time.monotonic() - start_s
         self.events += len(entries)
-        self._perform(iter(effects))
+        breathe_s = time.monotonic() + SLICE_S
+        for write in writes:
+            self._write(write)
+            if time.monotonic() >= breathe_s:
+                await asyncio.sleep(0)
+                breathe_s = time.monotonic() + SLICE_S
+        for answer in owed:
+            self._owe(answer)
         for entry in entries:
             for tell in entry.tells:
                 for witness in self.witnesses:
                     witness(tell)
 
-    def _perform(self, effects: Iterator[Effect]) -> None:
-        for effect in effects:
-            if isinstance(effect, Write):
-                self.south[effect.cleared.command.device].want(effect.cleared)
-            elif isinstance(effect, Owe):
-                link = self.north.get(effect.answer.order.issuer)
-                if link is not None:
-                    link.owe(effect.answer)
+    def _write(self, write: Write) -> None:
+        self.south[write.cleared.command.device].want(write.cleared)
+
+    def _owe(self, owe: Owe) -> None:
+        link = self.north.get(owe.answer.order.issuer)
+        if link is not None:
+            link.owe(owe.answer)
+
+
+class _Batch:
+    """What was decided and is not on disk yet."""
+
+    def __init__(self) -> None:
+        self.writes: list[Write] = []
+        self._owed: list[Owe] = []
+        self._entries: list[Entry] = []
+        self._now_ms = 0
+        self._event: Event | Continued = Tick()
+        self._tells: list[Tell] = []
+        self._open = False
+
+    def begin(self, now_ms: int, event: Event) -> None:
+        """Take what follows as decided on this event."""
+        self._close()
+        self._now_ms, self._event, self._open = now_ms, event, True
+
+    def take(self, effect: Effect) -> None:
+        """Take an effect of the event."""
+        if isinstance(effect, Write):
+            self.writes.append(effect)
+        elif isinstance(effect, Owe):
+            self._owed.append(effect)
+        else:
+            self._tells.append(effect)
+
+    def cut(self) -> tuple[list[Entry], list[Write], list[Owe]]:
+        """Give what there is to commit and perform; what the event still brings about will be its continuation."""
+        self._close()
+        cut = (self._entries, self.writes, self._owed)
+        self._entries, self.writes, self._owed = [], [], []
+        self._event = Continued()
+        return cut
+
+    def _close(self) -> None:
+        if self._open or self._tells:
+            self._entries.append(Entry(self._now_ms, self._event, tuple(self._tells)))
+        self._tells, self._open = [], False

@@ -13,11 +13,15 @@ from gateway.core.events import (
 )
 
 
+class Continued(NamedTuple):
+    """Stands for the event of the entry before: what follows was decided on it too, and committed after its writes."""
+
+
 class Entry(NamedTuple):
     """One event as it was handled at `now_ms`, and the records of what was decided on it."""
 
     now_ms: int
-    event: Event
+    event: Event | Continued
     tells: tuple[Tell, ...]
 
 
@@ -26,7 +30,7 @@ class Kept(NamedTuple):
 
     number: int
     now_ms: int
-    event: Event | None
+    event: Event | Continued | None
     tells: tuple[Tell, ...]
 
 

@@ -14,7 +14,7 @@ from gateway.core.state import State
 from gateway.store import retention
 from gateway.store.codec import SHAPE, encode, pack, pack_shared
 from gateway.store.entries import Entry
-from gateway.store.reading import SNAPSHOT, WHOLE, Reader
+from gateway.store.reading import SNAPSHOT, WHOLE, Decided, Reader, whole
 from gateway.store.reserve import RESERVE_BYTES, Lock, Reserve, sync_folder
 from gateway.store.tables import JournalFault, digest, open_for_writing
 
@@ -30,7 +30,7 @@ class Recovered(NamedTuple):
     """
 
     state: State | None
-    tail: list[Entry]
+    tail: list[Decided]
     upgraded: bool = False
 
 
@@ -110,7 +110,7 @@ class Journal:
         writers = [*([start.writer] if start else []), *(each.writer for each in stored)]
         return Recovered(
             start.state if start else None,
-            [each.entry for each in stored],
+            [each.entry for each in whole(stored)],
             upgraded=any(writer != self._writer for writer in writers),
         )
 

@@ -2,14 +2,14 @@
 
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
-from gateway.core.events import Tell
+from gateway.core.events import Event, Tell
 from gateway.core.state import State
 from gateway.store.codec import SHAPE, CodecFault, Shape, Unpacker, decode
-from gateway.store.entries import Entry, Kept
+from gateway.store.entries import Continued, Entry, Kept
 from gateway.store.tables import JournalFault, digest, open_for_reading
 
 T = TypeVar("T", Entry, Kept)
@@ -23,6 +23,22 @@ class Stored(NamedTuple):
     number: int
     writer: int
     entry: Entry
+
+
+class Decided(NamedTuple):
+    """An event as it was handled at `now_ms`, and all the records of what was decided on it."""
+
+    now_ms: int
+    event: Event
+    tells: tuple[Tell, ...]
+
+
+class Whole(NamedTuple):
+    """A decided event with the numbers of the first and the last entry that hold it."""
+
+    first: int
+    last: int
+    entry: Decided
 
 
 class Snapshot(NamedTuple):
@@ -213,3 +229,20 @@ class Reader:
         return JournalFault(
             f"{self._name}: entries {row.first} to {row.last} cannot be read: {what}; restore it from a backup"
         )
+
+
+def whole(run: Iterable[Stored]) -> Iterator[Whole]:
+    """Put what was committed in parts together again."""
+    held: Whole | None = None
+    for stored in run:
+        entry = stored.entry
+        if isinstance(entry.event, Continued):
+            if held is not None:
+                told = held.entry.tells + entry.tells
+                held = Whole(held.first, stored.number, Decided(held.entry.now_ms, held.entry.event, told))
+            continue
+        if held is not None:
+            yield held
+        held = Whole(stored.number, stored.number, Decided(entry.now_ms, entry.event, entry.tells))
+    if held is not None:
+        yield held

@@ -21,7 +21,7 @@ from hil.inverter import Inverter, InverterSpec
 from hil.modbus_server import ModbusServer
 
 START_S = 1_767_225_600
-RATE = 20
+RATE = 40
 RATED_W = 5_000
 FOR_EVER_MS = 1 << 60
 

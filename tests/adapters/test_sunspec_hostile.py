@@ -29,8 +29,8 @@ def _swept_often(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the deadline and the pauses short, to be quick."""
-    monkeypatch.setattr(connection, "REPLY_S", 0.2)
-    monkeypatch.setattr(link, "BACKOFF_S", (0.03, 0.1))
+    monkeypatch.setattr(connection, "REPLY_S", 0.15)
+    monkeypatch.setattr(link, "BACKOFF_S", (0.01, 0.05, 0.1, 0.2, 0.4))
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -120,7 +120,7 @@ async def test_a_late_reply_that_a_bridge_kept_is_not_taken_on_the_next_connecti
             return
         kept.append(lie(frame))
         wire.greeting = lie(frame)
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.25)
         write(lie(frame))
 
     async with twisted(bank) as (wire, made):
@@ -166,16 +166,17 @@ async def test_a_silent_device_is_down_after_the_deadline_with_one_line_and_one_
         street.set_fault("roof", "silent", True)
         began = time.monotonic()
         down = await made.ear.until(LinkDown)
-        assert 0.2 <= time.monotonic() - began <= 0.5
-        assert down.why == "no reply within 0.2 s"
+        assert 0.15 <= time.monotonic() - began <= 0.4
+        assert down.why == "no reply within 0.15 s"
         await asyncio.sleep(0.5)
         street.set_fault("roof", "silent", False)
         await made.ear.until(LinkUp, 2)
         await made.polls(3)
     said = [record.getMessage() for record in caplog.records]
-    assert said == ["roof is up", "roof is down: no reply within 0.2 s", "roof is up"]
+    assert said == ["roof is up", "roof is down: no reply within 0.15 s", "roof is up"]
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", ["reset", "refuse_connections"])
 async def test_a_link_that_fails_heals_and_writes_what_is_wanted_since(
     fault: str, caplog: pytest.LogCaptureFixture
@@ -200,6 +201,7 @@ async def test_a_link_that_fails_heals_and_writes_what_is_wanted_since(
     assert len([each for each in warnings(caplog) if "is down" in each]) == 1
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("kind", ["2018", "legacy"])
 @pytest.mark.parametrize("drops", [True, False])
 async def test_a_device_that_reboots_is_told_again(kind: str, *, drops: bool) -> None:
@@ -253,6 +255,7 @@ async def test_a_busy_device_is_asked_again_and_kept() -> None:
         assert made.ear.of(LinkDown) == []
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("size", [115, 42])
 async def test_a_device_that_refuses_every_read_is_not_asked_ever_faster(size: int) -> None:
     bank = Bank()
@@ -265,8 +268,8 @@ async def test_a_device_that_refuses_every_read_is_not_asked_ever_faster(size: i
         wire.twist = refuse
         async with desk({"roof": at(wire.port)}) as made:
             assert "exception 2 (illegal data address) to a read" in (await made.ear.until(LinkDown)).why
-            await asyncio.sleep(1.5)
-            assert 2 <= wire.connections <= 4
+            await asyncio.sleep(0.5)
+            assert 3 <= wire.connections <= 6
             wire.twist = at_once
             await made.ear.until(LinkUp, len(made.ear.of(LinkUp)) + 1)
 
@@ -275,6 +278,7 @@ async def at_once(frame: bytes, write: Write) -> None:
     write(frame)
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("kind", ["2018", "legacy"])
 async def test_without_permission_not_one_write_leaves_and_reading_goes_on(kind: str) -> None:
     bank = Bank(kind)
@@ -333,6 +337,6 @@ async def test_a_fault_of_ours_in_one_link_is_not_anothers(caplog: pytest.LogCap
 async def test_a_host_that_is_no_name_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     async with desk({"roof": at(1, host="a" * 70)}) as made:
         assert "cannot connect" in (await made.ear.until(LinkDown)).why
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
         assert len(made.ear.events) == 1
     assert len(warnings(caplog)) == 1

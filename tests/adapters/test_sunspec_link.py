@@ -252,9 +252,9 @@ async def test_a_link_refuses_what_is_expired_or_anothers(caplog: pytest.LogCapt
         await made.polls(4)
         assert bank.writes == []
         assert sum("not its own or has expired" in record.message for record in caplog.records) == 2
-        made.want(valid_ms=300)
+        last = made.want(valid_ms=300 * RATE)
         await made.ear.until(Adopted)
-        await made.polls(1)
+        await until(lambda: made.clock.now_ms() >= last.valid_until_ms)
         bank.set(m704_WMaxLimPctEna=0)
         await made.polls(4)
         assert bank.raw("704.WMaxLimPctEna") == 0, "what has expired since is not written again"
@@ -459,7 +459,7 @@ async def test_thirty_links_are_not_delayed_by_a_silent_one() -> None:
         for name, inverter in street.inverters.items():
             inverter._server.units = {1: banks[name]}
         street.set_fault("roof-7", "silent", True)
-        async with desk({name: at(port) for name, port in street.ports.items()}, clock_at(5)) as made:
+        async with desk({name: at(port) for name, port in street.ports.items()}, clock_at(10)) as made:
             others = [name for name in street.ports if name != "roof-7"]
             for name in others:
                 await made.ear.until(LinkUp, device=name)

@@ -3,8 +3,9 @@
 `python -m tests.bench.devices COUNT` prints the ports and then answers one JSON line to each that it reads. Every
 device has two units that share no register: 1 is for the gateway, 2 for the floor. Times are CLOCK_MONOTONIC in ns.
 
-N devices stand for N computers, which take a request each at its own arrival. One process cannot, so it takes and
-notes whatever has arrived before it replies to any, and hil's own servers, which do not, would be what is measured.
+N devices stand for N computers, each of which takes a request when it arrives. One process cannot, so it notes whatever
+has arrived before it replies to any, and stays awake while a burst is under way; with hil's own servers, which judge
+every register and reply at once, they would be what is measured.
 """
 
 import errno
@@ -16,6 +17,7 @@ import socket
 import sys
 import time
 from collections import deque
+from dataclasses import dataclass, field
 from struct import Struct
 from typing import Final
 
@@ -29,7 +31,6 @@ RATED_W: Final = 5_000
 BASE: Final = 40_000
 OURS, FLOOR = 1, 2
 UNITS: Final = (OURS, FLOOR)
-PATIENCE_S: Final = 20.0
 LOOK_S: Final = 0.005
 REPLIES_AT_ONCE: Final = 8
 READ, WRITE_MANY = 3, 16
@@ -39,19 +40,26 @@ _reply = Struct(">HHHBB").pack
 REQUEST_SIZE: Final = 12
 
 
+@dataclass(slots=True)
+class Awaited:
+    """A limit that is to come to every device, and what has come of it."""
+
+    hundredths: int
+    arrived_ns: list[int] = field(default_factory=list)
+    told: bytes = b""
+
+
 class Device:
     """Registers without rules and without time: a write is noted with its instant, and power follows the limit."""
 
-    __slots__ = ("_limit_at", "_power_at", "arrived_ns", "control", "told", "watched", "words")
+    __slots__ = ("_limit_at", "_power_at", "awaited", "control", "words")
 
     def __init__(self, words: bytes, layout: Layout) -> None:
         self.words = bytearray(words)
         self._limit_at = 2 * layout.registers["704.WMaxLimPct"].offset
         self._power_at = 2 * layout.registers["701.W"].offset
         self.control = BASE + layout.registers["704.WMaxLimPctEna"].offset
-        self.watched = -1
-        self.arrived_ns = 0
-        self.told = b""
+        self.awaited: Awaited | None = None
 
     def write(self, address: int, payload: bytes, now_ns: int) -> None:
         """Take these registers, and note when a limit came that is waited for."""
@@ -61,12 +69,10 @@ class Device:
             return
         hundredths = int.from_bytes(self.words[self._limit_at : self._limit_at + 2], "big")
         self.words[self._power_at : self._power_at + 2] = (RATED_W * hundredths // 10_000).to_bytes(2, "big")
-        if hundredths == self.watched and not self.arrived_ns:
-            self.arrived_ns, self.told = now_ns, payload
-
-    def watch(self, hundredths: int) -> None:
-        """Wait for the first write that sets this limit."""
-        self.watched, self.arrived_ns, self.told = hundredths, 0, b""
+        awaited = self.awaited
+        if awaited is not None and awaited.hundredths == hundredths:
+            awaited.arrived_ns.append(now_ns)
+            self.awaited, awaited.told = None, payload
 
     def answer(self, request: bytes) -> bytes:
         """Build the reply to a read or a write."""
@@ -96,7 +102,8 @@ class Street:
         self._listening: dict[int, tuple[socket.socket, dict[int, Device]]] = {}
         self._talking: dict[int, tuple[socket.socket, dict[int, Device]]] = {}
         self._waiting: deque[tuple[int, Device, bytes]] = deque()
-        self._collecting: list[Device] = []
+        self._awaited = Awaited(-1)
+        self._collecting = self._awake = False
         self._until_s = 0.0
         self._ended = False
         self._orders = b""
@@ -115,7 +122,7 @@ class Street:
     def run(self) -> None:
         """Serve until standard input ends."""
         while not self._ended:
-            patience_s = 0.0 if self._waiting else LOOK_S if self._collecting else -1
+            patience_s = 0.0 if self._waiting or self._awake else LOOK_S if self._collecting else -1
             for number, _what in self._epoll.poll(patience_s, 4096):
                 if number in self._talking:
                     self._take(number)
@@ -171,22 +178,21 @@ class Street:
             self._do(json.loads(order))
 
     def _do(self, order: Line) -> None:
-        devices = [units[order["unit"]] for units in self._devices]
         if "watch" in order:
-            for device in devices:
-                device.watch(order["watch"])
-            say({"watched": len(devices)})
+            self._awaited = Awaited(order["watch"])
+            for units in self._devices:
+                units[order["unit"]].awaited = self._awaited
+            say({"control": self._devices[0][order["unit"]].control})
         else:
-            self._collecting, self._until_s = devices, time.monotonic() + order.get("patience_s", PATIENCE_S)
+            self._collecting, self._awake = True, order["awake"]
+            self._until_s = time.monotonic() + order["patience_s"]
 
     def _collect(self) -> None:
         """Once all devices were told, say when; what has not come in time does not come."""
-        if time.monotonic() < self._until_s and not all(device.arrived_ns for device in self._collecting):
+        if len(self._awaited.arrived_ns) < len(self._devices) and time.monotonic() < self._until_s:
             return
-        came = [device for device in self._collecting if device.arrived_ns]
-        one = came[0] if came else self._collecting[0]
-        say({"arrived_ns": [each.arrived_ns for each in came], "address": one.control, "told": one.told.hex()})
-        self._collecting = []
+        self._collecting = self._awake = False
+        say({"arrived_ns": self._awaited.arrived_ns, "told": self._awaited.told.hex()})
 
 
 def main() -> None:

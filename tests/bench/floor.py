@@ -58,7 +58,7 @@ async def serve(file: Path) -> None:
     gc.freeze()
     with file.open("ab", buffering=0) as journal:
         async for line in orders:
-            ready, entry = frame(line["address"], bytes.fromhex(line["registers"])), line["entry"].encode()
+            ready, entry = frame(line["control"], bytes.fromhex(line["registers"])), line["entry"].encode()
             began_ns = time.monotonic_ns()
             journal.write(entry)
             os.fdatasync(journal.fileno())

@@ -66,4 +66,4 @@ def _discovered(devices: Child, daemon: Child, count: int) -> None:
         if time.monotonic() > until_s:
             raise ChildProcessError(f"{told} of {count} devices were told of the order within {DISCOVERY_S:g} s")
         daemon.check()
-        told = len(devices.ask({"unit": OURS, "patience_s": LOOK_S})["arrived_ns"])
+        told = len(devices.ask({"awake": False, "patience_s": LOOK_S})["arrived_ns"])

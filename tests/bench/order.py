@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from .devices import FLOOR, OURS, RATED_W
 from .result import Result
@@ -19,6 +19,7 @@ from .streams import Child, Line
 
 LIMITS_W: Final = (2_000, 3_000)
 SPARE_BURSTS: Final = 10
+PATIENCE_S: Final = 20.0
 ENTRY: Final = "x" * 250 + "\n"
 GOAL: Final = 2.0
 WHAT: Final = (
@@ -35,6 +36,14 @@ class Rhythm:
     bursts: int = 15
     warm_up: int = 3
     rest_s: float = 0.8
+
+
+class Burst(NamedTuple):
+    """How many devices one order reached, when (ms) 99 % of them, and which registers it set (hexadecimal)."""
+
+    devices: int
+    p99_ms: float
+    registers: str
 
 
 @dataclass(slots=True)
@@ -79,34 +88,34 @@ def measure(name: str, folder: Path, count: int, rhythm: Rhythm) -> Result:
 
 
 def _alternate(devices: Child, ours: Child, floor: Child, count: int, rhythm: Rhythm) -> Bursts:
+    """Send orders until enough bursts count; the floor sends the very registers that ours has sent."""
     found = Bursts()
     created_s = 0
     for number in range(rhythm.warm_up + rhythm.bursts + SPARE_BURSTS):
-        limit_w = LIMITS_W[number % 2]
+        limit_w = LIMITS_W[number % len(LIMITS_W)]
         created_s = max(created_s + 1, int(time.time()))
-        order = {"body": control_list(number + 1, created_s, limit_w)}
-        ours_ms, came = _burst(devices, OURS, limit_w, ours, order, rhythm.rest_s)
-        if len(came["arrived_ns"]) < count:
+        order: Line = {"body": control_list(number + 1, created_s, limit_w), "settle_s": rhythm.rest_s}
+        our = _burst(devices, OURS, limit_w, ours, order)
+        if our.devices < count:
             continue
-        told = {"address": came["address"], "registers": came["told"], "entry": ENTRY}
-        floor_ms, came = _burst(devices, FLOOR, limit_w, floor, told, rhythm.rest_s)
-        if len(came["arrived_ns"]) < count or number < rhythm.warm_up:
-            continue
-        found.ours_ms.append(ours_ms)
-        found.floor_ms.append(floor_ms)
+        same: Line = {"registers": our.registers, "entry": ENTRY, "settle_s": rhythm.rest_s}
+        least = _burst(devices, FLOOR, limit_w, floor, same)
+        if least.devices == count and number >= rhythm.warm_up:
+            found.ours_ms.append(our.p99_ms)
+            found.floor_ms.append(least.p99_ms)
         if len(found.ours_ms) == rhythm.bursts:
             return found
     raise ChildProcessError(f"only {len(found.ours_ms)} of {rhythm.bursts} bursts reached all of {count} devices")
 
 
-def _burst(devices: Child, unit: int, limit_w: int, sender: Child, order: Line, rest_s: float) -> tuple[float, Line]:
-    """Send one order; give its p99 (ms) and what arrived."""
-    devices.ask({"unit": unit, "watch": limit_w * 10_000 // RATED_W})
-    sender.tell({**order, "settle_s": rest_s})
-    came = devices.ask({"unit": unit})
+def _burst(devices: Child, unit: int, limit_w: int, sender: Child, order: Line) -> Burst:
+    """Send one order, and rest."""
+    watched = devices.ask({"unit": unit, "watch": limit_w * 10_000 // RATED_W})
+    sender.tell(order | watched)
+    came = devices.ask({"awake": True, "patience_s": PATIENCE_S})
     began_ns = sender.hear()["began_ns"]
-    time.sleep(rest_s)
-    return p99_ms(came["arrived_ns"], began_ns), came
+    time.sleep(order["settle_s"])
+    return Burst(len(came["arrived_ns"]), p99_ms(came["arrived_ns"], began_ns), came["told"])
 
 
 def p99_ms(arrived_ns: list[int], began_ns: int) -> float:

@@ -230,3 +230,13 @@ def told(effects: Iterable[Effect], topic: Topic) -> list[Tell]:
 
 def answers_of(effects: Iterable[Effect]) -> list[Answer]:
     return [effect.answer for effect in effects if isinstance(effect, Owe)]
+
+
+def plain(effects: Iterable[Effect]) -> list[object]:
+    """Give effects as values that compare by what they say."""
+    return [
+        (effect.cleared.command, effect.cleared.serial, effect.cleared.valid_until_ms)
+        if isinstance(effect, Write)
+        else effect
+        for effect in effects
+    ]

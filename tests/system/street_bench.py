@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -14,8 +15,14 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from gateway.cli.demo import site_file
-from gateway.pki import issue
+from gateway.pki import files, issue
+from hil.head_end import Certificate, server_tls
 
 BEGIN = datetime(2026, 6, 21, 12, tzinfo=UTC)
 REPO = Path(__file__).parents[2]
@@ -261,6 +268,30 @@ def ask(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a command of the gateway to its end."""
     told = [sys.executable, "-m", "gateway", *map(str, arguments)]
     return subprocess.run(told, capture_output=True, text=True, timeout=60, check=False)
+
+
+def p384_server(pki: Path) -> ssl.SSLContext:
+    """Give the context of a server whose leaf is right in all but its curve, P-384, below the authorities in `pki`."""
+    mica = x509.load_pem_x509_certificates((pki / "mica.pem").read_bytes())[0]
+    mica_key = files.read_key(pki / "authority" / "mica.key")
+    right = x509.load_pem_x509_certificates((pki / "dso.pem").read_bytes())[0]
+    key = ec.generate_private_key(ec.SECP384R1())
+    builder = x509.CertificateBuilder(
+        mica.subject,
+        right.subject,
+        key.public_key(),
+        x509.random_serial_number(),
+        right.not_valid_before_utc,
+        right.not_valid_after_utc,
+    )
+    for extension in right.extensions:
+        if not isinstance(extension.value, x509.SubjectKeyIdentifier):
+            builder = builder.add_extension(extension.value, extension.critical)
+    chain, secret = pki / "p384.pem", pki / "p384.key"
+    leaf = builder.sign(mica_key, hashes.SHA256())
+    chain.write_bytes(leaf.public_bytes(Encoding.PEM) + mica.public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return server_tls(Certificate(chain, secret, (pki / "serca.pem", pki / "mca.pem", pki / "mica.pem")))
 
 
 def by_control(answers: Sequence[Line]) -> dict[tuple[str, str], list[int]]:

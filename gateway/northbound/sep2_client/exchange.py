@@ -85,6 +85,16 @@ class Exchange:
             raise ServerFault(f"GET {href}: {type(found).__name__} where {kind.__name__} was expected", status)
         return found
 
+    async def answers(self) -> bool:
+        """Tell whether the server answers at all, by asking for its DeviceCapability."""
+        try:
+            await self._request("GET", self.url, None)
+        except ServerDown:
+            return False
+        except ServerFault:
+            return True
+        return True
+
     async def send(self, method: str, href: str, resource: Resource) -> Sent | None:
         """Send a resource by POST or PUT and give the answer; None where this gateway may not write.
 

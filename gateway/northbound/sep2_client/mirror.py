@@ -56,7 +56,7 @@ class Mirror:
         Raises ServerDown where the server does not answer.
         """
         means, self._means = self._means, {}
-        self._troubles.clear()
+        before, self._troubles = self._troubles, {}
         devices = dict(found.end_devices) | ({} if found.own is None else {WHOLE: found.own})
         totals = dict(picture.resources) | {WHOLE: picture.whole}
         for name, device in devices.items():
@@ -76,7 +76,8 @@ class Mirror:
                     series = translate.readings(mean, self._lfdis[name], since_s, now_s - since_s)
                     await self._post(name, series)
         for href, trouble in self._troubles.items():
-            self._said.amiss(href, trouble)
+            if href in before:
+                self._said.amiss(href, trouble)
         self._said.close()
 
     # -- ratings, settings and status
@@ -126,6 +127,8 @@ class Mirror:
             self._said.amiss(mup_list, str(fault))
             return
         names = {translate.usage_point_mrid(lfdi).upper(): name for name, lfdi in self._lfdis.items()}
+        if not listed.lacking:
+            self._points.clear()
         rates_s: list[int] = []
         for point in listed.items:
             name = names.get(point.mrid.upper()) if isinstance(point, MirrorUsagePoint) else None

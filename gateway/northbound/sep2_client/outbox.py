@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 AGAIN_S: Final = (1, 2, 5, 15, 60)
 PATIENCE: Final = 5
-"""After so many tries in a row the others go first: one answer that the server chokes on holds up no other order."""
+"""After so many tries in a row, of a server that lives, the others go first: one answer holds up no other order."""
 
 
 class Outbox:
@@ -62,7 +62,7 @@ class Outbox:
                 log.debug("answers wait: %s", fault)
                 await self._clock.sleep_until_ms(self._clock.now_ms() + 1000 * AGAIN_S[min(tries, len(AGAIN_S) - 1)])
                 tries += 1
-                if tries % PATIENCE == 0:
+                if tries % PATIENCE == 0 and await self._exchange.answers():
                     self._let_others_go_first(answer)
                 continue
             tries = 0

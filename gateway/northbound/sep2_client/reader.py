@@ -5,7 +5,6 @@ A poll rate holds from the moment it is read, for what was read before as well. 
 the rate of lists without a pollRate is that of the list above them.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
@@ -20,7 +19,6 @@ from gateway.wire.sep2.resources import (
     DERList,
     DERProgram,
     DERProgramList,
-    DeviceCapability,
     EndDevice,
     EndDeviceList,
     FunctionSetAssignments,
@@ -200,8 +198,6 @@ class Reader:
 
     async def _blamed(self, href: str, fault: ServerDown) -> ServerFault:
         """Tell one address that fails from a server that is down: its DeviceCapability is asked for as well."""
-        if href == self._exchange.url:
+        if href == self._exchange.url or not await self._exchange.answers():
             raise fault
-        with suppress(ServerFault):
-            await self._exchange.get(self._exchange.url, DeviceCapability)
         return ServerFault(str(fault))

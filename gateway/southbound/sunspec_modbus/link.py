@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 CONNECT_S: Final = 3.0
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 BUSY_MAX: Final = 2
+READ_BACK_S: Final = 0.1
+"""Wall time that a device has to take a write in; the writes to the others go first."""
 READ_BACK_AGAIN_S: Final = 1.0
 HEARTBEAT_S: Final = 60.0
 SETTINGS_S: Final = 60.0
@@ -362,7 +364,7 @@ class Link:
 
     def _step(self) -> None:
         if not self._steps:
-            self._read_back_at = 0.0
+            self._read_back_at = time.monotonic() + READ_BACK_S
             return
         address, octets = self._steps.pop(0)
         if self._connection is not None and not self._connection.write(address, octets, self._stepped):
