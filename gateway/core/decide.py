@@ -137,7 +137,15 @@ class Decider:
         """Give each device's former command, and its new one cleared or blocked, where it differs or runs out."""
         devices = [self._state.devices[name] for name in resource.resource.devices]
         parts = [
-            Part(one.device.name, one.device.rated_w, one.counted_w(), one.reachable, one.command, one.adopted)
+            Part(
+                one.device.name,
+                one.device.rated_w,
+                one.counted_w(),
+                one.reachable,
+                one.command,
+                one.adopted,
+                one.counted_fallback_w(),
+            )
             for one in devices
         ]
         made = commands(settled.envelope, parts, settled.fallback_w, [one.device.revert_ms for one in devices])
@@ -152,7 +160,7 @@ class Decider:
             if isinstance(outcome, Cleared):
                 device.valid_until_ms = until_ms
                 if changed:
-                    device.confirmed_w = device.counted_w()
+                    device.confirmed_w, device.confirmed_fallback_w = device.counted_w(), device.counted_fallback_w()
                     device.command, device.serial, device.adopted = command, outcome.serial, False
                     device.verify_at_ms, device.verdict = None, None
             outcomes.append((before, outcome))
@@ -166,7 +174,7 @@ class Decider:
         if len(resource.resource.devices) > 1:
             others = [state.devices[name] for name in resource.resource.devices if name != device.device.name]
             others_w = sum(other.counted_w() for other in others)
-            others_fallback_w = sum(other.reverts_to_w() for other in others)
+            others_fallback_w = sum(other.counted_fallback_w() for other in others)
         serial = device.serial
         if command != device.command:
             state.write_serial = serial = state.write_serial + 1

@@ -54,8 +54,9 @@ class Bounds(NamedTuple):
     """What a command is held against, taken from the rulings and not from the plan.
 
     `upper_w` is the resource's ceiling, `held_w` what this DER was told last and `others_w` what its other DER are
-    counted at; `fallback_w` is what the resource may do in silence, `held_fallback_w` what this DER reverts to now and
-    `others_fallback_w` what the others do; all in W. A command that shrinks is never blocked by what others still do.
+    counted at; `fallback_w` is what the resource may do in silence, `held_fallback_w` what this DER was told to revert
+    to and `others_fallback_w` what the others may at worst; all in W. A command that shrinks is never blocked by what
+    others still do.
     """
 
     device: str

@@ -276,7 +276,8 @@ class Machine:
         device = self.state.devices[event.device]
         if device.command is None or event.serial != device.serial or device.adopted:
             return
-        device.adopted, device.confirmed_w = True, device.command.limit_w
+        device.adopted = True
+        device.confirmed_w, device.confirmed_fallback_w = device.command.limit_w, device.command.revert_limit_w
         ramp_ms = 0
         for key in device.command.basis:
             live = self.state.lives.get(key)
@@ -293,7 +294,8 @@ class Machine:
         device = self.state.devices[event.device]
         if device.command is None or event.serial != device.serial:
             return
-        device.adopted, device.confirmed_w, device.verify_at_ms = False, None, None
+        device.adopted, device.verify_at_ms = False, None
+        device.confirmed_w = device.confirmed_fallback_w = None
         if len(self.state.resources[device.device.resource].resource.devices) > 1:
             self._decider.touch([device.device.resource])
         yield self._tell(

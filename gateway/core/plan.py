@@ -44,7 +44,8 @@ class Command(NamedTuple):
 class Part(NamedTuple):
     """One DER of a resource as sharing sees it: its rating, and what it must be counted at (W) until told otherwise.
 
-    `before` is the command that it has, `adopted` whether it reads back as told.
+    `before` is the command that it has, `adopted` whether it reads back as told, `counted_fallback_w` what it may at
+    worst fall back to in silence.
     """
 
     device: str
@@ -53,6 +54,7 @@ class Part(NamedTuple):
     reachable: bool
     before: Command | None = None
     adopted: bool = False
+    counted_fallback_w: int = 0
 
 
 def envelope(settlement: Settlement) -> Envelope:
@@ -135,6 +137,19 @@ def share_ceiling(upper_w: int, parts: Sequence[Part]) -> list[int]:
     return shares
 
 
+def share_fallback(fallback_w: int, parts: Sequence[Part], ceilings: Sequence[int]) -> list[int]:
+    """Give each DER its reversion (W) inside its ceiling; it grows only into what the others surely leave (C14)."""
+    room_w = max(0, fallback_w - sum(part.counted_fallback_w for part in parts))
+    shares = []
+    for part, share_w, limit_w in zip(parts, proportional(fallback_w, parts), ceilings, strict=True):
+        wished_w = min(share_w, limit_w)
+        told_w = wished_w if part.before is None else part.before.revert_limit_w
+        grown_w = min(wished_w, told_w + room_w)
+        room_w -= max(0, grown_w - told_w)
+        shares.append(grown_w)
+    return shares
+
+
 def _last_word_w(part: Part) -> int:
     return part.counted_w if part.before is None else min(part.counted_w, part.before.limit_w)
 
@@ -146,7 +161,7 @@ def commands(bounds: Envelope, parts: Sequence[Part], fallback_w: int, revert_af
         return [_command(bounds, parts[0], limit_w, bounds.target_w, max(0, fallback_w), revert_after_ms[0])]
     ceilings = share_ceiling(bounds.upper_w, parts)
     targets = [None] * len(parts) if bounds.target_w is None else proportional(bounds.target_w, parts)
-    fallbacks = proportional(max(0, min(fallback_w, bounds.upper_w)), parts)
+    fallbacks = share_fallback(max(0, min(fallback_w, bounds.upper_w)), parts, ceilings)
     rows = zip(parts, ceilings, targets, fallbacks, revert_after_ms, strict=True)
     return [_command(bounds, *row) for row in rows]
 

@@ -64,6 +64,7 @@ class DeviceState:
     valid_until_ms: int = 0
     adopted: bool = False
     confirmed_w: int | None = None
+    confirmed_fallback_w: int | None = None
     verify_at_ms: int | None = None
     verdict: Verdict | None = None
     power: Reading = NEVER_READ
@@ -72,7 +73,7 @@ class DeviceState:
     connected: bool | None = None
 
     def reverts_to_w(self) -> int:
-        """Give what the device falls back to in silence (W); nothing is known to bound it before its first command."""
+        """Give the reversion that the device was told last (W); nothing bounds it before its first command."""
         return self.device.rated_w if self.command is None else self.command.revert_limit_w
 
     def told_w(self) -> int:
@@ -85,6 +86,13 @@ class DeviceState:
         if self.command is None or self.adopted:
             return held_w
         return max(held_w, self.command.limit_w)
+
+    def counted_fallback_w(self) -> int:
+        """Give what the device may at worst fall back to in silence (W): its last word, or its rating (C14)."""
+        held_w = self.device.rated_w if self.confirmed_fallback_w is None else self.confirmed_fallback_w
+        if self.command is None or self.adopted:
+            return held_w
+        return max(held_w, self.command.revert_limit_w)
 
 
 @dataclass(slots=True)

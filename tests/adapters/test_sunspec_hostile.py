@@ -62,6 +62,7 @@ LIES: dict[str, Callable[[bytes], list[bytes]]] = {
     "a register more": lambda frame: [resized(frame, 1)],
     "a byte count that lies": lambda frame: [frame[:8] + bytes((frame[8] - 2,)) + lie(frame)[9:]],
     "twice in one segment": lambda frame: [lie(frame) + lie(frame)],
+    "a stranger before it": lambda frame: [other_transaction(frame, -1) + lie(frame)],
     "once more, later": lambda frame: [frame, lie(frame)],
     "nothing": lambda _frame: [],
     "half of it": lambda frame: [lie(frame)[:-3]],

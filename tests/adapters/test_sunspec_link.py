@@ -5,7 +5,21 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import pytest
-from sunspec_bench import FOR_EVER_MS, RATE, RATED_W, Bank, at, bench, cleared, clock_at, command, desk, serving, until
+from sunspec_bench import (
+    FOR_EVER_MS,
+    RATE,
+    RATED_W,
+    Bank,
+    Desk,
+    at,
+    bench,
+    cleared,
+    clock_at,
+    command,
+    desk,
+    serving,
+    until,
+)
 
 from gateway.core.events import Adopted, LinkDown, LinkUp, NotAdopted, Observed
 from gateway.core.known import Unknown
@@ -110,8 +124,7 @@ async def test_a_limit_is_written_at_once_read_back_and_heard(kind: str) -> None
 async def test_an_idle_link_writes_within_the_call() -> None:
     bank = Bank()
     async with bench(bank) as made:
-        link = made.links._links["roof"]
-        await until(lambda: link._ready() and link._values is not None)
+        await at_rest(made)
         made.want()
         assert made.links.shared.writes == 1, "no task and no sweep in between"
 
@@ -146,11 +159,35 @@ async def settles(inverter: Inverter, expected_w: int) -> None:
 async def test_wishes_that_overtake_each_other_end_at_the_last() -> None:
     bank = Bank()
     async with bench(bank) as made:
+        await at_rest(made)
         made.want(1, target_w=2_000, energized=False)
+        await until(lambda: made.links.shared.writes >= 5)
         made.want(2, limit_w=4_000, energized=True)
-        await until(lambda: [each.serial for each in made.ear.of(Adopted)] == [2])
+        await made.ear.until(Adopted)
+        assert [each.serial for each in made.ear.of(Adopted)] == [2]
         assert (bank.limit_pct, bank.raw("703.ES"), bank.raw("704.WSetEna")) == (80, 1, 0)
         assert made.ear.of(NotAdopted) == []
+
+
+async def test_a_set_point_that_another_switched_on_is_left_alone() -> None:
+    bank = Bank()
+    async with bench(bank) as made:
+        made.want(1, target_w=2_000)
+        await made.ear.until(Adopted)
+        made.want(2)
+        await made.ear.until(Adopted, 2)
+        assert bank.raw("704.WSetEna") == 0
+        bank.set(m704_WSetEna=1)
+        made.want(3, limit_w=2_000)
+        await made.ear.until(Adopted, 3)
+        await made.polls(3)
+        assert bank.raw("704.WSetEna") == 1
+
+
+async def at_rest(made: Desk) -> None:
+    """Wait until the one link is idle and knows what its device was told."""
+    link = made.links._links["roof"]
+    await until(lambda: link._ready() and link._values is not None)
 
 
 async def test_a_set_point_is_switched_off_even_where_the_connection_was_lost_in_between() -> None:
@@ -258,6 +295,21 @@ async def test_a_link_refuses_what_is_expired_or_anothers(caplog: pytest.LogCapt
         bank.set(m704_WMaxLimPctEna=0)
         await made.polls(4)
         assert bank.raw("704.WMaxLimPctEna") == 0, "what has expired since is not written again"
+        assert made.ear.of(NotAdopted) == []
+
+
+async def test_what_expires_while_the_device_is_away_is_not_written_when_it_is_back() -> None:
+    bank = Bank()
+    async with serving(bank) as server, desk({"roof": at(server.port)}) as made:
+        await made.ear.until(LinkUp)
+        server.resets = True
+        await made.ear.until(LinkDown)
+        last = made.want(valid_ms=100 * RATE)
+        await until(lambda: made.clock.now_ms() >= last.valid_until_ms)
+        server.resets = False
+        await made.ear.until(LinkUp, 2)
+        await made.polls(4)
+        assert bank.writes == []
 
 
 # -- readings
@@ -325,18 +377,18 @@ async def test_a_scale_factor_that_moves_never_moves_the_reading() -> None:
 
 async def test_a_scale_factor_that_moves_before_a_write_is_put_right_at_once() -> None:
     bank = Bank()
-    async with bench(bank) as made:
+    async with bench(bank, 2) as made:
         made.want(1, limit_w=2_500)
         await made.ear.until(Adopted)
         for serial, scale in ((2, -1), (3, 0), (4, -2), (5, -1)):
-            await until(made.links._links["roof"]._ready)
+            await at_rest(made)
             bank.set(m704_WMaxLimPct_SF=scale, m704_WMaxLimPct=0, m704_WMaxLimPctRvrt=0)
             before = len(bank.writes)
             made.want(serial, limit_w=500 * serial, revert_limit_w=500)
             await made.ear.until(Adopted, serial)
             assert bank.limit_pct == 10 * serial
             assert len(bank.writes) - before == 2
-            assert bank.written_at[-1] - bank.written_at[-2] < 0.05, "not at the next poll"
+            assert bank.written_at[-1] - bank.written_at[-2] < 0.5, "not at the next poll"
         assert made.ear.of(NotAdopted) == []
 
 

@@ -50,13 +50,12 @@ from gateway.core.orders import (
     Effect,
     Function,
     Order,
-    OrderKey,
     Release,
     Reply,
     Total,
 )
 
-NORMAL, SOAK = 40, 20_000
+NORMAL, HISTORIES, SOAK = 300, 150, 5_000
 SOAKED = [pytest.mark.soak, pytest.mark.timeout(0)]
 HORIZON_S = 40
 DSO_FUNCTIONS = (*CEILINGS, *FLOORS, *SWITCHES, Function.ACTIVE_POWER)
@@ -64,14 +63,16 @@ FUNCTIONS = {DSO: DSO_FUNCTIONS, TSO: (Function.ACTIVE_POWER,), MARKET: (Functio
 
 
 def explored(**drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
-    """Turn a check into a test over random values: some in every run, many under the mark `soak`."""
+    """Turn a check into a test over random values: some in every run, fewer histories, many under the mark `soak`."""
+    normal = HISTORIES if "history" in drawn else NORMAL
 
     def decorate(check: Callable[..., None]) -> Any:
-        @pytest.mark.parametrize("examples", [NORMAL, pytest.param(SOAK, marks=SOAKED)])
+        @pytest.mark.parametrize("examples", [normal, pytest.param(SOAK, marks=SOAKED)])
         def test(examples: int) -> None:
             tried = settings(
                 max_examples=examples,
                 deadline=None,
+                print_blob=True,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             )
             tried(given(**drawn)(check))()
@@ -152,74 +153,57 @@ class Wish(NamedTuple):
 DEVICES = tuple(device.name for device in site().devices)
 HOUSES = tuple(house(number) for number in (1, 2, 3))
 NAMES = ("a", "b", "c", "d")
-LATER = (0, 0, 0, 1, 1, 2, 5, 10, 30)
+LATER = (0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 5, 5, 10, 30, 400, 1_900)
 
 
-def readings() -> st.SearchStrategy[int | None]:
-    return st.none() | st.sampled_from([-4_000, 0, 150, 1_500, 4_400])
-
-
-def picks(what: str) -> st.SearchStrategy[tuple[Any, ...]]:
-    """Give the choices that a step of this kind leaves open."""
-    device = st.sampled_from(DEVICES)
-    issuer = st.sampled_from([DSO, DSO, TSO, MARKET])
-    name = st.sampled_from(NAMES)
-    group = st.sampled_from([STREET, STREET, CORNER, FEED])
-    match what:
-        case "order":
-            return issuer.flatmap(
-                lambda who: st.tuples(
-                    st.just(who),
-                    name,
-                    st.integers(0, 2),
-                    group,
-                    st.booleans(),
-                    effects(who),
-                    st.integers(-5, 20),
-                    st.none() | st.integers(1, 60),
-                    st.integers(0, 2),
-                    st.sampled_from([0, 0, 0, 4, -4]),
-                )
-            )
-        case "withdraw":
-            return st.tuples(issuer, name, st.sampled_from(list(Withdrawal)), st.sampled_from([0, 0, 5_000]))
-        case "unreadable":
-            return st.tuples(issuer, name, group)
-        case "default":
-            return st.tuples(defaults(), group)
-        case "contact":
-            return st.tuples(issuer)
-        case "offset":
-            return st.tuples(issuer, st.integers(-15_000, 15_000))
-        case "assign":
-            return st.tuples(st.sampled_from([FEED, FEED, CORNER]), st.lists(st.sampled_from(HOUSES), unique=True))
-        case "up":
-            return st.tuples(device, readings(), readings())
-        case "down":
-            return st.tuples(device)
-        case "adopt" | "refuse":
-            return st.tuples(device, st.sampled_from([0, 0, 0, 0, -1]))
-        case "observe":
-            return st.tuples(device, readings())
-        case "deliver":
-            return st.tuples(st.integers(0, 3))
-        case _:
-            return st.just(())
-
-
+DEVICE = st.sampled_from(DEVICES)
+ISSUER = st.sampled_from([DSO, DSO, TSO, MARKET])
+NAME = st.sampled_from(NAMES)
+GROUP = st.sampled_from([STREET, STREET, CORNER, FEED])
+READING = st.none() | st.sampled_from([-4_000, 0, 150, 1_500, 4_400])
+ORDERED = {
+    who: st.tuples(
+        st.just(who),
+        NAME,
+        st.integers(0, 2),
+        GROUP,
+        st.booleans(),
+        effects(who),
+        st.integers(-5, 20),
+        st.none() | st.integers(1, 60),
+        st.integers(0, 2),
+        st.sampled_from([0, 0, 0, 4, -4]),
+    )
+    for who in (DSO, TSO, MARKET)
+}
+PICKS: dict[str, st.SearchStrategy[Any]] = {
+    "order": ISSUER.flatmap(ORDERED.__getitem__),
+    "withdraw": st.tuples(ISSUER, NAME, st.sampled_from(list(Withdrawal)), st.sampled_from([0, 0, 5_000])),
+    "unreadable": st.tuples(ISSUER, NAME, GROUP),
+    "default": st.tuples(defaults(), GROUP),
+    "contact": st.tuples(ISSUER),
+    "offset": st.tuples(ISSUER, st.integers(-15_000, 15_000)),
+    "assign": st.tuples(st.sampled_from([FEED, FEED, CORNER]), st.lists(st.sampled_from(HOUSES), unique=True)),
+    "up": st.tuples(DEVICE, READING, READING),
+    "down": st.tuples(DEVICE),
+    "adopt": st.tuples(DEVICE, st.sampled_from([0, 0, 0, 0, -1])),
+    "refuse": st.tuples(DEVICE, st.sampled_from([0, 0, 0, 0, -1])),
+    "observe": st.tuples(DEVICE, READING),
+    "deliver": st.tuples(st.integers(0, 3)),
+    "tick": st.just(()),
+    "restart": st.just(()),
+}
 OFTEN = ("order",) * 6 + ("adopt", "up") * 3 + ("withdraw", "default", "contact", "assign", "refuse", "down", "observe")
 SELDOM = ("offset", "unreadable", "deliver", "tick", "restart")
+STEPS = {what: st.builds(Wish, st.sampled_from(LATER), st.just(what), drawn) for what, drawn in PICKS.items()}
 
 
 def steps(*but: str) -> st.SearchStrategy[Wish]:
-    kinds = st.sampled_from([what for what in OFTEN + SELDOM if what not in but])
-    soon = st.sampled_from(LATER)
-    late = st.sampled_from([400, 1_900])
-    later = st.integers(0, 19).flatmap(lambda roll: late if roll == 0 else soon)
-    return kinds.flatmap(lambda what: st.builds(Wish, later, st.just(what), picks(what)))
+    kinds = [what for what in OFTEN + SELDOM if what not in but]
+    return st.sampled_from(kinds).flatmap(STEPS.__getitem__)
 
 
-def histories(*but: str, most: int = 25) -> st.SearchStrategy[list[Wish]]:
+def histories(*but: str, most: int = 20) -> st.SearchStrategy[list[Wish]]:
     """Whole histories, without steps of the kinds named."""
     return st.lists(steps(*but), max_size=most)
 
@@ -280,10 +264,6 @@ def event_of(wish: Wish, player: Player, now_s: int) -> Event:
             return Tick()
 
 
-def live_keys(player: Player) -> list[OrderKey]:
-    return list(player.machine.state.lives)
-
-
 def play(history: list[Wish], player: Player | None = None) -> Player:
     """Play a history on a machine that has just been started, feeding each event where its time has come."""
     player = Player().start(reachable=False, in_contact=False) if player is None else player
@@ -300,6 +280,8 @@ def run_out(player: Player) -> int:
     for key, live in list(player.machine.state.lives.items()):
         if live.order.end_ms is None:
             player.feed(now_s, Withdrawn(key.issuer, key.id, Withdrawal.CANCELLED, 0))
-    for second in range(now_s, now_s + 160):
-        player.feed(second, Tick())
-    return now_s + 160
+    until_s = now_s + 200
+    while player.machine.next_change() < until_s * 1000:
+        player.feed_ms(player.machine.next_change(), Tick())
+    player.feed(until_s, Tick())
+    return until_s

@@ -1,4 +1,4 @@
-"""A program's primacy that changes while its orders run: the orders compete at the new one, and what was lost is lost."""
+"""A program's primacy that changes while its orders run: they compete at the new one, and what was lost is lost."""
 
 from dataclasses import replace
 

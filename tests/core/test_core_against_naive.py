@@ -15,7 +15,7 @@ from core_world import (
     site,
 )
 from hypothesis import strategies as st
-from naive_rules import UPPER_OF_POINT, LOWER_OF_POINT, WORDS, Heard, Naive, Slice
+from naive_rules import LOWER_OF_POINT, UPPER_OF_POINT, WORDS, Heard, Naive, Slice
 from strategies import HORIZON_S, defaults, explored, orders
 
 from gateway.core.arbitrate import Status
@@ -61,9 +61,7 @@ class Both:
         self.player = Player()
         self.player.feed(0, Started(where))
         self.player.feed(0, LinkUp("roof-10", Known(RATED_W, 0), Known(RATED_W, 0)))
-        levels = {
-            (grant.party, function.value): int(grant.level) for grant in GRANTS for function in grant.functions
-        }
+        levels = {(grant.party, function.value): int(grant.level) for grant in GRANTS for function in grant.functions}
         self.naive = Naive(levels, [party.name for party in PARTIES], DSO, AGREED_W, LAST_RESORT_W)
         self.late: list[str] = []
 

@@ -31,9 +31,7 @@ def key(name: str) -> OrderKey:
 def says(**orders: tuple[Function, int]) -> dict[Slot, list[Entry]]:
     """One order of each issuer, in force at instant 0."""
     return {
-        Slot(name, ISSUERS[name], function): [
-            Entry(key(name), Rank(1, 0), Interval(0, 100), value_of(function, value))
-        ]
+        Slot(name, ISSUERS[name], function): [Entry(key(name), Rank(1, 0), Interval(0, 100), value_of(function, value))]
         for name, (function, value) in orders.items()
     }
 
@@ -265,9 +263,7 @@ def test_the_next_change_of_a_settlement_is_that_of_its_slots() -> None:
         pytest.param({"b": (F.EXPORT_LIMIT, 40), "d": (F.ACTIVE_POWER, 30)}, 40, None, 30, id="inside"),
     ],
 )  # fmt: skip
-def test_the_envelope(
-    orders: dict[str, tuple[Function, int]], upper: int, lower: int | None, aim: int | None
-) -> None:
+def test_the_envelope(orders: dict[str, tuple[Function, int]], upper: int, lower: int | None, aim: int | None) -> None:
     bounds = envelope(settle(says(**orders), (), replace(GROUND, last_resort_export_limit_w=9_000), 0))
     assert (bounds.upper_w, bounds.lower_w, bounds.target_w) == (upper, lower, aim)
     assert (bounds.connected, bounds.energized) == (None, None)

@@ -20,7 +20,15 @@ def bounds(upper: int, target: int | None = None, connected: bool | None = None)
 
 
 parts = st.lists(
-    st.builds(Part, st.just("roof"), st.integers(1, 9_999), st.integers(0, 9_999), st.booleans(), st.none(), st.just(value=False)),
+    st.builds(
+        Part,
+        st.just("roof"),
+        st.integers(1, 9_999),
+        st.integers(0, 9_999),
+        st.booleans(),
+        st.none(),
+        st.just(value=False),
+    ),
     min_size=1,
     max_size=4,
 )
@@ -102,9 +110,7 @@ def made(upper: int, fallback: int, among: list[Part], target: int | None = None
 
 def test_a_command_carries_ceiling_set_point_reversion_and_what_it_rests_on() -> None:
     (one,) = made(3_000, 1_500, [part(5_000)], target=-400)
-    assert one == Command(
-        "roof", 3_000, -400, None, None, 1_500, 60_000, (BY, OrderKey("dso", "t")), "C2"
-    )
+    assert one == Command("roof", 3_000, -400, None, None, 1_500, 60_000, (BY, OrderKey("dso", "t")), "C2")
 
 
 @pytest.mark.parametrize(

@@ -86,9 +86,7 @@ def test_what_a_course_keeps_of_verdicts(verdicts: list[Verdict], obeyed: bool, 
         pytest.param(True, True, False, "d", "", Kind.CANNOT, id="never obeyed"),
     ],
 )
-def test_how_an_order_ends(
-    bound: bool, adopted: bool, obeyed: bool, disobeyed: str, short: str, kind: Kind
-) -> None:
+def test_how_an_order_ends(bound: bool, adopted: bool, obeyed: bool, disobeyed: str, short: str, kind: Kind) -> None:
     end = ending(Course(bound=bound, adopted=adopted, obeyed=obeyed, disobeyed=disobeyed, short=short))
     assert end.kind is kind
     assert end.rule

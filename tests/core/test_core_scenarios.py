@@ -129,9 +129,7 @@ def test_a_superseder_cancelled_after_its_start_does_not() -> None:
     ],
     ids=["precedence", "precedence before creation", "later creation", "smaller id"],
 )
-def test_strength_inside_a_slot(
-    first: tuple[int, int, str], second: tuple[int, int, str], winner: str
-) -> None:
+def test_strength_inside_a_slot(first: tuple[int, int, str], second: tuple[int, int, str], winner: str) -> None:
     values = {first[2]: 2_000, second[2]: 3_000}
     for heard in ((first, second), (second, first)):
         player = Player().start()
@@ -223,9 +221,7 @@ def test_two_wires_of_one_operator_are_two_slots_where_both_are_named() -> None:
         Default("adr", "subscription", STREET, 1, (export(4_000),)),
     ]
     slots = {
-        Slot("sep2", 3, F.EXPORT_LIMIT): [
-            Entry(OrderKey("sep2", "a"), Rank(1, 0), Interval(0, 40), export(10_000))
-        ],
+        Slot("sep2", 3, F.EXPORT_LIMIT): [Entry(OrderKey("sep2", "a"), Rank(1, 0), Interval(0, 40), export(10_000))],
         Slot("adr", 3, F.EXPORT_LIMIT): [Entry(OrderKey("adr", "b"), Rank(1, 0), Interval(10, 20), export(6_000))],
     }
 
@@ -566,9 +562,7 @@ def test_what_cannot_be_read_is_answered_and_moves_nothing() -> None:
     assert player.kinds("b") == [(2, Kind.REFUSED)]
 
 
-@pytest.mark.parametrize(
-    ("measured", "kind"), [(700, Kind.COMPLETED), (4_500, Kind.CANNOT), (None, Kind.COMPLETED)]
-)
+@pytest.mark.parametrize(("measured", "kind"), [(700, Kind.COMPLETED), (4_500, Kind.CANNOT), (None, Kind.COMPLETED)])
 def test_how_a_binding_order_ends_follows_the_measurement(measured: int | None, kind: Kind) -> None:
     player = Player().start()
     player.hear(1, order("a", export(700), 10, 90))

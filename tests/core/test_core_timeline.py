@@ -35,9 +35,7 @@ def lost(entries: list[Entry], now: int) -> str:
         pytest.param([entry("a", 1, 8, 1), entry("b", 3, 6, 2, 9)], ".aaaaaaa..", id="the smaller precedence stays"),
         pytest.param([entry("a", 1, 4, 1), entry("b", 3, 8, 2, 9)], ".aaa......", id="beaten before it starts"),
         pytest.param([entry("a", 2, 5), entry("b", 2, 5)], "..aaa.....", id="the smaller id where all else ties"),
-        pytest.param(
-            [entry("a", 0, 9, 3), entry("b", 2, 7, 2), entry("c", 4, 5, 1)], "aabbc.....", id="nested thrice"
-        ),
+        pytest.param([entry("a", 0, 9, 3), entry("b", 2, 7, 2), entry("c", 4, 5, 1)], "aabbc.....", id="nested thrice"),
         pytest.param(
             [entry("a", 0, 9, 2), entry("b", 2, 4, 1), entry("c", 6, 8, 3)],
             "aabb..cc..",

@@ -142,12 +142,8 @@ class Simulators(Child):
 
     def happened(self, *kinds: str) -> list[Line]:
         """Give what it told so far of these kinds."""
-        told = [json.loads(line) for line in self.lines()[1:]]
+        told = (json.loads(line) for line in self.lines()[1:])
         return [line for line in told if line["kind"] in kinds]
-
-    def summary(self) -> Line:
-        """Give its last line."""
-        return self.happened("summary")[0]
 
     def limits(self) -> dict[str, int | None]:
         """Give the limit that each inverter holds in force (W)."""

@@ -204,7 +204,7 @@ def status(total: Total, read_s: int) -> DERStatus:
     connect: int | None = None
     if total.devices and total.connected == total.devices:
         connect = CONNECTED | AVAILABLE | (OPERATING if running else 0)
-    elif total.known == total.devices and total.connected == 0 and not running:
+    elif 0 < total.devices == total.known and total.connected == 0 and not running:
         connect = 0
     if connect is None:
         return DERStatus(operational_mode_status=Stamped(date_time_s=read_s, value=MODE_UNKNOWN), reading_time_s=read_s)

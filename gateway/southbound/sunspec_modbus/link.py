@@ -26,8 +26,8 @@ from gateway.southbound.sunspec_modbus.translate import (
     Values,
     controls,
     describe,
-    lasting,
     measurement,
+    prepare,
     scales,
     settings,
 )
@@ -352,14 +352,13 @@ class Link:
         if wanted is None or not self._holds(wanted):
             return
         self._written_at = time.monotonic()
-        steps = control.steps(wanted.command, values, ours=self._ours_target)
-        if isinstance(steps, Unwritable):
-            self._complain(steps.why)
+        prepared = prepare(control, wanted.command, values, ours=self._ours_target)
+        if isinstance(prepared, Unwritable):
+            self._complain(prepared.why)
             return
         self._ours_target |= wanted.command.target_w is not None and self._shared.may_write
-        self._steps, self._refused = list(steps), ""
-        self._written_scales = scales(values)
-        self._values = lasting(values)
+        self._steps, self._refused = list(prepared.steps), ""
+        self._values, self._written_scales = prepared.lasting, prepared.scales
         self._step()
 
     def _step(self) -> None:

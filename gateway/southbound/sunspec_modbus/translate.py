@@ -59,6 +59,9 @@ class Controls(Protocol):
     that is on may be of our making.
     """
 
+    def __hash__(self) -> int:
+        """Be told apart from others by identity."""
+
     @property
     def reads(self) -> tuple[Ask, ...]:
         """The reads that show what the device was told."""
@@ -77,6 +80,31 @@ class Controls(Protocol):
 
     def reverted(self, command: Command, values: Values) -> bool:
         """Tell whether what the device reads back is what it falls back to when nobody refreshes it."""
+
+
+class Prepared(NamedTuple):
+    """The writes of a command, and what they leave true of the read that they rest on."""
+
+    steps: tuple[Step, ...]
+    lasting: Values
+    scales: tuple[Value, ...]
+
+
+def prepare(control: Controls, command: Command, values: Values, *, ours: bool) -> Prepared | Unwritable:
+    """Prepare the writes of a command; devices with one map that read alike and are told alike share the work."""
+    return _prepared(control, command[1:7], tuple(values.items()), ours)
+
+
+@lru_cache(maxsize=4096)
+def _prepared(
+    control: Controls,
+    asked: tuple[int, int | None, bool | None, bool | None, int, int],
+    read: tuple[tuple[str, Value], ...],
+    ours: bool,
+) -> Prepared | Unwritable:
+    values = dict(read)
+    steps = control.steps(Command("", *asked, (), ""), values, ours=ours)
+    return steps if isinstance(steps, Unwritable) else Prepared(steps, lasting(values), scales(values))
 
 
 def hundredths(limit_w: int, max_w: int) -> int:
@@ -175,7 +203,7 @@ _CONNECTED: Final = {"ConnSt": (1,), "St": (4, 5)}
 
 
 class Controls2018:
-    """Models 704 (limit and set-point) and 703 (permit service)."""
+    """Models 704 (limit and set-point) and 703 (permit service); devices with the same map share one."""
 
     def __init__(self, control: Part, service: Part | None, max_w: int) -> None:
         self._control, self._service, self._max_w = control, service, max_w
@@ -441,6 +469,7 @@ class Description(NamedTuple):
         return tuple(each.ask for each in self.parts)
 
 
+@lru_cache(maxsize=4096)
 def describe(chain: Chain) -> Description:
     """Name the settings to read of a device: 702, else 121 and 120."""
     modern = part(chain, 702, ("WMax", "WMaxRtg", "WChaRteMax"))
@@ -461,6 +490,7 @@ def settings(description: Description, answers: Sequence[bytes], now_ms: int) ->
     return Settings(most, reading(values.get(charge, _MISSING), now_ms))
 
 
+@lru_cache(maxsize=4096)
 def measurement(chain: Chain) -> Measurement | None:
     """Choose the live model: 701, else 103, 102 or 101."""
     modern = part(chain, 701, ("W", "Var", "LNV", "LLV", "Hz", "ConnSt"))
@@ -473,6 +503,7 @@ def measurement(chain: Chain) -> Measurement | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def controls(chain: Chain, max_w: int) -> Controls | None:
     """Choose how the device is told: 704, else 123, else it is only monitored."""
     modern = part(chain, 704, _LIMITS_2018)
