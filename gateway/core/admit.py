@@ -258,11 +258,18 @@ class Admission:
         live.interval = effective(live.order, "", party.offset_ms, live.cut_ms, live.spread_ms)
 
     def remind_of(self, live: Live) -> None:
-        """Come back when the order starts and ends; at each resource on its own where it is randomized."""
-        intervals = [live.interval] if live.uniform else [interval_at(self._state, live, name) for name in live.effects]
-        for at_ms in sorted({at_ms: None for interval in intervals for at_ms in interval}):
-            if at_ms > self._state.now_ms:
-                self._state.remind(at_ms, "order", live.order.issuer, live.order.id)
+        """Come back when the order starts and ends, and when its start comes within a resource's revert time (C14).
+
+        At each resource on its own where it is randomized.
+        """
+        state = self._state
+        due: dict[int, None] = {}
+        for name in live.effects:
+            start_ms, end_ms = interval_at(state, live, name)
+            due.update(dict.fromkeys((start_ms - state.resources[name].revert_ms, start_ms, end_ms)))
+        for at_ms in sorted(due):
+            if at_ms > state.now_ms:
+                state.remind(at_ms, "order", live.order.issuer, live.order.id)
 
     def order_due(self, key: OrderKey) -> None:
         """Look again at every resource that an order reaches."""

@@ -201,7 +201,7 @@ class Machine:
         self._decider.touch(state.resources)
         for key, live in list(state.lives.items()):
             if live.ended == len(live.courses) and live.interval.end_ms + KEEP_ENDED_MS < state.now_ms:
-                state.answered[key] = live.order.version
+                state.answered[key] = max(live.order.version, state.answered.get(key, 0))
                 del state.lives[key]
                 if key in state.book[live.group]:
                     state.book[live.group].remove(key)

@@ -58,17 +58,21 @@ class Decider:
 
     async def run(self) -> None:
         """Decide until told to stop; what has begun is finished, committed and performed."""
+        self._renew()
         while not self._stopping:
             await self._wait()
             if self._queue or self.machine.next_change() <= self._clock.now_ms():
                 await self._decide()
             self._keep_house()
-            self._lease.until_ms = self._clock.now_ms() + int(1000 * LEASE_S * self._clock.rate)
+            self._renew()
 
     def stop(self) -> None:
         """Let the loop end after what it is about."""
         self._stopping = True
         self._wake.set()
+
+    def _renew(self) -> None:
+        self._lease.until_ms = self._clock.now_ms() + int(1000 * LEASE_S * self._clock.rate)
 
     def _keep_house(self) -> None:
         """Snapshot now and then, and thin what is old; a full disk is for the commits to deal with."""

@@ -30,7 +30,7 @@ PARTY = "dso"
 RATE = 200
 POLL_S = 10
 PIN = 111115
-PATIENCE_S = 8.0
+PATIENCE_S = 20.0
 CODES: Mapping[str, int] = tomllib.loads((ROOT / "profiles/protocols/sep2.toml").read_text())["answer"]
 SEP2 = '<{0} xmlns="urn:ieee:std:2030.5:ns" xmlns:csipaus="https://csipaus.org/ns" {1}>{2}</{0}>'
 HOUSES = ("house-1", "house-2")

@@ -22,8 +22,9 @@ W_AT = 9 + 2 * 5
 
 
 @pytest.fixture(autouse=True)
-def _swept_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sunspec_modbus, "SWEEP_S", 0.01)
+    monkeypatch.setattr(link, "READ_BACK_S", 0.0)
 
 
 @pytest.fixture

@@ -10,17 +10,15 @@ from sunspec_bench import RATED_W, Bank, chain_of, command
 
 from gateway.core.known import Known, Unknown
 from gateway.core.plan import Command
+from gateway.southbound.sunspec_modbus.points import Step, Values, lasting
 from gateway.southbound.sunspec_modbus.translate import (
     Controls,
     Controls2018,
     ControlsLegacy,
     Live,
-    Step,
-    Values,
     controls,
     describe,
     hundredths,
-    lasting,
     measurement,
     settings,
 )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ Line = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 LONGEST_LINE = 1 << 24
 STOP_S = 30.0
+SILENCE_S = 120.0
 
 
 def say(line: Line) -> None:
@@ -88,11 +90,12 @@ class Child:
         self._process.stdin.flush()
 
     def hear(self) -> Line:
-        """Give the next line that the process prints; raises ChildProcessError where it ended instead."""
+        """Give the line that the process prints next; raises ChildProcessError where it ended, or says nothing."""
         assert self._process.stdout is not None
-        text = self._process.stdout.readline()
+        ready, _, _ = select.select([self._process.stdout], [], [], SILENCE_S)
+        text = self._process.stdout.readline() if ready else ""
         if not text:
-            raise ChildProcessError(f"a process of the benchmark ended; read {self._log}")
+            raise ChildProcessError(f"a process of the benchmark {'ended' if ready else 'hangs'}; read {self._log}")
         line: Line = json.loads(text)
         return line
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from gateway.core.answers import TERMINAL, Answer, Kind
 from gateway.core.events import (
+    Adopted,
     Contact,
     DefaultHeard,
     Effect,
@@ -240,3 +241,25 @@ def plain(effects: Iterable[Effect]) -> list[object]:
         else effect
         for effect in effects
     ]
+
+
+def limits(effects: Iterable[Effect], device: str) -> list[int]:
+    return [write.cleared.command.limit_w for write in writes(effects) if write.cleared.command.device == device]
+
+
+def adopt_all(player: Player, now_s: int) -> None:
+    """Read back what every DER was told, until nothing is left to be read back."""
+    for _ in range(6):
+        for device in player.machine.state.devices.values():
+            if not device.adopted:
+                player.feed(now_s, Adopted(device.device.name, device.serial))
+
+
+def adopt(player: Player, now_s: int, device: str) -> None:
+    player.feed(now_s, Adopted(device, player.machine.state.devices[device].serial))
+
+
+def told_w(player: Player, number: int) -> list[int]:
+    names = player.machine.state.resources[house(number)].resource.devices
+    commands = [player.machine.state.devices[name].command for name in names]
+    return [0 if command is None else command.limit_w for command in commands]

@@ -106,7 +106,7 @@ class Naive:
 
     def says_now(self, function: str, now_s: int) -> list[tuple[int, int, int, Heard | None]]:
         """Give what each slot of a function says: level, place of its party, value, and the order behind it if any."""
-        rows = []
+        rows: list[tuple[int, int, int, Heard | None]] = []
         for (issuer, has), level in self.levels.items():
             if has != function:
                 continue

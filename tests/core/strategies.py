@@ -55,7 +55,8 @@ from gateway.core.orders import (
     Total,
 )
 
-NORMAL, HISTORIES, SOAK = 300, 150, 5_000
+NORMAL, LONG, SOAK = 300, 100, 5_000
+LONG_DRAWS = {"history", "orders", "story"}
 SOAKED = [pytest.mark.soak, pytest.mark.timeout(0)]
 HORIZON_S = 40
 DSO_FUNCTIONS = (*CEILINGS, *FLOORS, *SWITCHES, Function.ACTIVE_POWER)
@@ -63,8 +64,8 @@ FUNCTIONS = {DSO: DSO_FUNCTIONS, TSO: (Function.ACTIVE_POWER,), MARKET: (Functio
 
 
 def explored(**drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
-    """Turn a check into a test over random values: some in every run, fewer histories, many under the mark `soak`."""
-    normal = HISTORIES if "history" in drawn else NORMAL
+    """Turn a check into a test over random values: some in every run, fewer of what is long, many under `soak`."""
+    normal = LONG if LONG_DRAWS.intersection(drawn) else NORMAL
 
     def decorate(check: Callable[..., None]) -> Any:
         @pytest.mark.parametrize("examples", [normal, pytest.param(SOAK, marks=SOAKED)])

@@ -9,6 +9,7 @@ from strategies import DEVICES, Wish, event_of, explored, histories, play, run_o
 from gateway.core.answers import TERMINAL
 from gateway.core.arbitrate import Status
 from gateway.core.events import (
+    Adopted,
     Contact,
     DefaultHeard,
     Event,
@@ -278,7 +279,7 @@ class Worst:
 
     def before(self, event: Event) -> None:
         """Take what a read-back proves before the machine hears of it."""
-        if not hasattr(event, "serial") or not hasattr(event, "device"):
+        if not isinstance(event, Adopted | NotAdopted):
             return
         device = self.state.devices[event.device]
         if event.serial != device.serial or device.command is None:

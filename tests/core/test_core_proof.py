@@ -48,7 +48,8 @@ def test_a_measurement_against_a_command(
     limit: int, target: int | None, off: bool, measured: int | None, verdict: Verdict, switch: str
 ) -> None:
     command = Command("roof", limit, target, None, None, 0, 1, (OrderKey("dso", "a"),), "C2")
-    command = command._replace(**{switch: False if off else None})
+    state = False if off else None
+    command = command._replace(connected=state) if switch == "connected" else command._replace(energized=state)
     reading: Reading = LOST if measured is None else Known(measured, 9)
     proof = verify(command, reading, 5_000)
     assert proof.verdict is verdict

@@ -1,6 +1,7 @@
 """A small site, and histories of it: what happens to a machine, as Hypothesis draws it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 from hypothesis import strategies as st
 
@@ -47,7 +48,7 @@ from gateway.core.orders import (
 from gateway.core.parties import Grant, Level, Party, Tier
 from gateway.core.topology import Device, Group, Resource, Site
 from gateway.core.units import Share, Watts
-from gateway.store import Entry
+from gateway.store import Decided, Entry
 
 T0_MS = 1_790_000_000_000
 FUNCTIONS = (
@@ -197,3 +198,8 @@ def events() -> st.SearchStrategy[Event]:
         st.builds(Delivered, st.integers(1, 40)),
         st.just(Tick()),
     )
+
+
+def decided(entries: Sequence[Entry]) -> list[Decided]:
+    """Give entries as what a recovery hands on: each with all that was decided on it."""
+    return [Decided(*cast("tuple[int, Event, tuple[Tell, ...]]", entry)) for entry in entries]

@@ -106,13 +106,14 @@ def test_replay_names_the_first_difference(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_replay_of_fewer_records_counts_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = written(tmp_path, start(), [limit(1, 3_000)])
-    tampered(tmp_path, len(made), made[-1]._replace(tells=made[-1].tells[:-1]))
+    made = written(tmp_path, start(), [limit(1, 3_000), Tick()])
+    number, told = len(made) - 1, made[-2]
+    tampered(tmp_path, number, told._replace(tells=told.tells[:-1]))
     assert command("replay", "--state", str(tmp_path), "--json") == 1
     found = json.loads(capsys.readouterr().out)["difference"]
-    count = len(made[-1].tells)
+    count = len(told.tells)
     assert found == {
-        "entry": len(made),
+        "entry": number,
         "field": "number of records",
         "journal": str(count - 1),
         "replay": str(count),

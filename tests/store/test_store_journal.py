@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from store_world import T0_MS, events, handled, history, limit, plain, start
+from store_world import T0_MS, decided, events, handled, history, limit, plain, start
 
 from gateway.core.events import Event, Observed, OrderHeard, Tick
 from gateway.core.known import Known
 from gateway.core.machine import Machine
-from gateway.store import Entry, Gap, Journal, JournalFault, Reader
+from gateway.runtime.daemon import recover
+from gateway.store import Continued, Entry, Gap, Journal, JournalFault, Reader, whole
 from gateway.store.reserve import RESERVE
 from gateway.store.tables import DATABASE, MIGRATIONS
 
@@ -54,7 +55,7 @@ def test_batches_come_back_in_order_with_their_numbers(journal: Journal) -> None
     journal.commit(made[4:])
     assert list(journal.entries()) == list(enumerate(made, 1))
     assert list(journal.entries(since=5)) == list(enumerate(made, 1))[4:]
-    assert journal.recover().tail == made
+    assert journal.recover().tail == decided(made)
 
 
 def test_commit_is_one_statement(journal: Journal) -> None:
@@ -79,7 +80,7 @@ def test_recovery_is_the_latest_snapshot_and_what_came_after(journal: Journal) -
     after = history(machine, [Tick(), limit(2, 2_000)])
     journal.commit(after)
     recovered = journal.recover()
-    assert recovered.tail == after
+    assert recovered.tail == decided(after)
     assert recovered.state is not None
     assert recovered.state.lives.keys() == {limit(1, 0).order.key}
 
@@ -146,7 +147,7 @@ def test_recovered_machine_equals_the_uninterrupted_one(
     journal.close()
     again = Machine(recovered.state)
     for entry in recovered.tail:
-        assert handled(again, entry.event, entry.now_ms) == entry
+        assert decided([handled(again, entry.event, entry.now_ms)]) == [entry]
     assert again.state == whole.state
     for place, event in enumerate(following, 1):
         now_ms = whole.state.now_ms + place * step_ms
@@ -183,7 +184,7 @@ def test_damaged_snapshot_is_passed_over(tmp_path: Path) -> None:
     recovered = journal.recover()
     journal.close()
     assert recovered.state is not None
-    assert recovered.tail == made[-29:]
+    assert recovered.tail == decided(made[-29:])
 
 
 @pytest.mark.parametrize(
@@ -298,7 +299,7 @@ def test_nothing_young_or_without_two_snapshots_after_it_is_thinned(tmp_path: Pa
         pass
     assert journal._reader.first_whole() == len(made) - 201 + 1
     spoil(tmp_path, "UPDATE snapshots SET body = zeroblob(9) WHERE after = (SELECT max(after) FROM snapshots)")
-    assert journal.recover().tail == made[-201:]
+    assert journal.recover().tail == decided(made[-201:])
     journal.close()
 
 
@@ -439,3 +440,31 @@ def test_journal_is_read_as_a_kill_leaves_it(tmp_path: Path) -> None:
 def test_reader_needs_a_journal(tmp_path: Path) -> None:
     with pytest.raises(JournalFault, match="no journal here"):
         Reader.open(tmp_path)
+
+
+def test_what_was_committed_in_parts_is_one_decision_again(tmp_path: Path) -> None:
+    made = history(Machine(), [*start(), limit(1, 3_000), Tick()])
+    parts = [
+        part
+        for entry in made
+        for part in (
+            Entry(entry.now_ms, entry.event, entry.tells[:1]),
+            Entry(entry.now_ms, Continued(), entry.tells[1:]),
+        )
+    ]
+    with contextlib.closing(Journal.open(tmp_path)) as journal:
+        journal.commit(parts[:3])
+        journal.commit(parts[3:])
+        assert journal.recover().tail == decided(made)
+        assert [one.last - one.first for one in whole(Reader.open(tmp_path).stored(1))] == [1] * len(made)
+
+
+def test_what_was_not_yet_told_when_the_process_died_is_told_by_the_next(tmp_path: Path) -> None:
+    made = history(Machine(), [*start(), limit(1, 3_000)])
+    last = made[-1]
+    with contextlib.closing(Journal.open(tmp_path)) as journal:
+        journal.commit([*made[:-1], last._replace(tells=last.tells[:1])])
+        machine = recover(journal)
+        assert journal.recover().tail == decided(made)
+        assert recover(journal).state == machine.state
+        assert journal.recover().tail == decided(made)

@@ -117,7 +117,6 @@ class Walker:
         self._said.amiss(key, f"out of reach: {fault}; what is in force holds")
         again_s = DOWN_AGAIN_S[min(self._downs, len(DOWN_AGAIN_S) - 1)]
         self._downs += 1
-        self._reader.expire(self._url)
         self._next_ms = self._clock.now_ms() + 1000 * again_s
 
     async def _round(self) -> None:
@@ -128,8 +127,9 @@ class Walker:
             return
         devices = await self._reader.all(capability.end_device_list_link.href, EndDeviceList)
         programs = Programs()
-        self.found = found = self._recognized(devices, capability)
+        found = self._recognized(devices, capability)
         await self._check_registrations(found, programs)
+        self.found = found
         self.seen.set()
         programs.present.update(found.end_devices)
         for name, device in found.end_devices.items():

@@ -15,20 +15,17 @@ from gateway.core.known import Known, Reading, Unknown
 from gateway.ports.south import Cleared
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
 from gateway.southbound.sunspec_modbus.connection import Connection, Reply, Shared
+from gateway.southbound.sunspec_modbus.points import Ask, Step, Values, scales
 from gateway.southbound.sunspec_modbus.translate import (
-    Ask,
     Controls,
     Description,
     Live,
     Measurement,
     Settings,
-    Step,
-    Values,
     controls,
     describe,
     measurement,
     prepare,
-    scales,
     settings,
 )
 from gateway.wire.sunspec import Chain, NotSunSpec, Unwritable, Value, Walk
@@ -389,11 +386,14 @@ class Link:
         if wanted is None or self._write_due or not self._holds(wanted):
             return
         differs = self._controls.differs(wanted.command, self._values, ours=self._ours_target)
+        if differs and polled and self._read_back_at < NEVER:
+            return
         if differs:
             self._miss(wanted, self._controls, self._values, differs, polled=polled)
             return
         self._ours_target = wanted.command.target_w is not None
         self._misses, self._complained, self._rescaled, self._restored = 0, False, False, False
+        self._read_back_at = NEVER
         if self._adopted != wanted.serial:
             self._adopted = wanted.serial
             self._shared.hear(Adopted(self.device, wanted.serial))
@@ -401,6 +401,7 @@ class Link:
     def _miss(self, wanted: Cleared, control: Controls, values: Values, why: str, *, polled: bool) -> None:
         """A device may take a second to show what was written; after that it is told again at every poll.
 
+        A poll that comes before a read-back decides nothing.
         Once the lease has lapsed a device that fell back is left there; one that lost its setting is told once more.
         """
         self._adopted = 0

@@ -5,21 +5,32 @@ rounded down; what the device reverts to travels in the same write where its mod
 device does not implement are left out: ceasing, disconnecting and a set-point then become the nearest limit.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 from gateway.core.known import Known, Reading, Unknown
 from gateway.core.plan import Command
-from gateway.wire.sunspec import Absent, Chain, Model, Reader, Side, Unwritable, Value, compile_model, rescale
+from gateway.southbound.sunspec_modbus.points import (
+    MISSING,
+    Ask,
+    Part,
+    Step,
+    Values,
+    has,
+    in_order,
+    lasting,
+    number,
+    part,
+    scales,
+    shown,
+    writes,
+)
+from gateway.wire.sunspec import Absent, Chain, Side, Unwritable, Value, compile_model, rescale
 
 CENTI: Final = -2
 FULL: Final = 10_000
 LEGACY_TIMER_MAX_MS: Final = 65_534_000
-Values = Mapping[str, Value]
-
-_MISSING: Final = Absent("not given")
 
 
 class Settings(NamedTuple):
@@ -36,20 +47,6 @@ class Live(NamedTuple):
     reactive: Reading
     voltage: Reading
     connected: bool | None
-
-
-class Ask(NamedTuple):
-    """A read to make: which address, how many registers."""
-
-    address: int
-    quantity: int
-
-
-class Step(NamedTuple):
-    """A write to make: to which address, which octets."""
-
-    address: int
-    registers: bytes
 
 
 class Controls(Protocol):
@@ -119,60 +116,6 @@ def reading(value: Value, now_ms: int) -> Reading:
     return Unknown(value.why if isinstance(value, Absent) else f"{value!r} is not a number", now_ms)
 
 
-def lasting(values: Values) -> Values:
-    """Keep what a write leaves true of a read: the scale factors, and which points the device does not implement."""
-    return {name: value for name, value in values.items() if isinstance(value, Absent) or name.endswith("_SF")}
-
-
-def scales(values: Values) -> tuple[Value, ...]:
-    """Give the scale factors of a read."""
-    return tuple(value for name, value in values.items() if name.endswith("_SF"))
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The place of one model in a device, and a prepared read of some of its points."""
-
-    model: Model
-    address: int
-    reader: Reader
-
-    @property
-    def ask(self) -> Ask:
-        """The read to make."""
-        return Ask(self.address + self.reader.offset, self.reader.quantity)
-
-
-def part(chain: Chain, model_id: int, names: Sequence[str]) -> Part | None:
-    """Prepare a read of a model that the device has; None where it lacks the model or all of the points."""
-    blocks = chain.of(model_id)
-    if not blocks:
-        return None
-    model = compile_model(model_id)
-    prepared = model.reader(tuple(names), length=blocks[0].length)
-    return Part(model, blocks[0].address, prepared) if prepared.quantity else None
-
-
-def writes(target: Part, points: Mapping[str, bytes | Unwritable]) -> tuple[Step, ...] | Unwritable:
-    """Merge encoded points of one model into as few writes as their order allows, or give the first that cannot be."""
-    encoded: dict[str, bytes] = {}
-    for name, octets in points.items():
-        if isinstance(octets, Unwritable):
-            return octets
-        encoded[name] = octets
-    return tuple(Step(target.address + offset, octets) for offset, octets in target.model.plan_writes(encoded))
-
-
-def in_order(*parts: tuple[Step, ...] | Unwritable) -> tuple[Step, ...] | Unwritable:
-    """Put writes one after another, or give what of them cannot be."""
-    steps: list[Step] = []
-    for each in parts:
-        if isinstance(each, Unwritable):
-            return each
-        steps.extend(each)
-    return tuple(steps)
-
-
 class Measurement:
     """The live model of a device: 701 where it has it, else 103, 102 or 101 (three, split or single phase)."""
 
@@ -189,11 +132,11 @@ class Measurement:
         """
         values = self._part.reader.decode(answers[0])
         names, alive, state = _POINTS_2018 if self._modern else _POINTS_LEGACY
-        if not any(_number(values, name) for name in alive):
+        if not any(number(values, name) for name in alive):
             dead = Unknown("it gives neither voltage nor frequency: asleep, or not to be believed", now_ms)
             return Live(dead, dead, dead, None)
-        power, reactive, voltage = (reading(values.get(name, _MISSING), now_ms) for name in names)
-        reads = _number(values, state)
+        power, reactive, voltage = (reading(values.get(name, MISSING), now_ms) for name in names)
+        reads = number(values, state)
         return Live(power, reactive, voltage, None if reads is None else reads in _CONNECTED[state])
 
 
@@ -228,7 +171,7 @@ class Controls2018:
             self._limit(command, values),
             hundredths(command.revert_limit_w, self._max_w) if reverts else None,
             command.revert_after_ms,
-            values.get("WMaxLimPct_SF", _MISSING),
+            values.get("WMaxLimPct_SF", MISSING),
         )
         target = self._target(command, values, ours=ours)
         if isinstance(limit, Unwritable):
@@ -240,9 +183,9 @@ class Controls2018:
         """Compare the read-back; a limit reads back at most one step of its scale below what was written."""
         permit = self._permit(command, values)
         if permit is not None and values.get("ES") != permit:
-            return f"permit service reads {_shown(values, 'ES')}, not {permit}"
+            return f"permit service reads {shown(values, 'ES')}, not {permit}"
         if values.get("WMaxLimPctEna") != 1:
-            return f"limit enable reads {_shown(values, 'WMaxLimPctEna')}"
+            return f"limit enable reads {shown(values, 'WMaxLimPctEna')}"
         wrong = _off(values, "WMaxLimPct", self._limit(command, values))
         if not wrong and _reverts(values):
             wrong = self._reversion_differs(command, values)
@@ -250,7 +193,7 @@ class Controls2018:
 
     def lapses(self, command: Command, values: Values) -> bool:
         """A timer of the limit or of the set-point runs."""
-        return _reverts(values) or (command.target_w is not None and _has(values, "WSetRvrtTms"))
+        return _reverts(values) or (command.target_w is not None and has(values, "WSetRvrtTms"))
 
     def reverted(self, command: Command, values: Values) -> bool:
         """The reversion value has become the limit; permission never lapses."""
@@ -261,51 +204,51 @@ class Controls2018:
 
     def _permit(self, command: Command, values: Values) -> int | None:
         """Give what permit-service is to be; None to leave it. No 7xx model disconnects, ceasing comes nearest."""
-        return _all_on(command) if self._service is not None and _has(values, "ES") else None
+        return _all_on(command) if self._service is not None and has(values, "ES") else None
 
     def _limit(self, command: Command, values: Values) -> int:
         limit_w = command.limit_w
         if _all_on(command) == 0 and self._permit(command, values) is None:
             limit_w = 0
-        if command.target_w is not None and not _has(values, *_TARGET_2018):
+        if command.target_w is not None and not has(values, *_TARGET_2018):
             limit_w = min(limit_w, max(0, command.target_w))
         return hundredths(limit_w, self._max_w)
 
     def _reversion_differs(self, command: Command, values: Values) -> str:
         if values.get("WMaxLimPctEnaRvrt") != 1:
-            return f"reversion enable reads {_shown(values, 'WMaxLimPctEnaRvrt')}"
+            return f"reversion enable reads {shown(values, 'WMaxLimPctEnaRvrt')}"
         if values.get("WMaxLimPctRvrtTms") != _whole_s(command.revert_after_ms):
-            return f"reversion timer reads {_shown(values, 'WMaxLimPctRvrtTms')} ms"
+            return f"reversion timer reads {shown(values, 'WMaxLimPctRvrtTms')} ms"
         return _off(values, "WMaxLimPctRvrt", hundredths(command.revert_limit_w, self._max_w))
 
     def _target(self, command: Command, values: Values, *, ours: bool) -> tuple[Step, ...] | Unwritable:
-        if not _has(values, *_TARGET_2018):
+        if not has(values, *_TARGET_2018):
             return ()
         if command.target_w is None:
             off = ours and values.get("WSetEna") != 0
             return writes(self._control, {"WSetEna": b"\0\0"}) if off else ()
-        encode, scale = self._control.model.encode, values.get("WSet_SF", _MISSING)
+        encode, scale = self._control.model.encode, values.get("WSet_SF", MISSING)
         points = {
             "WSetMod": encode("WSetMod", 1),
             "WSet": encode("WSet", command.target_w, scale_factor=scale, side=Side.TOWARD_ZERO),
         }
         timer = {"WSetEnaRvrt": 0, "WSetRvrtTms": _whole_s(command.revert_after_ms)}
         for name, value in ({**timer, "WSetEna": 1}).items():
-            if _has(values, name) and values.get(name) != value:
+            if has(values, name) and values.get(name) != value:
                 points[name] = encode(name, value)
         return writes(self._control, points)
 
     def _target_differs(self, target_w: int | None, values: Values, *, ours: bool) -> str:
-        if not _has(values, *_TARGET_2018):
+        if not has(values, *_TARGET_2018):
             return "it has no set-point in watts to charge by" if target_w is not None and target_w < 0 else ""
         if target_w is None:
             return "its set-point is still on" if ours and values.get("WSetEna") == 1 else ""
         if values.get("WSetEna") != 1 or values.get("WSetMod") != 1:
-            return f"set-point enable reads {_shown(values, 'WSetEna')}, mode {_shown(values, 'WSetMod')}"
-        scale = _number(values, "WSet_SF") or 0
+            return f"set-point enable reads {shown(values, 'WSetEna')}, mode {shown(values, 'WSetMod')}"
+        scale = number(values, "WSet_SF") or 0
         expected_w = rescale(rescale(target_w, 0, scale, Side.TOWARD_ZERO), scale, 0)
         wrong = values.get("WSet") != expected_w
-        return f"set-point reads {_shown(values, 'WSet')} W, not {expected_w} W" if wrong else ""
+        return f"set-point reads {shown(values, 'WSet')} W, not {expected_w} W" if wrong else ""
 
 
 class ControlsLegacy:
@@ -327,7 +270,7 @@ class ControlsLegacy:
         """Disconnect first; write the value, then the timer where it differs, and the enable last where it is off."""
         del ours
         encode = self._control.model.encode
-        scale = values.get("WMaxLimPct_SF", _MISSING)
+        scale = values.get("WMaxLimPct_SF", MISSING)
         limit = encode("WMaxLimPct", self._limit(command, values), scale_factor=scale, side=Side.FLOOR)
         off = {"Conn_RvrtTms": 0, "Conn": 0} if command.connected is False else {}
         told = {"WMaxLimPct_RvrtTms": self._timer_ms(command), "WMaxLim_Ena": 1}
@@ -335,7 +278,7 @@ class ControlsLegacy:
             {
                 name: encode(name, value)
                 for name, value in each.items()
-                if _has(values, name) and values.get(name) != value
+                if has(values, name) and values.get(name) != value
             }
             for each in (off, told, {"Conn": 1} if command.connected else {})
         )
@@ -347,12 +290,12 @@ class ControlsLegacy:
     def differs(self, command: Command, values: Values, *, ours: bool) -> str:
         """Compare the read-back of limit, enable and connection."""
         del ours
-        if command.connected is not None and _has(values, "Conn") and values.get("Conn") != int(command.connected):
-            return f"connection reads {_shown(values, 'Conn')}"
+        if command.connected is not None and has(values, "Conn") and values.get("Conn") != int(command.connected):
+            return f"connection reads {shown(values, 'Conn')}"
         if values.get("WMaxLim_Ena") != 1:
-            return f"limit enable reads {_shown(values, 'WMaxLim_Ena')}"
-        if _has(values, "WMaxLimPct_RvrtTms") and values.get("WMaxLimPct_RvrtTms") != self._timer_ms(command):
-            return f"reversion timer reads {_shown(values, 'WMaxLimPct_RvrtTms')} ms"
+            return f"limit enable reads {shown(values, 'WMaxLim_Ena')}"
+        if has(values, "WMaxLimPct_RvrtTms") and values.get("WMaxLimPct_RvrtTms") != self._timer_ms(command):
+            return f"reversion timer reads {shown(values, 'WMaxLimPct_RvrtTms')} ms"
         wrong = _off(values, "WMaxLimPct", self._limit(command, values))
         if not wrong and command.target_w is not None and command.target_w < 0:
             return "model 123 cannot charge by a set-point"
@@ -360,7 +303,7 @@ class ControlsLegacy:
 
     def lapses(self, command: Command, values: Values) -> bool:
         """Its timer runs only where lifting the limit is harmless."""
-        return self._timer_ms(command) > 0 and _has(values, "WMaxLimPct_RvrtTms")
+        return self._timer_ms(command) > 0 and has(values, "WMaxLimPct_RvrtTms")
 
     def reverted(self, command: Command, values: Values) -> bool:
         """The limit is lifted, and the connection as told."""
@@ -368,7 +311,7 @@ class ControlsLegacy:
         return self.lapses(command, values) and connected and values.get("WMaxLim_Ena") == 0
 
     def _limit(self, command: Command, values: Values) -> int:
-        if command.energized is False or (command.connected is False and not _has(values, "Conn")):
+        if command.energized is False or (command.connected is False and not has(values, "Conn")):
             return 0
         limit_w = command.limit_w if command.target_w is None else min(command.limit_w, max(0, command.target_w))
         return hundredths(limit_w, self._max_w)
@@ -379,24 +322,9 @@ class ControlsLegacy:
         return min(_whole_s(command.revert_after_ms), LEGACY_TIMER_MAX_MS) if harmless else 0
 
 
-def _number(values: Values, name: str) -> int | None:
-    value = values.get(name)
-    return value if isinstance(value, int) else None
-
-
-def _has(values: Values, *names: str) -> bool:
-    """Tell whether the device implements all these points, as far as it was read."""
-    return not any(isinstance(values.get(name), Absent) for name in names)
-
-
-def _shown(values: Values, name: str) -> int | str:
-    value = values.get(name, _MISSING)
-    return value.why if isinstance(value, Absent) else value
-
-
 def _reverts(values: Values) -> bool:
     """Tell whether the device has a limit to revert to, its enable and its timer: none is of use alone."""
-    return _has(values, "WMaxLimPctRvrt", "WMaxLimPctEnaRvrt", "WMaxLimPctRvrtTms")
+    return has(values, "WMaxLimPctRvrt", "WMaxLimPctEnaRvrt", "WMaxLimPctRvrtTms")
 
 
 def _whole_s(after_ms: int) -> int:
@@ -412,9 +340,9 @@ def _all_on(command: Command) -> int | None:
 
 def _off(values: Values, name: str, expected: int) -> str:
     """Say how a percentage differs: it may read back below by less than one step of its scale, never above."""
-    value, scale = _number(values, name), _number(values, "WMaxLimPct_SF")
+    value, scale = number(values, name), number(values, "WMaxLimPct_SF")
     if value is None or scale is None:
-        return f"{name} cannot be read back: {_shown(values, name if value is None else 'WMaxLimPct_SF')}"
+        return f"{name} cannot be read back: {shown(values, name if value is None else 'WMaxLimPct_SF')}"
     step = 10 ** max(0, scale - CENTI)
     if expected - step < value <= expected:
         return ""
@@ -484,10 +412,10 @@ def settings(description: Description, answers: Sequence[bytes], now_ms: int) ->
     values: dict[str, Value] = {}
     for each, answer in zip(description.parts, answers, strict=True):
         values |= each.reader.decode(answer)
-    found = next((name for name in ("WMax", "WMaxRtg", "WRtg") if (_number(values, name) or 0) > 0), None)
-    most = reading(values[found], now_ms) if found else Unknown(f"WMax: {_shown(values, 'WMax')}", now_ms)
+    found = next((name for name in ("WMax", "WMaxRtg", "WRtg") if (number(values, name) or 0) > 0), None)
+    most = reading(values[found], now_ms) if found else Unknown(f"WMax: {shown(values, 'WMax')}", now_ms)
     charge = next((name for name in ("WChaRteMax", "MaxChaRte") if name in values), "WChaRteMax")
-    return Settings(most, reading(values.get(charge, _MISSING), now_ms))
+    return Settings(most, reading(values.get(charge, MISSING), now_ms))
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,94 @@
+"""A device's points: where they lie, what a read gave of them, and as few writes as their order allows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from gateway.wire.sunspec import Absent, Chain, Model, Reader, Unwritable, Value, compile_model
+
+Values = Mapping[str, Value]
+
+MISSING: Final = Absent("not given")
+
+
+class Ask(NamedTuple):
+    """A read to make: which address, how many registers."""
+
+    address: int
+    quantity: int
+
+
+class Step(NamedTuple):
+    """A write to make: to which address, which octets."""
+
+    address: int
+    registers: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The place of one model in a device, and a prepared read of some of its points."""
+
+    model: Model
+    address: int
+    reader: Reader
+
+    @property
+    def ask(self) -> Ask:
+        """The read to make."""
+        return Ask(self.address + self.reader.offset, self.reader.quantity)
+
+
+def part(chain: Chain, model_id: int, names: Sequence[str]) -> Part | None:
+    """Prepare a read of a model that the device has; None where it lacks the model or all of the points."""
+    blocks = chain.of(model_id)
+    if not blocks:
+        return None
+    model = compile_model(model_id)
+    prepared = model.reader(tuple(names), length=blocks[0].length)
+    return Part(model, blocks[0].address, prepared) if prepared.quantity else None
+
+
+def writes(target: Part, points: Mapping[str, bytes | Unwritable]) -> tuple[Step, ...] | Unwritable:
+    """Merge encoded points of one model into as few writes as their order allows, or give the first that cannot be."""
+    encoded: dict[str, bytes] = {}
+    for name, octets in points.items():
+        if isinstance(octets, Unwritable):
+            return octets
+        encoded[name] = octets
+    return tuple(Step(target.address + offset, octets) for offset, octets in target.model.plan_writes(encoded))
+
+
+def in_order(*parts: tuple[Step, ...] | Unwritable) -> tuple[Step, ...] | Unwritable:
+    """Put writes one after another, or give what of them cannot be."""
+    steps: list[Step] = []
+    for each in parts:
+        if isinstance(each, Unwritable):
+            return each
+        steps.extend(each)
+    return tuple(steps)
+
+
+def lasting(values: Values) -> Values:
+    """Keep what a write leaves true of a read: the scale factors, and which points the device does not implement."""
+    return {name: value for name, value in values.items() if isinstance(value, Absent) or name.endswith("_SF")}
+
+
+def scales(values: Values) -> tuple[Value, ...]:
+    """Give the scale factors of a read."""
+    return tuple(value for name, value in values.items() if name.endswith("_SF"))
+
+
+def number(values: Values, name: str) -> int | None:
+    value = values.get(name)
+    return value if isinstance(value, int) else None
+
+
+def has(values: Values, *names: str) -> bool:
+    """Tell whether the device implements all these points, as far as it was read."""
+    return not any(isinstance(values.get(name), Absent) for name in names)
+
+
+def shown(values: Values, name: str) -> int | str:
+    value = values.get(name, MISSING)
+    return value.why if isinstance(value, Absent) else value
