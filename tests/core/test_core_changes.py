@@ -19,6 +19,7 @@ from core_world import (
     site,
     target,
     told,
+    value_of,
 )
 
 from gateway.core.answers import Kind
@@ -107,6 +108,21 @@ def test_what_was_superseded_stays_so_when_the_superseder_is_moved() -> None:
     player = superseded()
     player.hear(25, order("b", export(800), 60, 80, created_s=1, version=1))
     assert player.over(26, 59, 60, 80) == [1_500, 1_500, 800, 1_500]
+
+
+def test_a_function_that_was_lost_stays_lost_while_the_order_keeps_another() -> None:
+    player = Player().start()
+    player.hear(1, order("a", (export(5_000), value_of(F.GENERATION_LIMIT, 4_000)), 10, 9_000))
+    player.hear(2, order("b", export(800), 20, 35, created_s=1))
+    player.over(10, 20)
+    player.hear(25, order("b", export(800), 60, 80, created_s=1, version=1))
+    assert player.over(26, 60, 80) == [1_500, 800, 1_500]
+    player.hear(7_200, order("c", export(700), 7_300, 7_400))
+    assert player.over(7_250, 8_999) == [1_500, 1_500]
+    assert player.ruled(F.GENERATION_LIMIT) == 4_000
+    player.tick(9_000)
+    assert [kind for _, kind in player.kinds("a")][:2] == [Kind.RECEIVED, Kind.STARTED]
+    assert player.terminal("a")[0][0] == 9_000
 
 
 def test_what_was_superseded_stays_so_when_the_clock_of_the_issuer_is_corrected() -> None:

@@ -140,6 +140,27 @@ def test_reversions_and_set_points_sum_to_at_most_the_whole(
 
 
 @pytest.mark.parametrize(
+    ("counted", "reversion"),
+    [
+        pytest.param((500, 500), (750, 750), id="into free room"),
+        pytest.param((500, 900), (600, 750), id="into what the other is sure to leave"),
+        pytest.param((500, 5_000), (500, 750), id="nothing is left until the other is read back"),
+    ],
+)
+def test_a_reversion_grows_only_into_what_the_others_are_sure_to_leave(
+    counted: tuple[int, int], reversion: tuple[int, int]
+) -> None:
+    before = [told("roof", 3_000)._replace(revert_limit_w=w) for w in (500, 750)]
+    among = [
+        Part("roof", 5_000, 3_000, reachable=True, before=each, counted_fallback_w=w)
+        for each, w in zip(before, counted, strict=True)
+    ]
+    if counted[1] == 500:
+        among[1] = among[1]._replace(before=before[0])
+    assert tuple(one.revert_limit_w for one in made(6_000, 1_500, among)) == reversion
+
+
+@pytest.mark.parametrize(
     ("ruled", "before", "adopted", "told_now"),
     [
         (None, None, False, None),

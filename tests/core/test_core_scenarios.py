@@ -117,6 +117,14 @@ def test_an_order_beats_the_default_of_its_slot_and_the_agreement_still_intersec
     assert player.over(5, 10, 20, 30) == [1_500, 8_000, AGREED_W, 1_500]
 
 
+def test_a_default_of_another_party_takes_no_default_away() -> None:
+    player = Player().start()
+    player.default(1, "p1", export(700))
+    player.default(2, "p1", target(400), issuer=TSO)
+    assert player.over(3) == [700]
+    assert player.over(3, function=F.ACTIVE_POWER) == [400]
+
+
 def test_only_the_strongest_programs_default_counts() -> None:
     player = Player().start()
     player.default(1, "p2", export(1_000), precedence=2)

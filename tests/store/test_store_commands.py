@@ -106,7 +106,7 @@ def test_replay_names_the_first_difference(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_replay_of_fewer_records_counts_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = written(tmp_path, start(), [limit(1, 3_000), Tick()])
+    made = written(tmp_path, start(), [limit(1, 3_000)], [Tick()])
     number, told = len(made) - 1, made[-2]
     tampered(tmp_path, number, told._replace(tells=told.tells[:-1]))
     assert command("replay", "--state", str(tmp_path), "--json") == 1

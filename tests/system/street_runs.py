@@ -11,9 +11,9 @@ from street_bench import STREET, Bench, Child, Line, by_control
 
 # Seconds of the timeline, each in the middle of something: an order is listed, starts, is replaced, is refused, is to
 # be disobeyed (three times in quick succession), runs on out of contact, and owed answers go out. Before the next
-# measurement that the scenario judges there is time to start again: 5 s of wall time and more.
+# measurement that the scenario judges there is time to start again: 8 s of wall time and more.
 KILLED_AT_S = (44, 129, 281, 346, 448, 452, 456, 671, 742, 770)
-RATE = 10.0
+RATE = 7.0
 LONGEST_S = 200.0
 
 

@@ -127,7 +127,7 @@ def test_bad_bodies_loosen_nothing_and_get_one_line_each(bench: Bench) -> None:
 
 def test_body_over_a_mebibyte_is_not_read(bench: Bench) -> None:
     body = json.dumps(f"<DERControlList>{'x' * (1 << 20)}</DERControlList>")
-    step = f'[[step]]\nat_s = 120\noverride = {{ head_end = "dso", path = "{CONTROLS}", body = {body} }}\n'
+    step = f'[[step]]\nat_s = 240\noverride = {{ head_end = "dso", path = "{CONTROLS}", body = {body} }}\n'
     simulators = bench.simulators(scenario(more=step))
     gateway = bench.gateway(simulators)
     in_force(simulators, simulators, gateway)

@@ -111,9 +111,11 @@ class Reader:
         self._kept = {href: kept for href, kept in self._kept.items() if href in self._due_ms}
         self.failing = {href: failing for href, failing in self.failing.items() if href in self._due_ms}
 
-    def expire(self) -> None:
-        """Read everything again in the next round, however lately it was read."""
-        self._kept = {href: kept._replace(read_ms=-1000 * RATE_MAX_S) for href, kept in self._kept.items()}
+    def expire(self, href: str = "") -> None:
+        """Read this address, or everything, again in the next round, however lately it was read."""
+        for each, kept in self._kept.items():
+            if href in ("", each):
+                self._kept[each] = kept._replace(read_ms=-1000 * RATE_MAX_S)
 
     def next_due_ms(self) -> int:
         """Give when something that the round came across is next to be read."""

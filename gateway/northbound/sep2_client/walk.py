@@ -117,6 +117,7 @@ class Walker:
         self._said.amiss(key, f"out of reach: {fault}; what is in force holds")
         again_s = DOWN_AGAIN_S[min(self._downs, len(DOWN_AGAIN_S) - 1)]
         self._downs += 1
+        self._reader.expire(self._url)
         self._next_ms = self._clock.now_ms() + 1000 * again_s
 
     async def _round(self) -> None:

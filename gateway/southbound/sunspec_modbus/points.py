@@ -80,6 +80,7 @@ def scales(values: Values) -> tuple[Value, ...]:
 
 
 def number(values: Values, name: str) -> int | None:
+    """Give a point's number, or None where the device gives none."""
     value = values.get(name)
     return value if isinstance(value, int) else None
 
@@ -90,5 +91,6 @@ def has(values: Values, *names: str) -> bool:
 
 
 def shown(values: Values, name: str) -> int | str:
+    """Give what to say of a point: its value, or why there is none."""
     value = values.get(name, MISSING)
     return value.why if isinstance(value, Absent) else value
