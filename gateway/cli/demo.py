@@ -189,6 +189,8 @@ class _Demo:
             self._say(f"feeder     measured {powers} W", at)
         elif kind == "proof":
             self._say(f"feeder     {'yes' if line['ok'] else 'NO'}: {line['name']}", at)
+        elif kind == "reading" and line["of"] == "whole domain":
+            self._say(f"head-end   is shown {line['w']} W for the whole domain, {line['coverage']}", at)
         elif kind in {"issued", "cancelled", "outage", "fault"}:
             said = " ".join(str(value) for key, value in line.items() if key not in {"t_ms", "kind", "mrid"})
             self._say(f"head-end   {kind} {said}", at)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gateway.core.arbitrate import Status
 from gateway.core.observe import Verdict
-from gateway.core.orders import OrderKey
+from gateway.core.orders import Function, OrderKey
 from gateway.core.timeline import FOR_EVER_MS
 
 
@@ -54,7 +54,8 @@ class Answer(NamedTuple):
 class Course:
     """How far one order has come at one resource, and what was seen of it on the way.
 
-    `ended_ms` is when it had its terminal answer: from then on it holds nothing, whatever becomes of the others (C6).
+    `ended_ms` is when it had its terminal answer: from then on it holds nothing, whatever becomes of the others (C6);
+    `lost` is the functions that were superseded before that, and when.
     `bound` tells whether any command rested on it, `short` why it was served short, `disobeyed` what was measured.
     """
 
@@ -62,11 +63,21 @@ class Course:
     started: bool = False
     ended: bool = False
     ended_ms: int = FOR_EVER_MS
+    lost: tuple[tuple[Function, int], ...] = ()
     short: str = ""
     bound: bool = False
     adopted: bool = False
     obeyed: bool = False
     disobeyed: str = ""
+
+    def lose(self, function: Function, at_ms: int) -> None:
+        """Take it that the order was superseded in a function, once and for good (C6)."""
+        if all(each is not function for each, _at_ms in self.lost):
+            self.lost = (*self.lost, (function, at_ms))
+
+    def spent_ms(self, function: Function) -> int:
+        """Give when (ms) the order lost a function or ended, or FOR_EVER_MS."""
+        return min((at_ms for each, at_ms in self.lost if each is function), default=self.ended_ms)
 
     def see(self, verdict: Verdict, why: str) -> None:
         """Take a verdict on the device that carries the order out."""

@@ -77,11 +77,15 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """All rulings of one resource at an instant, where each of its orders stands, and when that may next change."""
+    """All rulings of one resource at an instant, where each of its orders stands, and when that may next change.
+
+    `lost` gives the orders that have lost a function for good, whether or not they keep another (C5, C6).
+    """
 
     rulings: tuple[Ruling, ...]
     status: Mapping[OrderKey, Status]
     until_ms: int
+    lost: Mapping[Function, Sequence[OrderKey]]
 
     def ruling(self, function: Function) -> Ruling | None:
         """Give the ruling on one control function, where anything is said of it."""
@@ -127,7 +131,7 @@ def _default_of(slot: Slot, defaults: Sequence[Default], ground: Ground) -> tupl
         if default.issuer != slot.issuer:
             continue
         for effect in default.effects:
-            if effect.function is slot.function:
+            if effect.function is slot.function and not isinstance(effect, Release):
                 return OrderKey(default.issuer, default.id), _value(effect, ground)
     if slot.issuer == ground.limit_parent and slot.function is Function.EXPORT_LIMIT:
         return LAST_RESORT, ground.last_resort_export_limit_w
@@ -211,15 +215,17 @@ def settle(
         one = _held(slot, winner, _default_of(slot, defaults, ground), ground)
         if one is not None:
             held.setdefault(slot.function, []).append(one)
+        gone = tuple(entry for entry in gone if winner is None or entry.key != winner.key)
         lost.setdefault(slot.function, []).extend(entry.key for entry in gone if now_ms < entry.interval.end_ms)
         for entry in entries:
-            state = Status.SUPERSEDED if entry in gone else _plain_status(entry, now_ms)
+            over = entry in gone or entry.spent_ms <= now_ms
+            state = Status.SUPERSEDED if over else _plain_status(entry, now_ms)
             states.setdefault(entry.key, []).append(state)
         until_ms = min(until_ms, next_change(entries, now_ms))
     agreement = Held(Level.CONNECTION, -1, AGREEMENT, ground.export_limit_w, "C2", is_order=False)
     held.setdefault(Function.EXPORT_LIMIT, []).append(agreement)
     rulings = tuple(_rulings(held, lost))
-    return Settlement(rulings, _statuses(states, rulings, slots), until_ms)
+    return Settlement(rulings, _statuses(states, rulings, slots), until_ms, lost)
 
 
 def _all_slots(slots: Mapping[Slot, Sequence[Entry]], defaults: Sequence[Default], ground: Ground) -> list[Slot]:

@@ -93,8 +93,20 @@ class Ledger:
                     self.say(live, moved, Kind.SUPERSEDED, "C2", why)
                 elif status is Status.OVER:
                     self._end(live, moved)
+            self._note_lost(settled, resources)
         for live, moved, status, settled in starting:
             self._start(live, moved, status, settled)
+
+    def _note_lost(self, settled: Settled, resources: list[str]) -> None:
+        """Note on the orders that go on which functions they have lost."""
+        for function, keys in settled.settlement.lost.items():
+            for key in keys:
+                live = self._state.lives[key]
+                if live.ended == len(live.courses):
+                    continue
+                for name in resources:
+                    if name in live.courses and not live.courses[name].ended:
+                        live.courses[name].lose(function, self._state.now_ms)
 
     def _note_basis(self, settled: Settled, resources: list[str]) -> None:
         """Note on the orders that commands rest on them, and on a clipped set-point that it is served short."""

@@ -80,11 +80,11 @@ class Settler:
             order = live.order
             interval = interval_at(self._state, live, name)
             course = live.courses.get(name)
-            spent_ms = FOR_EVER_MS if course is None else course.ended_ms
             for effect in live.effects.get(name, ()):
                 level = ground.levels.get((order.issuer, effect.function))
                 if level is None:
                     continue
                 slot = Slot(order.issuer, level, effect.function)
+                spent_ms = FOR_EVER_MS if course is None else course.spent_ms(effect.function)
                 slots.setdefault(slot, []).append(Entry(order.key, order.rank, interval, effect, spent_ms))
         return slots

@@ -13,6 +13,9 @@ from hil.sep2.records import Answer, PostedReading, Program, PutDocument, Resour
 
 INVALID_FORMAT, INVALID_VALUES = 0, 1
 
+WATTS = 38
+"""The UomType of active power."""
+
 
 class Reply(NamedTuple):
     status: int
@@ -153,6 +156,9 @@ class Intake:
             duration_s=period.duration if period else None,
         )
         self.readings.append(kept)
+        if kept.uom == WATTS:
+            of = "" if point.description is None else point.description
+            self._report("reading", of=of, lfdi=point.lfdi, w=kept.value, coverage=kept.description)
 
 
 def _readings(given: mirror.MirrorMeterReading) -> list[metering.Reading]:

@@ -362,7 +362,7 @@ def most_in(world: World, path: str, span_s: int) -> int:
 
 
 async def test_poll_rates_are_obeyed_as_soon_as_they_are_read(pki: Path) -> None:
-    slow_s = 6 * POLL_S
+    slow_s = 4 * POLL_S
     async with World(pki, program("street", default=LIMIT), clock_rate=60) as world:
         await world.rounds()
         world.rates.poll_rate_s = slow_s
@@ -384,7 +384,7 @@ async def test_poll_rates_are_obeyed_as_soon_as_they_are_read(pki: Path) -> None
 
 
 async def test_a_shorter_rate_holds_for_what_was_read_before(pki: Path) -> None:
-    slow_s = 6 * POLL_S
+    slow_s = 4 * POLL_S
     async with World(pki, clock_rate=60) as world:
         world.rates.poll_rate_s = slow_s
         await world.rounds(2)

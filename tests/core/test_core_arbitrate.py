@@ -160,6 +160,21 @@ def test_the_default_of_a_slot(defaults: list[tuple[str, int, int]], held: int, 
         assert (ruling.value, ruling.binding.id) == (held, by)
 
 
+def test_a_default_that_releases_says_nothing() -> None:
+    given = [default("p1", 1, Release(F.EXPORT_LIMIT)), default("p2", 2, value_of(F.EXPORT_LIMIT, 20))]
+    assert value(settle({}, given, GROUND, 0), F.EXPORT_LIMIT) == 20
+    assert value(settle({}, given[:1], GROUND, 0), F.EXPORT_LIMIT) == 1_500
+
+
+def test_an_order_that_says_two_things_of_one_function_does_not_beat_itself() -> None:
+    slot = Slot("b", 3, F.ACTIVE_POWER)
+    twice = [Entry(key("b"), Rank(1, 0), Interval(0, 100), value_of(F.ACTIVE_POWER, w)) for w in (300, 500)]
+    settlement = settle({slot: twice}, (), GROUND, 50)
+    assert settlement.status == {key("b"): Status.IN_FORCE}
+    assert value(settlement, F.ACTIVE_POWER) == 300
+    assert [ruling.beaten for ruling in settlement.rulings if ruling.function is F.ACTIVE_POWER] == [()]
+
+
 def test_a_program_without_the_function_leaves_it_to_the_next() -> None:
     given = [default("p1", 1, value_of(F.IMPORT_LIMIT, -9)), default("p2", 2, value_of(F.EXPORT_LIMIT, 20))]
     assert value(settle({}, given, GROUND, 0), F.EXPORT_LIMIT) == 20

@@ -11,7 +11,7 @@ import street_runs
 @pytest.fixture(scope="session", autouse=True)
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[street_runs.Runs | None]:
     """Give both runs, once for the whole session; none where the tests that want them are not selected."""
-    if not any(item.path.name == "test_system_demo.py" for item in request.session.items):
+    if not any(item.path.name == "test_system_street_demo.py" for item in request.session.items):
         yield None
         return
     given_up = threading.Event()
