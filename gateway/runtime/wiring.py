@@ -89,11 +89,20 @@ def north(site: SiteFile, clock: Clock, hear: Hear, look: Look, *, may_write: bo
     """Make the links to the parties above; raise PkiFault where a certificate or key cannot be used."""
     codes = tomllib.loads((profiles() / "protocols" / "sep2.toml").read_text(encoding="utf-8"))["answer"]
     resources = {resource.name: resource.tables["sep2"] for resource in site.resources if "sep2" in resource.tables}
+    parents = [party.name for party in site.parties if party.limit_parent]
     links: dict[str, NorthLink] = {}
     for table in site.tables.get("sep2_client", ()):
         context = tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)
         own_lfdi = identity.lfdi(files.read_certificates(table.certificate)[0].public_bytes(Encoding.DER))
         links[table.party] = sep2_client.Link(
-            table, resources, own_lfdi, context, codes, clock, hear, look, may_write=may_write
+            table,
+            resources,
+            own_lfdi,
+            context,
+            codes,
+            clock,
+            hear,
+            look if table.party in parents else None,
+            may_write=may_write,
         )
     return links

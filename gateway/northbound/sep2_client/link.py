@@ -35,11 +35,14 @@ class Link:
         codes: Mapping[str, int],
         clock: Clock,
         hear: Hear,
-        look: Look,
+        look: Look | None,
         *,
         may_write: bool,
     ) -> None:
-        """Be ready to speak with the server of this table for these resources."""
+        """Be ready to speak with the server of this table for these resources.
+
+        `look` gives the picture to show it; None where the server is not the parent's, who alone is reported to (A2).
+        """
         self._party = table.party
         self._clock = clock
         self._look = look
@@ -72,7 +75,8 @@ class Link:
         async with self._exchange, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._poll())
             tasks.create_task(self._answer())
-            tasks.create_task(self._show())
+            if self._look is not None:
+                tasks.create_task(self._show(self._look))
 
     async def _poll(self) -> None:
         while True:
@@ -84,21 +88,21 @@ class Link:
         await self._walker.timed.wait()
         await self._outbox.run()
 
-    async def _show(self) -> None:
+    async def _show(self, look: Look) -> None:
         """Show the picture once the server is known, and then once in every post rate."""
         await self._walker.seen.wait()
         since_ms = self._clock.now_ms()
         while self._exchange.may_write:
-            self._mirror.sample(self._look())
+            self._mirror.sample(look())
             now_ms = self._clock.now_ms()
             try:
                 server_ms = self._walker.server_ms
                 await self._mirror.show(
-                    self._walker.found, self._look(), server_ms(since_ms) // 1000, server_ms(now_ms) // 1000
+                    self._walker.found, look(), server_ms(since_ms) // 1000, server_ms(now_ms) // 1000
                 )
             except ServerDown as fault:
                 log.debug("%s: the picture waits: %s", self._party, fault)
             since_ms = now_ms
             while (left_ms := now_ms + 1000 * self._mirror.post_s - self._clock.now_ms()) > 0:
                 await self._clock.sleep_until_ms(self._clock.now_ms() + min(SAMPLE_MS, left_ms))
-                self._mirror.sample(self._look())
+                self._mirror.sample(look())
