@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, Counter, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -45,6 +45,7 @@ class Metrics:
 
     def __init__(self, state: Callable[[], State], extra: Callable[[], dict[str, float]]) -> None:
         """Read gauges off `state`; `extra` gives further gauges by name, with units in the names."""
+        disable_created_metrics()
         self._registry = CollectorRegistry()
         self._registry.register(_StateCollector(state, extra))
         self._answers = Counter("gateway_answers", "Answers decided, by resource", ["answer"], registry=self._registry)
