@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import resource
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         print(fault, file=sys.stderr)
     if checked.site is None:
         return WRONG_USE
+    _allow_connections()
     try:
         clock = parse(args.clock)
         serving = daemon.serve(
@@ -73,3 +75,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"gateway run: {fault.strerror or fault}; is another gateway running here?", file=sys.stderr)
         return WRONG_USE
     return DONE
+
+
+def _allow_connections() -> None:
+    """Allow as many open files as the system grants; the usual soft limit is less than a district has devices."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

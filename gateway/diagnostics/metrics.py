@@ -45,7 +45,7 @@ class Metrics:
 
     def __init__(self, state: Callable[[], State], extra: Callable[[], dict[str, float]]) -> None:
         """Read gauges off `state`; `extra` gives further gauges by name, with units in the names."""
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call] # the library leaves this one without types
         self._registry = CollectorRegistry()
         self._registry.register(_StateCollector(state, extra))
         self._answers = Counter("gateway_answers", "Answers decided, by resource", ["answer"], registry=self._registry)

@@ -7,6 +7,7 @@ on monotonic time at the clock's rate, so that a clock that is set moves none of
 import asyncio
 import logging
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -54,6 +55,7 @@ class Link:
         self.connecting = False
         self._rated_w = rated_w
         self._shared = shared
+        self._phase = zlib.crc32(device.encode()) / 2**32
         self._connection: Connection | None = None
         self._transaction = 0
         self._bases: tuple[int, ...] = BASES
@@ -90,6 +92,7 @@ class Link:
         self._adopted = 0
         self._misses = 0
         self._poll_at = 0.0
+        self._in_phase = False
         self._settings_at = 0.0
         self._shown: Live | None = None
         self._shown_at = 0.0
@@ -318,7 +321,8 @@ class Link:
         if self._measure is None:
             return
         wall_s = time.monotonic()
-        self._poll_at = self._later(self.table.poll_s)
+        self._poll_at = self._later(self.table.poll_s * (1.0 if self._in_phase else self._phase))
+        self._in_phase = True
         described = self._description.asks if wall_s >= self._settings_at else ()
         told = () if self._controls is None else self._controls.reads
         live = self._measure
