@@ -245,7 +245,7 @@ async def test_a_busy_device_is_asked_again_and_kept() -> None:
 
     async def sometimes(frame: bytes, write: Write) -> None:
         busy[0] += 1
-        write(frame if busy[0] % 5 else frame[:4] + b"\0\3" + frame[6:7] + b"\x83\6" if frame[7] == 3 else frame)
+        write(frame if busy[0] % 7 else frame[:4] + b"\0\3" + frame[6:7] + b"\x83\6" if frame[7] == 3 else frame)
 
     async with twisted(bank) as (wire, made):
         wire.twist = sometimes
