@@ -1,13 +1,14 @@
 """The command line: `gateway run | check | demo | explain | replay | certs`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from gateway.cli import certs, check, demo, explain, replay, run
 from gateway.runtime import wiring
 
-INTERRUPTED = 130
+INTERRUPTED, READER_GONE = 130, 141
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,5 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+        return _reader_gone()
+    except BaseExceptionGroup as group:
+        if group.split(BrokenPipeError)[1] is not None:
+            raise
+        return _reader_gone()
+
+
+def _reader_gone() -> int:
+    """Say nothing more to a reader that went away."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return READER_GONE

@@ -8,6 +8,7 @@ import asyncio
 import difflib
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -26,11 +27,15 @@ from gateway.store import Reader
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names its type in private
 
-DONE, FAULT_FOUND, WRONG_USE = 0, 1, 2
+DONE, FAULT_FOUND, WRONG_USE, INTERRUPTED = 0, 1, 2, 143
 RATE: Final = 20.0
 BEGIN: Final = datetime(2026, 6, 21, 12, tzinfo=UTC)
 PATIENCE_S: Final = 15.0
 LINE_LIMIT: Final = 1 << 22
+STATUS_WORDS: Final = (
+    "1 received, 2 started, 3 completed, 6 cancelled, 7 superseded, 8 served in part, 10 never served, "
+    "252 cannot, 253 refused, 254 came too late"
+)
 STATE: Final = "state"
 
 Line = dict[str, Any]
@@ -62,10 +67,20 @@ def run(args: argparse.Namespace) -> int:
         return WRONG_USE
     issue.init(folder / "pki", ("gateway", *certificates))
     try:
-        return asyncio.run(_Demo(folder, scenario, as_json=args.json).run())
+        return asyncio.run(_until_told(_Demo(folder, scenario, as_json=args.json, kept=args.keep is not None)))
     finally:
         if args.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _until_told(demo: "_Demo") -> int:
+    """Run the demo; told to terminate, it cleans up after itself as when it is interrupted."""
+    running = asyncio.ensure_future(demo.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        return INTERRUPTED
 
 
 def _scenario(asked: str, shipped: Path) -> Path:
@@ -102,8 +117,9 @@ def _certificates(scenario: Path) -> tuple[str, ...]:
 class _Demo:
     """Two processes and what they say, merged by time."""
 
-    def __init__(self, folder: Path, scenario: Path, *, as_json: bool) -> None:
+    def __init__(self, folder: Path, scenario: Path, *, as_json: bool, kept: bool) -> None:
         self._folder = folder
+        self._kept = kept
         self._scenario = scenario
         self._as_json = as_json
         origin_s = BEGIN.timestamp() - RATE * time.monotonic()
@@ -188,7 +204,7 @@ class _Demo:
             powers = " ".join(f"{round(power):>5}" for power in line["w"].values())
             self._say(f"feeder     measured {powers} W", at)
         elif kind == "proof":
-            self._say(f"feeder     {'yes' if line['ok'] else 'NO'}: {line['name']}", at)
+            self._say(f"feeder     {'check ok' if line['ok'] else 'CHECK FAILED'}: {line['name']}", at)
         elif kind == "reading" and line["of"] == "whole domain":
             self._say(f"head-end   is shown {line['w']} W for the whole domain, {line['coverage']}", at)
         elif kind in {"issued", "cancelled", "outage", "fault"}:
@@ -210,8 +226,7 @@ class _Demo:
         verdicts, proofs = self._summary.get("verdicts", []), self._summary.get("proofs", [])
         answered = terminal_answers(self._folder / STATE)
         unanswered = {key: kinds for key, kinds in answered.items() if len(kinds) != 1}
-        if not self._as_json:
-            self._summarize(verdicts, proofs, answered)
+        self._summarize(verdicts, proofs, answered)
         for (order, resource), kinds in unanswered.items():
             said = ", ".join(kinds) or "none"
             print(f"gateway demo: {self._named(order)} at {resource} has terminal answers {said}", file=sys.stderr)
@@ -224,11 +239,17 @@ class _Demo:
             of = [verdict for verdict in verdicts if verdict["control"] == control]
             got = ", ".join(f"{verdict['resource']} {'-'.join(map(str, verdict['got']))}" for verdict in of)
             self._say(f"  {'right' if all(verdict['ok'] for verdict in of) else 'WRONG':5}  {control:18} {got}")
+        self._say(f"  ({STATUS_WORDS})")
+        mrids = {name: mrid for mrid, name in self._names.items()}
+        if self._kept and mrids:
+            name, mrid = next(iter(mrids.items()))
+            self._say(f"{name} is {mrid}; ask: gateway explain {mrid} --state {self._folder / STATE}")
         right = sum(verdict["ok"] for verdict in verdicts)
         shown = sum(proof["ok"] for proof in proofs)
-        self._say(
+        print(
             f"{right} of {len(verdicts)} answers right, {shown} of {len(proofs)} measurements as they must be, "
-            f"{len(answered)} terminal answers in the journal"
+            f"{len(answered)} terminal answers in the journal",
+            file=sys.stderr if self._as_json else sys.stdout,
         )
 
 

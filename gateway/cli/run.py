@@ -1,7 +1,9 @@
 """`gateway run SITE.toml`: the daemon; with `--dry` it decides and writes nothing."""
 
 import argparse
+import errno
 import json
+import logging
 import resource
 import sys
 from pathlib import Path
@@ -17,6 +19,8 @@ from gateway.pki import PkiFault
 from gateway.runtime import daemon, wiring
 from gateway.runtime.clock import ClockFault, parse
 from gateway.store import JournalFault
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names its type in private
@@ -40,9 +44,16 @@ def register(subparsers: "Commands") -> None:
     """Add `run` to the command line."""
     about = "run the gateway on a site file until it is told to stop"
     parser = subparsers.add_parser("run", help=about, description=about)
-    parser.add_argument("site", type=Path, metavar="SITE.toml")
-    parser.add_argument("--state", type=Path, default=Path("state"), metavar="DIR", help="where the journal is kept")
-    parser.add_argument("--clock", default="real", metavar="real|xN@T0", help="the clock to decide by")
+    parser.add_argument("site", type=Path, metavar="SITE.toml", help="the site file")
+    parser.add_argument(
+        "--state", type=Path, default=Path("state"), metavar="DIR", help="where the journal is kept; default ./state"
+    )
+    parser.add_argument(
+        "--clock",
+        default="real",
+        metavar="real|xN@T0",
+        help="the clock to decide by; xN@T0 runs N times as fast, for tests and demos",
+    )
     parser.add_argument("--dry", action="store_true", help="read and decide, but write and answer nothing")
     parser.add_argument("--tell", choices=sorted(TELLERS), help="print each decision on standard output")
     parser.add_argument("--log-json", action="store_true", help="log JSON lines instead of text")
@@ -57,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
         print(fault, file=sys.stderr)
     if checked.site is None:
         return WRONG_USE
+    if args.dry:
+        log.warning("dry run: no register is written and nothing is posted")
     _allow_connections()
     try:
         clock = parse(args.clock)
@@ -72,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"gateway run: {fault}", file=sys.stderr)
         return WRONG_USE
     except OSError as fault:
-        print(f"gateway run: {fault.strerror or fault}; is another gateway running here?", file=sys.stderr)
+        hint = "; set health_port in [gateway] to a free port, or 0" if fault.errno == errno.EADDRINUSE else ""
+        print(f"gateway run: {fault.strerror or fault}{hint}", file=sys.stderr)
         return WRONG_USE
     return DONE
 

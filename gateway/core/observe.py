@@ -46,7 +46,7 @@ def _measured(command: Command, power: Known, slack_w: int) -> Proof:
             return Proof(Verdict.DISOBEYED, f"{measured_w} W though ordered off")
         return Proof(Verdict.OBEYED, f"{measured_w} W, off")
     if measured_w > command.limit_w + slack_w:
-        return Proof(Verdict.DISOBEYED, f"{measured_w} W over the limit of {command.limit_w} W")
+        return Proof(Verdict.DISOBEYED, f"measured {measured_w} W against the limit of {command.limit_w} W")
     if command.target_w is None:
         return Proof(Verdict.OBEYED, f"{measured_w} W within {command.limit_w} W")
     beyond_w, short_w = measured_w - command.target_w, command.target_w - measured_w

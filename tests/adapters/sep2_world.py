@@ -82,6 +82,7 @@ class World:
         server_pins: Mapping[str, int] | None = None,
         rates: Rates | None = None,
         may_write: bool = True,
+        is_parent: bool = True,
         contact_lost_s: int | None = None,
         post_s: int = 30,
         clock_rate: int = RATE,
@@ -94,6 +95,7 @@ class World:
         self._pki = pki
         self._pins = dict.fromkeys(HOUSES, PIN) if pins is None else pins
         self._may_write, self._contact_lost_s, self._post_s = may_write, contact_lost_s, post_s
+        self._is_parent = is_parent
         self._tasks: list[asyncio.Task[None]] = []
         self.own_lfdi = identity.lfdi(files.read_certificates(pki / "gateway.pem")[0].public_bytes(Encoding.DER))
         self.rates = Rates(page_limit=50, poll_rate_s=POLL_S, post_rate_s=30) if rates is None else rates
@@ -141,7 +143,7 @@ class World:
             CODES,
             self.clock,
             self.events.append,
-            self.look,
+            self.look if self._is_parent else None,
             may_write=self._may_write,
         )
         self._tasks = [asyncio.create_task(self.link.run())]

@@ -371,6 +371,15 @@ async def test_a_resource_with_another_pin_is_shown_nothing(pki: Path) -> None:
         assert not [path for path in world.asked("PUT") if path.startswith("/edev/3/")]
 
 
+async def test_a_party_that_is_not_the_parent_is_answered_and_shown_nothing(pki: Path) -> None:
+    async with World(pki, is_parent=False, post_s=5) as world:
+        order = await ordered(world)
+        world.owe(order, Kind.RECEIVED)
+        await world.until(world.delivered)
+        await world.rounds(2)
+        assert world.asked("POST", "PUT") == {RESPONSES: 1}
+
+
 async def test_the_link_ends_when_it_is_told_to(pki: Path) -> None:
     async with World(pki) as world:
         await world.until(lambda: world.heard(Contact))

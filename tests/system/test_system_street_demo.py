@@ -109,7 +109,10 @@ def test_explain_says_in_sentences_what_became_of_an_order_and_a_device(demo: En
     mrid = next(line["mrid"] for line in demo.happened if line["kind"] == "issued" and line["control"] == "limit-2000")
     of_order = ask("explain", mrid, "--state", demo.state)
     assert of_order.returncode == 0
-    assert f"dso/{mrid} is answered cannot for house-6 by C15; 4500 W over the limit of 2000 W" in of_order.stdout
+    assert (
+        f"dso/{mrid} is answered cannot for house-6 by C15; measured 4500 W against the limit of 2000 W"
+        in of_order.stdout
+    )
     of_device = ask("explain", "roof-6", "--state", demo.state)
     assert of_device.returncode == 0
     assert f"dso/{mrid} commands roof-6 by C" in of_device.stdout
