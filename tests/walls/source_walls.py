@@ -301,7 +301,7 @@ def _adapters(root: Path) -> list[Path]:
         folder
         for side in ADAPTERS
         for folder in sorted((root / side).glob("*"))
-        if folder.is_dir() and any(path.is_file() for path in folder.iterdir())
+        if folder.is_dir() and not folder.name.startswith("__") and any(path.is_file() for path in folder.iterdir())
     ]
 
 
