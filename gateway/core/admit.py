@@ -18,6 +18,8 @@ from gateway.core.timeline import FOR_EVER_MS, Interval, effective
 from gateway.core.units import Watts
 
 LATEST_MS = 3_600_000
+UNREAD_VERSION = -1
+"""Older than any version: what is unreadable once may still be read, and holds then."""
 
 
 class Admission:
@@ -218,13 +220,13 @@ class Admission:
     def order_unreadable(self, event: OrderUnreadable) -> Iterator[Effect]:
         """Answer what cannot be read; what is in force stays in force."""
         key = OrderKey(event.issuer, event.id)
-        if key in self._state.lives:
+        if key in self._state.lives or key in self._state.answered:
             yield tell(self._state.now_ms, Topic.REFUSED, key, "A6", "kept as it was", (), (), event.why)
             return
         order = Order(
             event.issuer,
             event.id,
-            0,
+            UNREAD_VERSION,
             Each(event.group),
             (),
             self._state.now_ms,

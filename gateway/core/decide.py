@@ -81,7 +81,9 @@ class Decider:
         loosening: list[Write] = []
         blocked: list[Blocked] = []
         for name in touched:
-            resource = state.resources[name]
+            resource = state.resources.get(name)
+            if resource is None:
+                continue
             settled = settler.of(resource)
             identity = (id(settled), id(resource.rulings))
             followed.add(id(settled), settled, name)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from gateway.core.arbitrate import Ground, Settlement, settle
 from gateway.core.orders import Default
 from gateway.core.plan import Envelope, envelope
-from gateway.core.state import Live, ResourceState, State
+from gateway.core.state import Live, PartyState, ResourceState, State
 from gateway.core.timeline import FOR_EVER_MS, Entry, Interval, Slot, effective
 
 
@@ -22,7 +22,9 @@ def interval_at(state: State, live: Live, resource: str) -> Interval:
     """Give an order's effective interval at a resource."""
     if live.uniform:
         return live.interval
-    return effective(live.order, resource, state.parties[live.order.issuer].offset_ms, live.cut_ms, live.spread_ms)
+    return effective(
+        live.order, resource, state.parties.get(live.order.issuer, PartyState()).offset_ms, live.cut_ms, live.spread_ms
+    )
 
 
 class Settler:
@@ -62,9 +64,13 @@ class Settler:
 
     def _settle(self, resource: ResourceState, ground: Ground, lives: list[Live]) -> Settled:
         now_ms = self._state.now_ms
-        slots = self._slots(resource.resource.name, ground, lives)
+        name = resource.resource.name
+        slots = self._slots(name, ground, lives)
         defaults: list[Default] = [
-            default for group in resource.groups for default in self._state.defaults.get(group, {}).values()
+            default
+            for group in resource.groups
+            if name not in self._state.former.get(group, ())
+            for default in self._state.defaults.get(group, {}).values()
         ]
         settlement = settle(slots, defaults, ground, now_ms)
         silent_w = envelope(settle({}, defaults, ground, now_ms)).upper_w

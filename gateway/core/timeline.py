@@ -86,8 +86,9 @@ def _strength(entry: Entry) -> tuple[int, int, OrderKey]:
 def standing(entries: Sequence[Entry], now_ms: int) -> Standing:
     """Give what holds in one slot at `now_ms`: a function of the set of entries, not of their order of arrival.
 
-    From the strongest down, each entry keeps what the stronger ones leave: it ends where one of them first meets it.
-    One that was beaten by an order that has since been moved or forgotten is spent, and does not come back.
+    What has not begun bears on nothing yet. From the strongest down, each entry keeps what the stronger ones leave: it
+    ends where one of them first meets it. One that was beaten by an order that has since been moved or forgotten is
+    spent, and does not come back.
     """
     if len(entries) == 1:
         entry = entries[0]
@@ -96,7 +97,8 @@ def standing(entries: Sequence[Entry], now_ms: int) -> Standing:
     winner: Entry | None = None
     lost: list[Entry] = []
     kept: list[Interval] = []
-    for entry in sorted(entries, key=_strength):
+    begun = [entry for entry in entries if entry.interval.start_ms <= now_ms]
+    for entry in sorted(begun, key=_strength):
         start_ms, end_ms = entry.interval
         loss_ms = FOR_EVER_MS
         for above in kept:

@@ -18,7 +18,7 @@ from gateway.ports.south import Lease
 from gateway.runtime import health, wiring
 from gateway.runtime.clock import SiteClock
 from gateway.runtime.decider import Decider, Witness
-from gateway.store import Continued, Entry, Journal
+from gateway.store import Continued, Entry, Journal, JournalFault
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,11 @@ async def serve(
     journal = Journal.open(state)
     try:
         machine = recover(journal)
+        if machine.state.site.name not in {"", site.gateway.name}:
+            raise JournalFault(
+                f"{state}: holds the orders of site {machine.state.site.name!r}, not of {site.gateway.name!r}; "
+                "give this site a folder of its own with --state"
+            )
         lease = Lease(clock)
         decider = Decider(machine, journal, clock, lease)
 

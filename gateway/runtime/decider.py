@@ -80,8 +80,11 @@ class Decider:
         """Snapshot now and then, and thin what is old; a full disk is for the commits to deal with."""
         now_ms = self._clock.now_ms()
         if now_ms >= self._snapshot_ms:
-            self._journal.snapshot(self.machine.state)
             self._snapshot_ms = now_ms + SNAPSHOT_MS
+            try:
+                self._journal.snapshot(self.machine.state)
+            except JournalFault as fault:
+                log.warning("no snapshot is taken: %s", fault)
         if now_ms >= self._prune_ms:
             self._prune_ms = now_ms + PRUNE_MS
             try:
@@ -134,6 +137,7 @@ class Decider:
                 if time.monotonic() >= breathe_s:
                     await asyncio.sleep(0)
                     breathe_s = time.monotonic() + SLICE_S
+            self._renew()
         await self._commit(batch)
 
     async def _commit(self, batch: "_Batch") -> None:

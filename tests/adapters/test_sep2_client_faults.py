@@ -148,7 +148,7 @@ async def test_a_list_that_cannot_be_read_in_mid_event(pki: Path, body: bytes | 
         assert "\n" not in world.lines[0]
         world.mend(CONTROLS)
         await world.rounds()
-        assert world.lines[1:] == [f"dso: {CONTROLS} is read again"]
+        assert world.lines[1:] == [f"dso: {CONTROLS} is not amiss any more"]
         assert len(world.orders()) == 2
 
 
@@ -295,17 +295,36 @@ async def test_a_link_that_leads_elsewhere_is_not_followed(pki: Path, href: str,
         assert world.heard(Contact) == []
 
 
+async def test_a_redirection_within_the_server_is_not_followed(pki: Path) -> None:
+    class Redirecting(HeadEnd):
+        async def _answer(self, request: web.Request) -> web.Response:
+            if request.path == CONTROLS:
+                return web.Response(status=307, headers={"Location": "/derp/2/derc"})
+            return await super()._answer(request)
+
+    world = World(pki, program("street"), program("corner", "house-2", primacy=2))
+    world.server.issue("corner", "limit", LIMIT, 0, HOUR_S)
+    world.server.__class__ = Redirecting
+    async with world:
+        await world.polled(CONTROLS, 2)
+        await world.until(world.orders)
+        assert world.lines == [f"dso: GET {CONTROLS}?s=0&l=255: status 307; a redirection is not followed{HELD}"]
+        assert world.heard(Contact) == []
+
+
 async def test_a_server_that_was_rearranged_is_read_from_the_top(pki: Path) -> None:
-    async with World(pki, rates=Rates(page_limit=50, poll_rate_s=50 * POLL_S)) as world:
+    world = World(pki)
+    world.edit("/dcap", ('pollRate="10"', 'pollRate="9999"'), ('href="/edev"', 'href="/old/edev"'))
+    world.replace("/old/edev", world.body("/edev"))
+    async with world:
         await world.rounds()
-        world.edit("/edev/2/fsa/1/derp", ("/derp/1/derc", "/gone"), ('pollRate="500"', 'pollRate="1"'))
-        world.edit("/edev/3/fsa/1/derp", ("/derp/1/derc", "/gone"), ('pollRate="500"', 'pollRate="1"'))
-        world.rates.poll_rate_s = POLL_S
-        await world.disconnect()
-        world.connect()
-        await world.until(lambda: world.told("GET /gone"))
-        world.mend("/edev/2/fsa/1/derp", "/edev/3/fsa/1/derp")
-        await world.until(lambda: world.told("/gone is read again") or len(world.heard(Contact)) > 1)
+        world.mend("/dcap", "/old/edev")
+        await world.until(lambda: world.told("GET /old/edev"))
+        await world.rounds()
+        assert world.lines == [
+            f"dso: GET /old/edev?s=0&l=255: status 404{HELD}",
+            "dso: /old/edev is not amiss any more",
+        ]
 
 
 # -- one faulty item
@@ -387,6 +406,7 @@ async def test_another_server_in_its_place_is_refused(pki: Path) -> None:
         await limited(world)
         port = int(world.server.url.split(":")[2].split("/")[0])
         await world.server.stop()
+        await world.until(lambda: world.told("out of reach"))
         impostor = world.head_end("impostor", world.server.tree.programs)
         await impostor.start(port)
         try:

@@ -280,6 +280,15 @@ async def test_an_order_first_seen_cancelled_is_not_heard(pki: Path) -> None:
         assert len(world.heard(Withdrawn)) <= 1
 
 
+async def test_an_order_first_seen_completed_is_not_heard(pki: Path) -> None:
+    world = World(pki)
+    world.server.issue("street", "limit", LIMIT, 0, HOUR_S)
+    world.edit("/derp/1/derc", ("<currentStatus>1", "<currentStatus>5"))
+    async with world:
+        await world.rounds(2)
+        assert world.orders() == []
+
+
 async def test_an_order_that_comes_back_from_its_cancellation_stays_cancelled(pki: Path) -> None:
     async with World(pki) as world:
         world.server.issue("street", "limit", LIMIT, 0, HOUR_S)

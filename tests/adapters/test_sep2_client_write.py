@@ -13,7 +13,8 @@ from gateway.core.answers import Kind
 from gateway.core.events import Contact
 from gateway.core.known import Unknown
 from gateway.core.orders import Order, Reply
-from gateway.northbound.sep2_client import exchange
+from gateway.northbound.sep2_client import exchange, translate
+from gateway.pki import tls
 from hil.head_end import HeadEnd
 
 HOUR_S = 3600
@@ -211,6 +212,13 @@ async def test_a_gateway_that_may_not_write_sends_nothing_and_keeps_what_it_owes
         assert world.delivered() == []
 
 
+async def test_an_exchange_that_may_not_write_opens_nothing(pki: Path) -> None:
+    context = tls.client_context(pki / "gateway.pem", pki / "gateway.key", pki / "serca.pem")
+    mute = exchange.Exchange("https://127.0.0.1:1/dcap", context, may_write=False)
+    async with mute:
+        assert await mute.send("PUT", "/x", translate.usage_point(lfdi("house-1"), whole=False)) is None
+
+
 # -- ratings, settings and status
 
 
@@ -322,14 +330,17 @@ async def test_the_servers_post_rate_is_obeyed(pki: Path) -> None:
 
 
 async def test_usage_points_that_the_server_forgot_are_made_again(pki: Path) -> None:
-    async with World(pki, post_s=10) as world:
-        world.rates.post_rate_s = 10
+    world = World(pki, post_s=10)
+    world.rates.post_rate_s = 10
+    world.samples = [sample("house-1", known(1_000)), sample("house-2", known(3_000))]
+    async with world:
         intake = world.server.tree.intake
         await world.until(lambda: intake.readings)
         intake.usage_points.clear()
         intake.readings.clear()
-        await world.until(lambda: len(intake.readings) >= 9)
-        assert {point.lfdi for point in intake.usage_points} == {world.own_lfdi, *map(lfdi, HOUSES)}
+        await world.until(lambda: len(intake.readings) >= 18)
+        power_w = {(one.lfdi, one.value) for one in intake.readings if one.uom == 38}
+        assert power_w == {(world.own_lfdi, 4_000), (lfdi("house-1"), 1_000), (lfdi("house-2"), 3_000)}
 
 
 async def test_a_server_that_refuses_what_it_is_shown_hears_the_rest(pki: Path) -> None:
@@ -347,6 +358,24 @@ async def test_a_server_that_refuses_what_it_is_shown_hears_the_rest(pki: Path) 
             "dso: PUT /edev/2/der/1/dercap: status 500",
             "dso: PUT /edev/2/der/1/derg: status 403; the server refuses what it is shown",
         ]
+
+
+async def test_one_hiccup_of_the_server_is_not_worth_a_line(pki: Path) -> None:
+    class Hiccuping(HeadEnd):
+        hiccups = 0
+
+        async def _answer(self, request: web.Request) -> web.Response:
+            if request.path.endswith("/ders") and self.hiccups < 1:
+                self.hiccups += 1
+                return web.Response(status=500)
+            return await super()._answer(request)
+
+    world = World(pki, post_s=10)
+    world.rates.post_rate_s = 10
+    world.server.__class__ = Hiccuping
+    async with world:
+        await world.until(lambda: world.asked("PUT")["/edev/2/der/1/ders"] >= 3)
+        assert world.lines == []
 
 
 async def test_a_value_that_cannot_be_written_ends_nothing(pki: Path) -> None:

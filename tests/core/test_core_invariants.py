@@ -77,7 +77,7 @@ def interval_of(state: State, live: Live, name: str) -> Interval:
 
 
 def accounted_for(state: State) -> None:
-    """Every order that runs at a resource is named in the ruling of each of its functions."""
+    """Every order that runs at a resource is named in the ruling of each function that it has not lost for good."""
     for key, live in state.lives.items():
         for name, effects in live.effects.items():
             course = live.courses[name]
@@ -86,7 +86,10 @@ def accounted_for(state: State) -> None:
                 continue
             assert course.status in (Status.IN_FORCE, Status.SUSPENDED)
             rulings = {ruling.function: ruling for ruling in state.resources[name].rulings}
+            lost = [function for function, _at_ms in course.lost]
             for effect in effects:
+                if effect.function in lost:
+                    continue
                 ruling = rulings.get(effect.function)
                 if isinstance(effect, Release) or (ruling is None and released(state, key.issuer, effect.function)):
                     continue
