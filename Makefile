@@ -33,7 +33,7 @@ bench: .venv/.test ## benchmarks against peers and the floor; ONLY=name runs one
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 soak: .venv/.test ## the tests that are too long for `make test`
-	@$(BIN)/python -m pytest -m soak
+	@$(BIN)/python -m pytest -m soak --hypothesis-profile=default
 
 lock: .venv/.test ## resolve the locked dependencies again
 	@$(COMPILE) pyproject.toml -o requirements.lock

@@ -12,8 +12,9 @@ Lfdi = Annotated[str, re.compile(r"[0-9A-Fa-f]{40}"), "40 hexadecimal digits"]
 class Sep2Client:
     """A 2030.5 server: where its DeviceCapability is, whom it must prove to be, and by what we prove ourselves.
 
-    `poll_s` stands in for a poll rate that the server does not give (2018 schema: 900 s); contact is lost after
-    `contact_lost_s` without a complete read, by default twice the poll rate and at least 300 s (RULES C14).
+    `poll_s` stands in for a poll rate that the server does not give (2018 schema: 900 s), `post_s` for a post rate;
+    contact is lost after `contact_lost_s` without a complete read, by default twice the longest poll rate of a program
+    and at least 300 s (RULES C14).
     """
 
     party: str
