@@ -35,7 +35,6 @@ from gateway.wire.sep2.resources import (
     Time,
 )
 
-LEAP_MS: Final = 60_000
 OFFSET_STEP_MS: Final = 1_000
 CONTACT_LOST_MIN_S: Final = 300
 DOWN_AGAIN_S: Final = (1, 5, 15, 60)
@@ -84,7 +83,6 @@ class Walker:
         self._next_ms = 0
         self._time: Time | None = None
         self._offset_ms: int | None = None
-        self._leap_ms: int | None = None
 
     def server_ms(self, at_ms: int) -> int:
         """Give an instant of our clock on the server's (RULES C17)."""
@@ -108,7 +106,7 @@ class Walker:
             self._said.say("in reach again")
         failing = self._reader.failing
         for href, each in failing.items():
-            self._said.amiss(href, f"{each.why}; what is in force holds", f"{href} is not amiss any more")
+            self._said.amiss(href, f"{each.why}; what is in force holds", f"{href} is read again")
         if any(each.status in NOT_THERE and each.tries == 1 for each in failing.values()):
             self._reader.expire()
         self._said.close()
@@ -171,23 +169,10 @@ class Walker:
                 raise ServerFault(str(fault)) from fault
             return
         self._time = time
-        if self._leaps(offset_ms):
-            return
         if self._offset_ms is None or abs(offset_ms - self._offset_ms) > OFFSET_STEP_MS:
             self._offset_ms = offset_ms
             self._hear(Offset(self._party, offset_ms))
         self.timed.set()
-
-    def _leaps(self, offset_ms: int) -> bool:
-        """Tell whether the server's clock leapt: that is believed once two readings say so, for orders end by it."""
-        before, self._leap_ms = self._leap_ms, offset_ms
-        if self._offset_ms is None or abs(offset_ms - self._offset_ms) <= LEAP_MS:
-            return False
-        if before is not None and abs(offset_ms - before) <= LEAP_MS:
-            return False
-        leap_s = (offset_ms - self._offset_ms) // 1000
-        self._said.amiss("time", f"its clock leapt by {leap_s} s; it is taken as it was until it says so again")
-        return True
 
     # -- whom the server knows
 
