@@ -148,7 +148,7 @@ async def test_a_list_that_cannot_be_read_in_mid_event(pki: Path, body: bytes | 
         assert "\n" not in world.lines[0]
         world.mend(CONTROLS)
         await world.rounds()
-        assert world.lines[1:] == [f"dso: {CONTROLS} is not amiss any more"]
+        assert world.lines[1:] == [f"dso: {CONTROLS} is read again"]
         assert len(world.orders()) == 2
 
 
@@ -323,7 +323,7 @@ async def test_a_server_that_was_rearranged_is_read_from_the_top(pki: Path) -> N
         await world.rounds()
         assert world.lines == [
             f"dso: GET /old/edev?s=0&l=255: status 404{HELD}",
-            "dso: /old/edev is not amiss any more",
+            "dso: /old/edev is read again",
         ]
 
 
