@@ -93,11 +93,22 @@ class Total:
 Scope = Each | Total
 
 
+class Tie(StrEnum):
+    """What decides between equal precedences of one server before the smaller id does (C4)."""
+
+    LATER_CREATION = "later-creation"
+    TIGHTER_LIMIT = "tighter-limit"
+
+
 class Rank(NamedTuple):
-    """Strength inside one slot (C3, C4): the smaller precedence, then the later creation, then the smaller id."""
+    """Strength inside one slot (C3, C4): the smaller precedence, then what `tie` says, then the smaller id.
+
+    `created_ms` is on the issuer's clock; where `tie` prefers the tighter limit it decides between set-points.
+    """
 
     precedence: int
     created_ms: int
+    tie: Tie = Tie.LATER_CREATION
 
 
 @dataclass(frozen=True, slots=True)
