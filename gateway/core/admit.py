@@ -3,19 +3,18 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from gateway.core.allot import lay_points
 from gateway.core.answers import Course, Kind
 from gateway.core.authority import Accepted, Authority, Refused, judge, judge_freshness, judge_version
 from gateway.core.decide import Decider
 from gateway.core.events import Assigned, Effect, OrderHeard, OrderUnreadable, Topic, Withdrawn
 from gateway.core.ledger import Ledger
 from gateway.core.narrate import tell
-from gateway.core.orders import LIMITS, Ceiling, Each, Floor, Function, Order, OrderKey, Rank, Target, Total
+from gateway.core.orders import LIMITS, Each, Function, Order, OrderKey, Rank, Total
 from gateway.core.orders import Effect as OrderEffect
-from gateway.core.plan import Part, proportional
 from gateway.core.settling import interval_at
 from gateway.core.state import Live, PartyState, State, groups_by_resource
 from gateway.core.timeline import FOR_EVER_MS, Interval, effective
-from gateway.core.units import Watts
 
 LATEST_MS = 3_600_000
 UNREAD_VERSION = -1
@@ -53,6 +52,7 @@ class Admission:
         for name in touched:
             if name in state.resources:
                 state.resources[name].groups = groups.get(name, ())
+        lay_points(state)
         self._decider.touch(touched)
         for group, names in members.items():
             for key in state.book.get(group, ()):
@@ -150,12 +150,11 @@ class Admission:
         if order.end_ms is not None and order.end_ms - offset_ms <= state.now_ms:
             self._ledger.say(live, resources, Kind.EXPIRED, "A5", "over already when it was first received")
             return
-        if isinstance(order.scope, Each):
-            live.effects.update(verdict.effects)
-        else:
-            live.effects = self._shared(order, {**_unshared(live), **verdict.effects})
+        live.effects.update(verdict.effects)
+        if isinstance(order.scope, Total) and live.group not in state.points:
+            lay_points(state)
         randomized = order.randomize_start_ms or order.randomize_duration_ms
-        apart = verdict.refused or state.former.get(live.group) or isinstance(order.scope, Total)
+        apart = verdict.refused or state.former.get(live.group)
         live.uniform = live.uniform and not (randomized or apart)
         for name, why_not in verdict.refused.items():
             self._ledger.say(live, (name,), Kind.REFUSED, why_not.rule, why_not.why)
@@ -185,25 +184,6 @@ class Admission:
             functions,
         )
         self._ledger.say(live, named, Kind.REFUSED, verdict.rule, verdict.why)
-
-    def _shared(
-        self, order: Order, effects: Mapping[str, tuple[OrderEffect, ...]]
-    ) -> dict[str, tuple[OrderEffect, ...]]:
-        """Share what a group owes in sum among its resources by rating, so that the shares never exceed it (E)."""
-        if isinstance(order.scope, Each):
-            return dict(effects)
-        parts = [Part(name, self._rated_w(name), 0, reachable=True) for name in effects]
-        shared: dict[str, list[OrderEffect]] = {name: [] for name in effects}
-        for effect in order.effects:
-            for part, own in zip(parts, _split(effect, parts), strict=True):
-                if effect in effects[part.device]:
-                    shared[part.device].append(own)
-        return {name: tuple(own) for name, own in shared.items()}
-
-    def _rated_w(self, resource: str) -> int:
-        return sum(
-            self._state.devices[name].device.rated_w for name in self._state.resources[resource].resource.devices
-        )
 
     def _held(self, order: Order, resources: Iterable[str]) -> dict[tuple[str, Function], int]:
         """Give the limits in force (W) that an order of limits is held against (A4)."""
@@ -289,23 +269,7 @@ def _same(held: Order, order: Order) -> bool:
     return held == replace(order, received_ms=held.received_ms, draw=held.draw, rank=rank)
 
 
-def _unshared(live: Live) -> dict[str, tuple[OrderEffect, ...]]:
-    """Give the effects in whole that an order has a share of at each resource."""
-    functions = {name: [effect.function for effect in effects] for name, effects in live.effects.items()}
-    return {
-        name: tuple(effect for effect in live.order.effects if effect.function in own)
-        for name, own in functions.items()
-    }
-
-
 def _lacking(order: Order, effects: tuple[OrderEffect, ...]) -> str:
     """Name what an order asked for and a resource does not carry."""
     missing = [effect.function.value for effect in order.effects if effect not in effects]
     return ", ".join([*missing, *order.uncarried])
-
-
-def _split(effect: OrderEffect, parts: list[Part]) -> list[OrderEffect]:
-    """Give each part its share of an effect in W; what is stated as a share, or on or off, means the same for all."""
-    if isinstance(effect, Ceiling | Floor | Target) and isinstance(effect.power, Watts):
-        return [replace(effect, power=Watts(share_w)) for share_w in proportional(effect.power.w, parts)]
-    return [effect] * len(parts)

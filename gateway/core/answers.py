@@ -9,6 +9,8 @@ from gateway.core.observe import Verdict
 from gateway.core.orders import Function, OrderKey
 from gateway.core.timeline import FOR_EVER_MS
 
+MS_PER_HOUR = 3_600_000
+
 
 class Kind(StrEnum):
     """One kind of answer. The last seven are terminal."""
@@ -57,6 +59,7 @@ class Course:
     `ended_ms` is when it had its terminal answer: from then on it holds nothing, whatever becomes of the others (C6);
     `lost` is the functions that were superseded before that, and when.
     `bound` tells whether any command rested on it, `short` why it was served short, `disobeyed` what was measured.
+    `short_w` is by how much it is served short since `short_since_ms`, `short_w_ms` the energy of it before that.
     """
 
     status: Status = Status.PENDING
@@ -69,6 +72,20 @@ class Course:
     adopted: bool = False
     obeyed: bool = False
     disobeyed: str = ""
+    short_w: int = 0
+    short_since_ms: int = 0
+    short_w_ms: int = 0
+
+    def fall_short(self, short_w: int, now_ms: int) -> None:
+        """Take it that the order is served this much (W, a size) below its schedule from now on (C10)."""
+        if short_w == self.short_w:
+            return
+        self.short_w_ms += self.short_w * (now_ms - self.short_since_ms)
+        self.short_w, self.short_since_ms = short_w, now_ms
+
+    def short_wh(self) -> int:
+        """Give the energy (Wh, rounded up) that its schedule was not served, by estimate."""
+        return -(-self.short_w_ms // MS_PER_HOUR)
 
     def lose(self, function: Function, at_ms: int) -> None:
         """Take it that the order was superseded in a function, once and for good (C6)."""
@@ -104,5 +121,6 @@ def ending(course: Course) -> Ending:
     if course.bound and not course.adopted:
         return Ending(Kind.CANNOT, "C15", "no device adopted it before its end")
     if course.short:
-        return Ending(Kind.PARTIAL, "C10", course.short)
+        by = f"; short of its schedule by about {course.short_wh()} Wh" if course.short_w_ms else ""
+        return Ending(Kind.PARTIAL, "C10", course.short + by)
     return Ending(Kind.COMPLETED, "C15", "ran to its end")

@@ -1,16 +1,19 @@
 """The conflict rules: which orders hold at one resource, which bind, and which are beaten.
 
-RULES B (levels), C2 to C5, C10 (suspension), C13 (release) and C14 (defaults).
+RULES B (levels), C2 to C5, C7 (reservations), C10 (suspension), C11 (traffic light), C12 (ratings above the
+connection point), C13 (release), C14 (defaults) and C19 (a network that changed).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from gateway.core.orders import (
     CEILINGS,
     FLOORS,
+    LIMITS,
+    SWITCHES,
     Ceiling,
     Connect,
     Default,
@@ -19,20 +22,30 @@ from gateway.core.orders import (
     Floor,
     Function,
     OrderKey,
+    Price,
     Release,
     Target,
 )
-from gateway.core.parties import Level
+from gateway.core.parties import USUAL_PRECEDENCE, Colour, Direction, Level, Precedence
 from gateway.core.timeline import FOR_EVER_MS, Entry, Slot, next_change, standing
+from gateway.core.topology import PriceStep
 from gateway.core.units import ceil_watts, floor_watts, toward_zero_watts
 
-AGREEMENT = OrderKey("site", "connection-agreement")
-LAST_RESORT = OrderKey("site", "last-resort")
+SITE = "site"
+"""Who speaks where the site file itself does."""
+AGREEMENT = OrderKey(SITE, "connection-agreement")
+LAST_RESORT = OrderKey(SITE, "last-resort")
 POINTS = (
     (Function.EXPORT_LIMIT, Function.IMPORT_LIMIT),
     (Function.GENERATION_LIMIT, Function.RATING_LIMIT, Function.LOAD_LIMIT),
 )
 """Limits that meet at the connection point, and limits that meet at the DER: only limits of one point are compared."""
+_TIGHTENED = (*LIMITS, *SWITCHES)
+"""Functions that have a tighter side."""
+
+
+UNDRIVEN = (int(Level.DEFAULT), 0)
+"""The strength of a DER that nobody gives a set-point."""
 
 
 class Status(StrEnum):
@@ -45,6 +58,39 @@ class Status(StrEnum):
     OVER = "over"
 
 
+class Allotment(NamedTuple):
+    """What falls to one resource (W) of an order that a group obeys in sum, or of a point's rating (C12, E)."""
+
+    key: OrderKey
+    function: Function
+    value_w: int
+
+
+class Situation(NamedTuple):
+    """What the network and the contracts make of one resource now.
+
+    `constrained` is the direction that a red segment must not be loaded in further. `contracted_w` is how far
+    contracted flexibility may move a market set-point (None: as far as it says), `reserved_w` what reliability
+    services hold reserved of the generation (W). `validated` is False from a change of the network until it was
+    looked at again (C19). What is not `allotted` yet of a limit in sum is nothing, save in a `trial`.
+    """
+
+    colour: Colour = Colour.GREEN
+    constrained: Direction | None = None
+    contracted_w: int | None = None
+    reserved_w: int = 0
+    validated: bool = True
+    trial: bool = False
+    allotted: tuple[Allotment, ...] = ()
+
+    def allotment(self, key: OrderKey, function: Function) -> int | None:
+        """Give what falls to the resource of an order in sum (W), or None where nothing was shared out yet."""
+        return next((one.value_w for one in self.allotted if one.key == key and one.function is function), None)
+
+
+CALM = Situation()
+
+
 class Held(NamedTuple):
     """What one slot contributes at an instant."""
 
@@ -54,6 +100,7 @@ class Held(NamedTuple):
     value: int
     rule: str
     is_order: bool
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +109,7 @@ class Ruling:
 
     `binding` is the order, default or agreement whose value holds; `slack` is in force without binding; `suspended`
     are beaten set-points that resume; `beaten` are lost for good. `clipped` tells that a limit was moved so that the
-    interval of the point is not empty (C2).
+    interval of the point is not empty (C2). `strength` is the level and standing of the binding set-point (C12).
     """
 
     function: Function
@@ -73,19 +120,23 @@ class Ruling:
     suspended: tuple[OrderKey, ...] = ()
     beaten: tuple[OrderKey, ...] = ()
     clipped: bool = False
+    strength: tuple[int, int] = UNDRIVEN
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """All rulings of one resource at an instant, where each of its orders stands, and when that may next change.
 
-    `lost` gives the orders that have lost a function for good, whether or not they keep another (C5, C6).
+    `lost` gives the orders that have lost a function for good, whether or not they keep another (C5, C6). `asked` is
+    what each set-point order that has started asks for (W), `suspended` by which rule one has to wait.
     """
 
     rulings: tuple[Ruling, ...]
     status: Mapping[OrderKey, Status]
     until_ms: int
     lost: Mapping[Function, Sequence[OrderKey]]
+    asked: Mapping[OrderKey, int] = field(default_factory=dict)
+    suspended: Mapping[tuple[OrderKey, Function], str] = field(default_factory=dict)
 
     def ruling(self, function: Function) -> Ruling | None:
         """Give the ruling on one control function, where anything is said of it."""
@@ -98,7 +149,8 @@ class Ground:
 
     `unproven` names the issuers with which contact is not proven since the start: their slots hold the tighter of
     order and default (C14). `party_rank` is the parties' order in the site file, `levels` the level of each party's
-    slots by control function: what has no level there is not granted.
+    slots by control function: what has no level there is not granted. `service_levels` is the level by service as
+    well, and `services` names the service of each party, level and function.
     """
 
     limit_parent: str
@@ -109,6 +161,18 @@ class Ground:
     party_rank: Mapping[str, int]
     levels: Mapping[tuple[str, Function], int]
     unproven: frozenset[str] = frozenset()
+    service_levels: Mapping[tuple[str, str, Function], int] = field(default_factory=dict)
+    services: Mapping[tuple[str, int, Function], str] = field(default_factory=dict)
+    party_standing: Mapping[str, int] = field(default_factory=dict)
+    precedence: Precedence = USUAL_PRECEDENCE
+    price_response: tuple[PriceStep, ...] = ()
+    situation: Situation = CALM
+
+    def level(self, issuer: str, service: str, function: Function) -> int | None:
+        """Give the level that a party stands at with a service (any, where that is empty), or None: not granted."""
+        if service:
+            return self.service_levels.get((issuer, service, function))
+        return self.levels.get((issuer, function))
 
 
 def _value(effect: Effect, ground: Ground) -> int:
@@ -121,21 +185,31 @@ def _value(effect: Effect, ground: Ground) -> int:
             return toward_zero_watts(power, ground.generation_max_w, ground.charge_max_w)
         case Connect(on=on) | Energize(on=on):
             return int(on)
+        case Price(milli_per_mwh=milli_per_mwh):
+            return milli_per_mwh
         case Release():
             raise TypeError("a release has no value; take the slot's default")
 
 
 def _default_of(slot: Slot, defaults: Sequence[Default], ground: Ground) -> tuple[OrderKey, int] | None:
     """Give the default of the strongest program that has the slot's function (C5)."""
+    if slot.point:
+        return None
     for default in sorted(defaults, key=lambda default: (default.precedence, default.id)):
-        if default.issuer != slot.issuer:
+        if default.issuer != slot.issuer or ground.level(default.issuer, default.service, slot.function) != slot.level:
             continue
         for effect in default.effects:
             if effect.function is slot.function and not isinstance(effect, Release):
                 return OrderKey(default.issuer, default.id), _value(effect, ground)
-    if slot.issuer == ground.limit_parent and slot.function is Function.EXPORT_LIMIT:
+    if slot == _last_resort_slot(ground):
         return LAST_RESORT, ground.last_resort_export_limit_w
     return None
+
+
+def _last_resort_slot(ground: Ground) -> Slot | None:
+    """Give the slot that holds the floor of last resort: the limit parent's own export limit."""
+    level = ground.levels.get((ground.limit_parent, Function.EXPORT_LIMIT))
+    return None if level is None else Slot(ground.limit_parent, level, Function.EXPORT_LIMIT)
 
 
 def _tighter(function: Function, one: int, other: int) -> int:
@@ -144,15 +218,25 @@ def _tighter(function: Function, one: int, other: int) -> int:
 
 def _held(slot: Slot, winner: Entry | None, default: tuple[OrderKey, int] | None, ground: Ground) -> Held | None:
     rank = ground.party_rank.get(slot.issuer, len(ground.party_rank))
+    service = ground.services.get((slot.issuer, slot.level, slot.function), "")
+    if winner is not None and slot.point and isinstance(winner.effect, Ceiling | Floor | Target):
+        allotted_w = ground.situation.allotment(winner.key, slot.function)
+        if allotted_w is None:
+            if slot.function not in LIMITS or ground.situation.trial:
+                return None
+            allotted_w = 0
+        return Held(slot.level, rank, winner.key, allotted_w, "E", True, service)
     if winner is not None and not isinstance(winner.effect, Release):
         value, rule = _value(winner.effect, ground), "C2"
-        if default is not None and slot.issuer in ground.unproven and slot.function is not Function.ACTIVE_POWER:
-            value, rule = _tighter(slot.function, value, default[1]), "C14"
-        return Held(slot.level, rank, winner.key, value, rule, is_order=True)
+        if default is not None and slot.function in _TIGHTENED:
+            unproven = slot.issuer in ground.unproven
+            if unproven or not ground.situation.validated:
+                value, rule = _tighter(slot.function, value, default[1]), "C14" if unproven else "C19"
+        return Held(slot.level, rank, winner.key, value, rule, True, service)
     if default is None:
         return None
     key, value = default
-    return Held(slot.level, rank, key, value, "C14" if key == LAST_RESORT else "C5", is_order=False)
+    return Held(slot.level, rank, key, value, "C14" if key == LAST_RESORT else "C5", False, service)
 
 
 def _rule_limit(function: Function, held: Sequence[Held], lower_w: int | None, upper_w: int | None) -> Ruling:
@@ -168,12 +252,83 @@ def _rule_limit(function: Function, held: Sequence[Held], lower_w: int | None, u
     return Ruling(function, value, tightest.key, tightest.rule, slack=slack, clipped=clipped)
 
 
-def _rule_target(held: Sequence[Held]) -> Ruling:
-    """The stronger level holds, then the site file's order of parties, then the smaller id; the rest is suspended."""
+class Choice(NamedTuple):
+    """Which set-point holds, if any, and by which rule the others have to wait."""
+
+    ruling: Ruling | None
+    waiting: Mapping[OrderKey, str]
+
+
+def _rule_target(held: Sequence[Held], ground: Ground) -> Choice:
+    """Let the strongest set-point hold: by level and network state, the site file's order of parties, the smaller id.
+
+    What would load the constrained direction of a red segment waits (C11); the others that are beaten wait too (C10).
+    """
+    situation, strength = ground.situation, ground.precedence.strength
+    waiting = {one.key: "C11" for one in held if one.is_order and _loads(one, situation)}
+    ordered = sorted(
+        (one for one in held if one.key not in waiting),
+        key=lambda one: (not one.is_order, strength(one.level, situation.colour), one.party_rank, one.key),
+    )
+    if not ordered:
+        return Choice(None, waiting)
+    best, rule = _preferred(ordered, ground)
+    value, kept = best.value, None
+    if situation.colour is Colour.AMBER and best.level == Level.DSO_FLEXIBILITY and best.is_order:
+        market = next((one for one in ordered if one.is_order and one.level == Level.MARKET), None)
+        rule = rule if market is None else "C11"
+        if situation.contracted_w is not None:
+            kept, rule = market, "C11"
+            value = _moved_within(0 if market is None else market.value, best.value, situation.contracted_w)
+    if best.is_order and best.level > Level.BULK_RELIABILITY and situation.reserved_w:
+        free_w = max(0, ground.generation_max_w - situation.reserved_w)
+        value, rule = (free_w, "C7") if value > free_w else (value, rule)
+    beaten = [one.key for one in ordered if one.is_order and one.key != best.key]
+    slack = tuple(key for key in beaten if kept is not None and key == kept.key)
+    suspended = (*(key for key in beaten if key not in slack), *waiting)
+    waiting.update({key: "C10" for key in beaten if key not in slack})
+    driven = (strength(best.level, situation.colour), ground.party_standing.get(best.key.issuer, 0))
+    ruling = Ruling(Function.ACTIVE_POWER, value, best.key, rule, slack, suspended, strength=driven)
+    return Choice(ruling, waiting)
+
+
+def _loads(one: Held, situation: Situation) -> bool:
+    """Tell whether a set-point of levels 5 to 8 loads the direction that a red segment must not be loaded in (C11)."""
+    if situation.constrained is None or not Level.BULK_RELIABILITY <= one.level <= Level.CUSTOMER:
+        return False
+    return one.value > 0 if situation.constrained is Direction.EXPORT else one.value < 0
+
+
+def _preferred(ordered: Sequence[Held], ground: Ground) -> tuple[Held, str]:
+    """Give the set-point that goes before the others, and by which rule: a preference of services, else the order."""
+    best, colour = ordered[0], ground.situation.colour
+    rule = "C3" if sum(one.is_order for one in ordered) > 1 else best.rule
+    for one in ordered[1:] if ground.precedence.preferences else ():
+        direction = Direction.EXPORT if one.value >= 0 else Direction.IMPORT
+        if one.is_order and ground.precedence.prefers(one.service, best.service, direction, colour):
+            best, rule = one, "B"
+    return best, rule
+
+
+def _moved_within(base_w: int, wanted_w: int, volume_w: int) -> int:
+    """Move from a base toward what is wanted, by at most a volume (W)."""
+    return base_w + max(-volume_w, min(volume_w, wanted_w - base_w))
+
+
+def _rule_price(held: Sequence[Held]) -> Ruling:
+    """Let the price of the strongest level hold; the others are in force beside it and move nothing."""
     ordered = sorted(held, key=lambda one: (not one.is_order, one.level, one.party_rank, one.key))
-    best = ordered[0]
-    suspended = tuple(one.key for one in ordered[1:] if one.is_order)
-    return Ruling(Function.ACTIVE_POWER, best.value, best.key, "C3" if suspended else best.rule, suspended=suspended)
+    slack = tuple(one.key for one in ordered[1:])
+    return Ruling(Function.PRICE, ordered[0].value, ordered[0].key, "B", slack=slack)
+
+
+def _preference(price: Ruling, ground: Ground) -> Held | None:
+    """Give the set-point that the customer prefers at a price, as level 8: it lies inside every limit (RULES B)."""
+    reached = [step for step in ground.price_response if step.at_least_milli_per_mwh <= price.value]
+    if not reached:
+        return None
+    rank = ground.party_rank.get(price.binding.issuer, len(ground.party_rank))
+    return Held(Level.CUSTOMER, rank, price.binding, reached[-1].target_w, "B", True, "price")
 
 
 def _rule_switch(function: Function, held: Sequence[Held]) -> Ruling:
@@ -224,18 +379,31 @@ def settle(
         until_ms = min(until_ms, next_change(entries, now_ms))
     agreement = Held(Level.CONNECTION, -1, AGREEMENT, ground.export_limit_w, "C2", is_order=False)
     held.setdefault(Function.EXPORT_LIMIT, []).append(agreement)
-    rulings = tuple(_rulings(held, lost))
-    return Settlement(rulings, _statuses(states, rulings, slots), until_ms, lost)
+    for share in ground.situation.allotted:
+        if share.key.issuer == SITE:
+            rated = Held(Level.CONNECTION, -1, share.key, share.value_w, "C12", is_order=False)
+            held.setdefault(share.function, []).append(rated)
+    asked = {each.key: each.value for each in held.get(Function.ACTIVE_POWER, ()) if each.is_order}
+    rulings, suspended = _rulings(held, lost, ground)
+    return Settlement(rulings, _statuses(states, suspended, slots), until_ms, lost, asked, suspended)
+
+
+def rating_key(point: str) -> OrderKey:
+    """Give the name under which the rating of a point limits what lies below it."""
+    return OrderKey(SITE, f"rating:{point}")
 
 
 def _all_slots(slots: Mapping[Slot, Sequence[Entry]], defaults: Sequence[Default], ground: Ground) -> list[Slot]:
     """Every slot that an order, a default or the last resort speaks in, once, in a fixed order."""
     found: dict[Slot, None] = dict.fromkeys(slots)
-    speaking = [(default.issuer, effect.function) for default in defaults for effect in default.effects]
-    for issuer, function in [*speaking, (ground.limit_parent, Function.EXPORT_LIMIT)]:
-        level = ground.levels.get((issuer, function))
-        if level is not None:
-            found[Slot(issuer, level, function)] = None
+    for default in defaults:
+        for effect in default.effects:
+            level = ground.level(default.issuer, default.service, effect.function)
+            if level is not None:
+                found[Slot(default.issuer, level, effect.function)] = None
+    last_resort = _last_resort_slot(ground)
+    if last_resort is not None:
+        found[last_resort] = None
     return sorted(found)
 
 
@@ -245,33 +413,47 @@ def _plain_status(entry: Entry, now_ms: int) -> Status:
     return Status.IN_FORCE if now_ms < entry.interval.end_ms else Status.OVER
 
 
-def _rulings(held: Mapping[Function, list[Held]], lost: Mapping[Function, list[OrderKey]]) -> list[Ruling]:
+def _rulings(
+    held: dict[Function, list[Held]], lost: Mapping[Function, list[OrderKey]], ground: Ground
+) -> tuple[tuple[Ruling, ...], dict[tuple[OrderKey, Function], str]]:
+    """Rule every function, and give what is suspended in which function by which rule."""
     ends = {
         function: _interval_ends({each: held[each] for each in point if each in held})
         for point in POINTS
         for function in point
     }
+    found: dict[Function, Ruling] = {}
+    suspended: dict[tuple[OrderKey, Function], str] = {}
+    if Function.PRICE in held:
+        price = found[Function.PRICE] = _rule_price(held[Function.PRICE])
+        preference = _preference(price, ground)
+        if preference is not None:
+            held.setdefault(Function.ACTIVE_POWER, []).append(preference)
+    if Function.ACTIVE_POWER in held:
+        choice = _rule_target(held[Function.ACTIVE_POWER], ground)
+        suspended.update({(key, Function.ACTIVE_POWER): rule for key, rule in choice.waiting.items()})
+        if choice.ruling is not None:
+            found[Function.ACTIVE_POWER] = choice.ruling
+    for function, ones in held.items():
+        if function in ends:
+            found[function] = _rule_limit(function, ones, *ends[function])
+        elif function in SWITCHES:
+            switched = found[function] = _rule_switch(function, ones)
+            suspended.update({(key, function): "C10" for key in switched.suspended})
     rulings = []
     for function in Function:
-        ones = held.get(function)
-        if not ones:
-            continue
-        if function in ends:
-            ruling = _rule_limit(function, ones, *ends[function])
-        elif function is Function.ACTIVE_POWER:
-            ruling = _rule_target(ones)
-        else:
-            ruling = _rule_switch(function, ones)
-        beaten = tuple(lost.get(function, ()))
-        rulings.append(replace(ruling, beaten=beaten) if beaten else ruling)
-    return rulings
+        if function in found:
+            beaten = tuple(lost.get(function, ()))
+            rulings.append(replace(found[function], beaten=beaten) if beaten else found[function])
+    return tuple(rulings), suspended
 
 
 def _statuses(
-    states: Mapping[OrderKey, list[Status]], rulings: Sequence[Ruling], slots: Mapping[Slot, Sequence[Entry]]
+    states: Mapping[OrderKey, list[Status]],
+    suspended: Mapping[tuple[OrderKey, Function], str],
+    slots: Mapping[Slot, Sequence[Entry]],
 ) -> dict[OrderKey, Status]:
     """Reduce what each order has in its functions to one status: superseded only when every function is lost."""
-    suspended = {(key, ruling.function): None for ruling in rulings for key in ruling.suspended}
     functions: dict[OrderKey, list[Function]] = {}
     for slot in sorted(slots):
         for entry in slots[slot]:

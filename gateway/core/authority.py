@@ -1,7 +1,7 @@
 """May this party say this, here (RULES A2 to A6): default deny, by grants and never by what a message claims."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.core.orders import (
     CEILINGS,
@@ -15,7 +15,7 @@ from gateway.core.orders import (
     Order,
     Release,
 )
-from gateway.core.parties import Party
+from gateway.core.parties import Level, Party, Tier
 from gateway.core.units import Share, Watts
 
 
@@ -37,14 +37,21 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """The grants of a site, unfolded: which control functions each party has at each resource."""
+    """The grants of a site, unfolded: which control functions each party has at each resource.
+
+    `strongest` is the strongest level that a party has a function at, anywhere; `granted_for` is by service as well.
+    """
 
     parties: Mapping[str, Party]
     granted: Mapping[tuple[str, Function], frozenset[str]]
+    strongest: Mapping[tuple[str, Function], int] = field(default_factory=dict)
+    granted_for: Mapping[tuple[str, str, Function], frozenset[str]] = field(default_factory=dict)
 
-    def has(self, party: str, function: Function, resource: str) -> bool:
-        """Tell whether a grant covers the function at the resource."""
-        return resource in self.granted.get((party, function), frozenset())
+    def resources(self, party: str, service: str, function: Function) -> frozenset[str]:
+        """Give where a party has a function for a service; for any service, where that is empty."""
+        if service:
+            return self.granted_for.get((party, service, function), frozenset())
+        return self.granted.get((party, function), frozenset())
 
 
 def judge_freshness(created_ms: int, now_ms: int, tolerance_ms: int) -> Refused | None:
@@ -74,21 +81,24 @@ def judge(
     party = authority.parties.get(order.issuer)
     if party is None:
         return Refused("A1", f"party {order.issuer!r} is not known here; add it to the site file")
-    beyond = next((effect for effect in order.effects if _parent_only(effect)), None)
-    if beyond is not None and not party.limit_parent:
+    beyond = None if party.limit_parent else _beyond(order, party, authority)
+    if beyond is not None:
         return Refused("A2", f"{party.name} may not send {beyond.function.value}: it is not this domain's limit parent")
-    nothing: frozenset[str] = frozenset()
-    if all(authority.granted.get((party.name, one.function), nothing).issuperset(resources) for one in order.effects):
+    if party.tier is Tier.BULK and not any(name == party.name for name, _function in authority.granted):
+        return Refused("A2", f"{party.name} skips a tier: no flow of the site's model leads from it past the DSO")
+    granted = {one.function: authority.resources(party.name, order.service, one.function) for one in order.effects}
+    if all(everywhere.issuperset(resources) for everywhere in granted.values()):
         return Accepted(dict.fromkeys(resources, order.effects), {})
     inside: dict[str, tuple[Effect, ...]] = {}
     outside: dict[str, Refused] = {}
     for resource in resources:
-        kept = tuple(effect for effect in order.effects if authority.has(party.name, effect.function, resource))
+        kept = tuple(effect for effect in order.effects if resource in granted[effect.function])
         if kept:
             inside[resource] = kept
         if len(kept) < len(order.effects):
             missing = next(effect for effect in order.effects if effect not in kept)
-            outside[resource] = Refused("A6", f"{party.name} holds no grant for {missing.function.value} at {resource}")
+            what = f"{missing.function.value} as {order.service}" if order.service else missing.function.value
+            outside[resource] = Refused("A6", f"{party.name} holds no grant for {what} at {resource}")
     if not inside:
         return next(iter(outside.values()))
     if not all(_restricts(effect, resource, held) for resource in inside for effect in order.effects):
@@ -97,9 +107,28 @@ def judge(
     return Accepted(inside, {resource: why for resource, why in outside.items() if resource not in inside})
 
 
+def _beyond(order: Order, party: Party, authority: Authority) -> Effect | None:
+    """Give the first effect of an order that only the limit parent may send (A2)."""
+    return next((one for one in order.effects if _parent_only(one) and not may_limit(one, party, authority)), None)
+
+
 def _parent_only(effect: Effect) -> bool:
-    """Limits, release and energize belong to the limit parent (A2)."""
+    """Tell whether an effect is the limit parent's: limits, release and energize (A2)."""
     return isinstance(effect, Release) or effect.function in LIMITS or effect.function is Function.ENERGIZE
+
+
+def may_limit(effect: Effect, party: Party, authority: Authority) -> bool:
+    """Tell whether a party that is not the limit parent may send such an effect all the same.
+
+    Local safety and emergency (levels 1 and 2) limit and switch whatever they are granted; a customer limits its own
+    DER, and releases what it limited, and that binds nobody else's (B).
+    """
+    level = authority.strongest.get((party.name, effect.function))
+    if level is None:
+        return False
+    if level <= Level.EMERGENCY:
+        return True
+    return party.tier is Tier.CUSTOMER and effect.function is not Function.ENERGIZE
 
 
 def _restricts(effect: Effect, resource: str, held: Mapping[tuple[str, Function], int]) -> bool:

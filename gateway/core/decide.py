@@ -5,6 +5,7 @@ from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
 from gateway.core import narrate
+from gateway.core.allot import Allotter, Shared
 from gateway.core.arbitrate import Ruling
 from gateway.core.events import Effect, Write
 from gateway.core.guard import Blocked, Bounds, Cleared, clear
@@ -64,6 +65,7 @@ class Decider:
         """Decide over this state, and answer through this ledger."""
         self._state = state
         self._ledger = ledger
+        self._allotter = Allotter(state)
         self._touched: dict[str, None] = {}
 
     def touch(self, resources: Iterable[str]) -> None:
@@ -78,12 +80,11 @@ class Decider:
         followed: Alike[Settled, str] = Alike()
         commanded: Alike[Told, Command] = Alike()
         same: dict[tuple[int, int], tuple[bool, tuple[Ruling, ...]]] = {}
+        names, shared = self._allotter.allot(touched, settler)
         loosening: list[Write] = []
         blocked: list[Blocked] = []
-        for name in touched:
-            resource = state.resources.get(name)
-            if resource is None:
-                continue
+        for name in names:
+            resource = state.resources[name]
             settled = settler.of(resource)
             identity = (id(settled), id(resource.rulings))
             followed.add(id(settled), settled, name)
@@ -113,14 +114,28 @@ class Decider:
                 else:
                     loosening.append(Write(outcome))
         yield from loosening
-        for (settled, held), names in ruled.merged():
-            yield from narrate.rulings(at_ms, settled, held, names)
+        for share in shared:
+            yield from self._shared(share)
+        for (settled, held), alike in ruled.merged():
+            yield from narrate.rulings(at_ms, settled, held, alike)
         for _told, group in commanded.merged():
             yield narrate.commanded(at_ms, group)
         for one in blocked:
             yield narrate.blocked(at_ms, one)
         self._ledger.follow(followed.merged())
         yield from self._ledger.flush()
+
+    def _shared(self, shared: Shared) -> Iterator[Effect]:
+        """Tell what was shared out, and what of it cannot be met: the order is served in part then (E)."""
+        yield narrate.shared(self._state.now_ms, shared)
+        live = self._state.lives.get(shared.key)
+        if not shared.unmet_w:
+            return
+        why = f"{shared.unmet_w} W of {shared.total_w} W in sum cannot be met at {shared.point}"
+        yield narrate.unmet(self._state.now_ms, shared, why)
+        if live is not None:
+            for name in shared.shares:
+                live.courses[name].short = why
 
     def rewrite(self) -> Iterator[Write]:
         """Clear anew and yield what every device is wanted to do."""

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from gateway.core.answers import Answer
 from gateway.core.guard import Cleared
-from gateway.core.known import Reading
+from gateway.core.known import Reading, Unknown
 from gateway.core.orders import Default, Order, Reply
+from gateway.core.parties import Colour, Direction
 from gateway.core.topology import Site
 
 
@@ -76,6 +77,25 @@ class Offset(NamedTuple):
     offset_ms: int
 
 
+class Coloured(NamedTuple):
+    """The limit parent set the colour of a segment until an instant (ms); red bars one direction (C11)."""
+
+    issuer: str
+    segment: str
+    colour: Colour
+    constrained: Direction | None
+    until_ms: int
+
+
+class NetworkChanged(NamedTuple):
+    """A switch, tap mode or model changed at these points; `validated` once they were looked at again (C19)."""
+
+    issuer: str
+    points: tuple[str, ...]
+    validated: bool
+    why: str
+
+
 class LinkUp(NamedTuple):
     """A device was found and its settings read: the most it generates and charges now (W), where it says."""
 
@@ -106,14 +126,28 @@ class NotAdopted(NamedTuple):
     why: str
 
 
+class ForeignHand(NamedTuple):
+    """A device reads back what neither it nor this gateway put there (A7)."""
+
+    device: str
+    why: str
+
+
+NOT_STORED = Unknown("the device says nothing of what it has stored", 0)
+
+
 class Observed(NamedTuple):
-    """A reading past its dead band: power (W), reactive power (var) and voltage (mV), and whether it is connected."""
+    """A reading past its dead band: power (W), reactive power (var) and voltage (mV), and whether it is connected.
+
+    `stored` is the energy that can be taken out (Wh), where the device stores any.
+    """
 
     device: str
     power: Reading
     reactive: Reading
     voltage: Reading
     connected: bool | None
+    stored: Reading = NOT_STORED
 
 
 class Delivered(NamedTuple):
@@ -135,10 +169,13 @@ Event = (
     | DefaultHeard
     | Contact
     | Offset
+    | Coloured
+    | NetworkChanged
     | LinkUp
     | LinkDown
     | Adopted
     | NotAdopted
+    | ForeignHand
     | Observed
     | Delivered
     | Tick
@@ -172,6 +209,13 @@ class Topic(StrEnum):
     LINK = "link"
     DEFAULT = "default"
     CLIPPED = "clipped"
+    SHARED = "shared"
+    UNMET = "unmet"
+    CURTAILED = "curtailed"
+    METERED = "metered"
+    COLOUR = "colour"
+    NETWORK = "network"
+    BYPASS = "bypass"
 
 
 class Tell(NamedTuple):

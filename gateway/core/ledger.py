@@ -7,6 +7,7 @@ from gateway.core.answers import TERMINAL, Answer, Kind, ending
 from gateway.core.arbitrate import Status
 from gateway.core.events import Effect, Owe, Topic, Withdrawal
 from gateway.core.narrate import label, reason, tell, winners
+from gateway.core.orders import Function, Order, OrderKey
 from gateway.core.settling import Settled, interval_at
 from gateway.core.state import Live, State
 from gateway.core.timeline import FOR_EVER_MS
@@ -30,6 +31,7 @@ class Ledger:
         """Keep the answers of this state."""
         self._state = state
         self._said: dict[tuple[int, Kind, str, str, bool], Said] = {}
+        self._curtailed: dict[OrderKey, list[tuple[str, int]]] = {}
 
     def say(
         self, live: Live, resources: Iterable[str], kind: Kind, rule: str, why: str, *, unserved: bool = False
@@ -54,6 +56,9 @@ class Ledger:
     def flush(self) -> Iterator[Effect]:
         """Yield one record for each thing that was said, then every answer that its issuer wants."""
         said, self._said = list(self._said.values()), {}
+        curtailed, self._curtailed = self._curtailed, {}
+        for key, rows in curtailed.items():
+            yield curtailment(self._state, key, rows)
         for one in said:
             order = one.live.order
             at_ms = self._state.now_ms
@@ -94,6 +99,7 @@ class Ledger:
                 elif status is Status.OVER:
                     self._end(live, moved)
             self._note_lost(settled, resources)
+            self._note_short(settled, resources)
         for live, moved, status, settled in starting:
             self._start(live, moved, status, settled)
 
@@ -126,8 +132,25 @@ class Ledger:
                     if short and key == bounds.target_by:
                         course.short = short
 
+    def _note_short(self, settled: Settled, resources: list[str]) -> None:
+        """Note on every set-point order how far it is served below its own schedule (C10)."""
+        given_w, now_ms = settled.envelope.target_w, self._state.now_ms
+        for key, asked_w in settled.settlement.asked.items():
+            live = self._state.lives.get(key)
+            if live is None:
+                continue
+            waits = (key, Function.ACTIVE_POWER) in settled.settlement.suspended
+            short_w = _short_w(asked_w, None if waits and given_w is None else given_w)
+            for name in resources:
+                course = live.courses.get(name)
+                if course is not None and not course.ended:
+                    course.fall_short(short_w, now_ms)
+
     def _end(self, live: Live, resources: list[str]) -> None:
         for name in resources:
+            live.courses[name].fall_short(0, self._state.now_ms)
+            if live.courses[name].short_w_ms:
+                self._curtailed.setdefault(live.order.key, []).append((name, live.courses[name].short_wh()))
             if live.cut_ms is not None and interval_at(self._state, live, name).end_ms >= live.cut_ms:
                 kind = Kind.CANCELLED if live.cut_how is Withdrawal.CANCELLED else Kind.SUPERSEDED
                 self.say(live, (name,), kind, "C13", f"{kind.value} by its issuer")
@@ -145,10 +168,36 @@ class Ledger:
             rule, why = reason(live.order, settled)
             self.say(live, new, Kind.STARTED, rule, why)
         if status is Status.SUSPENDED:
-            why = f"suspended by {winners(live.order, settled)}"
+            rule, why = _waits(live.order, settled)
             for name in resources:
                 live.courses[name].short = why
-            self.say(live, resources, Kind.SUSPENDED, "C10", why)
+            self.say(live, resources, Kind.SUSPENDED, rule, why)
+
+
+def curtailment(state: State, key: OrderKey, rows: Sequence[tuple[str, int]]) -> Effect:
+    """Tell what an order was not served of its schedule, for settlement: how much, why, of whom and when."""
+    live = state.lives[key]
+    why = next((live.courses[name].short for name, _wh in rows if live.courses[name].short), "")
+    start, end = live.interval.start_ms // 1000, min(live.interval.end_ms, state.now_ms) // 1000
+    effect = f"curtailed by about {sum(wh for _name, wh in rows)} Wh from {start} to {end}"
+    names, values = [name for name, _wh in rows], [wh for _name, wh in rows]
+    return tell(state.now_ms, Topic.CURTAILED, key, "C10", effect, names, values, why, Function.ACTIVE_POWER.value)
+
+
+def _waits(order: Order, settled: Settled) -> tuple[str, str]:
+    """Say by which rule an order has to wait, and for what."""
+    suspended = settled.settlement.suspended
+    rules = [suspended[order.key, one.function] for one in order.effects if (order.key, one.function) in suspended]
+    if "C11" in rules:
+        return "C11", "suspended: its segment is red and must not be loaded further that way"
+    return "C10", f"suspended by {winners(order, settled)}"
+
+
+def _short_w(asked_w: int, given_w: int | None) -> int:
+    """Give by how much (W, a size) a set-point is served below what it asks for; nothing given serves nothing."""
+    if asked_w < 0:
+        return max(0, -asked_w - max(0, -(given_w or 0)))
+    return max(0, asked_w - max(0, given_w or 0))
 
 
 def _moved(live: Live, resources: list[str], status: Status) -> list[str]:

@@ -16,13 +16,16 @@ from gateway.core.decide import Decider
 from gateway.core.events import (
     Adopted,
     Assigned,
+    Coloured,
     Contact,
     DefaultHeard,
     Delivered,
     Effect,
     Event,
+    ForeignHand,
     LinkDown,
     LinkUp,
+    NetworkChanged,
     NotAdopted,
     Observed,
     Offset,
@@ -41,10 +44,13 @@ from gateway.core.ledger import Ledger
 from gateway.core.narrate import tell
 from gateway.core.observe import verify
 from gateway.core.orders import OrderKey
-from gateway.core.state import DeviceState, Live, PartyState, ResourceState, State
+from gateway.core.parties import Colour
+from gateway.core.settling import colour_now
+from gateway.core.state import DeviceState, Live, PartyState, ResourceState, SegmentColour, State
 from gateway.core.timeline import FOR_EVER_MS
 from gateway.core.topology import Resource, Site
 
+QUIET_MS = 15 * 60_000
 KEEP_ENDED_MS = 24 * 3_600_000
 RENEW_MS = 30 * 60_000
 EMPTY_SITE = Site("", (), (), (), (), ())
@@ -69,10 +75,13 @@ class Machine:
             DefaultHeard: self._default_heard,
             Contact: self._contact,
             Offset: self._offset,
+            Coloured: self._coloured,
+            NetworkChanged: self._network_changed,
             LinkUp: self._link_up,
             LinkDown: self._link_down,
             Adopted: self._adopted,
             NotAdopted: self._not_adopted,
+            ForeignHand: self._foreign_hand,
             Observed: self._observed,
             Delivered: self._delivered,
             Tick: self._tick,
@@ -136,6 +145,12 @@ class Machine:
                 yield from self._contact_due(first)
             elif what == "verify":
                 yield from self._verify_due(first)
+            elif what == "share" and first in state.points:
+                self._decider.touch(state.points[first].resources)
+            elif what == "colour":
+                yield from self._colour_due(first)
+            elif what == "contested":
+                yield from self._contest_due(first)
             elif what == "renew" and state.renew_at_ms <= state.now_ms:
                 self._renew()
 
@@ -168,6 +183,7 @@ class Machine:
                 self._ground(resource),
                 max(devices[name].device.revert_ms for name in resource.devices),
                 state.resources[resource.name].rulings if resource.name in state.resources else (),
+                segment=next((devices[name].device.segment for name in resource.devices), ""),
             )
             for resource in site.resources
         }
@@ -227,15 +243,17 @@ class Machine:
             return
         why = "contact is back" if party.lost else "first complete read since the start"
         yield self._tell(Topic.CONTACT, None, "C14", "in contact", (event.issuer,), (), why)
-        if not party.proven:
+        was_proven, party.proven, party.lost = party.proven, True, False
+        if not was_proven:
             self._decider.touch(self.state.resources)
-        party.proven, party.lost = True, False
+        self._touch_coloured_by(event.issuer)
 
     def _contact_due(self, issuer: str) -> Iterator[Effect]:
         party = self.state.parties.get(issuer)
         if party is None or party.lost or party.read_at_ms + party.window_ms > self.state.now_ms:
             return
         party.lost = True
+        self._touch_coloured_by(issuer)
         why = f"no complete read for {party.window_ms // 1000} s; known orders run out, then the default holds"
         yield self._tell(Topic.CONTACT, None, "C14", "contact lost", (issuer,), (), why)
 
@@ -247,6 +265,67 @@ class Machine:
                 self._admission.remind_of(live)
                 self._decider.touch(live.effects)
         yield from ()
+
+    # -- what the network is like
+
+    def _coloured(self, event: Coloured) -> Iterator[Effect]:
+        """Take a segment's colour from the limit parent; nobody else colours it (A2, C11)."""
+        state = self.state
+        refused = self._not_the_parent(event.issuer, "a segment's colour")
+        rule, why = ("A2", refused) if refused else ("C11", _colour_fault(event, state))
+        if why:
+            yield self._tell(Topic.REFUSED, None, rule, "no effect", (event.segment,), (), why)
+            return
+        constrained = event.constrained if event.colour is Colour.RED else None
+        state.colours[event.segment] = SegmentColour(event.colour, constrained, event.until_ms, event.issuer)
+        state.remind(event.until_ms, "colour", event.segment)
+        self._touch_segment(event.segment)
+        effect = f"{event.colour.value} for {constrained.value}" if constrained else event.colour.value
+        yield self._tell(Topic.COLOUR, None, "C11", effect, (event.segment,), (), f"set by {event.issuer}")
+
+    def _colour_due(self, segment: str) -> Iterator[Effect]:
+        held = self.state.colours.get(segment)
+        if held is None or held.until_ms > self.state.now_ms:
+            return
+        self._touch_segment(segment)
+        effect = colour_now(held, self.state).value
+        yield self._tell(Topic.COLOUR, None, "C11", effect, (segment,), (), "the time of its colour is over")
+
+    def _touch_segment(self, segment: str) -> None:
+        self._decider.touch(name for name, each in self.state.resources.items() if each.segment == segment)
+
+    def _touch_coloured_by(self, issuer: str) -> None:
+        """Look again at the segments whose colour has run out: contact decides what it is then (C11)."""
+        for segment, held in self.state.colours.items():
+            if held.issuer == issuer and held.until_ms <= self.state.now_ms:
+                self._touch_segment(segment)
+
+    def _network_changed(self, event: NetworkChanged) -> Iterator[Effect]:
+        """Hold the tighter of order and default below what changed until it is validated; colours are void (C19)."""
+        state = self.state
+        refused = self._not_the_parent(event.issuer, "a change of the network")
+        if refused:
+            yield self._tell(Topic.REFUSED, None, "A2", "no effect", event.points, (), refused)
+            return
+        for point in event.points:
+            if event.validated:
+                state.unvalidated.pop(point, None)
+                continue
+            state.unvalidated[point] = event.why
+            held = state.colours.get(point)
+            if held is not None:
+                state.colours[point] = SegmentColour(Colour.AMBER, None, FOR_EVER_MS, held.issuer)
+        self._decider.touch(
+            name
+            for name, each in state.resources.items()
+            if any(point in event.points for point in (each.segment, *each.places))
+        )
+        effect = "validated again" if event.validated else "changed, not validated"
+        yield self._tell(Topic.NETWORK, None, "C19", effect, event.points, (), event.why)
+
+    def _not_the_parent(self, issuer: str, what: str) -> str:
+        parties = [party.name for party in self.state.site.parties if party.limit_parent]
+        return "" if issuer in parties else f"{issuer} is not the limit parent and may not say {what}"
 
     # -- what the devices say
 
@@ -286,9 +365,14 @@ class Machine:
                 ramp_ms = max(ramp_ms, live.order.ramp_ms)
         device.verify_at_ms = self.state.now_ms + ramp_ms + device.device.settle_ms
         self.state.remind(device.verify_at_ms, "verify", event.device)
-        if len(self.state.resources[device.device.resource].resource.devices) > 1:
-            self._decider.touch([device.device.resource])
+        self._touch_shared(device)
         yield from ()
+
+    def _touch_shared(self, device: DeviceState) -> None:
+        """Look again at what shares a limit with a device: what it leaves is theirs (E)."""
+        resource = self.state.resources[device.device.resource]
+        if len(resource.resource.devices) > 1 or resource.points:
+            self._decider.touch([device.device.resource])
 
     def _not_adopted(self, event: NotAdopted) -> Iterator[Effect]:
         device = self.state.devices[event.device]
@@ -296,16 +380,33 @@ class Machine:
             return
         device.adopted, device.verify_at_ms = False, None
         device.confirmed_w = device.confirmed_fallback_w = None
-        if len(self.state.resources[device.device.resource].resource.devices) > 1:
-            self._decider.touch([device.device.resource])
+        self._touch_shared(device)
         yield self._tell(
             Topic.NOT_ADOPTED, device.command.basis[0], "C15", "not adopted", (event.device,), (), event.why
         )
 
+    def _foreign_hand(self, event: ForeignHand) -> Iterator[Effect]:
+        """Report that somebody skips this tier, and count the device as uncontrolled until it is quiet (A7)."""
+        state, device = self.state, self.state.devices[event.device]
+        known, device.contested_until_ms = device.contested_until_ms, state.now_ms + QUIET_MS
+        state.remind(device.contested_until_ms, "contested", event.device)
+        device.adopted = False
+        self._decider.touch([device.device.resource])
+        if not known:
+            yield self._tell(Topic.BYPASS, None, "A7", "contested", (event.device,), (), event.why)
+
+    def _contest_due(self, name: str) -> Iterator[Effect]:
+        device = self.state.devices.get(name)
+        if device is None or not 0 < device.contested_until_ms <= self.state.now_ms:
+            return
+        device.contested_until_ms = 0
+        self._decider.touch([device.device.resource])
+        yield self._tell(Topic.BYPASS, None, "A7", "quiet again", (name,), (), f"for {QUIET_MS // 1000} s")
+
     def _observed(self, event: Observed) -> Iterator[Effect]:
         device = self.state.devices[event.device]
         device.power, device.reactive, device.voltage = event.power, event.reactive, event.voltage
-        device.connected = event.connected
+        device.connected, device.stored = event.connected, event.stored
         yield from self._verify(device)
 
     def _verify_due(self, name: str) -> Iterator[Effect]:
@@ -340,3 +441,11 @@ class Machine:
     def _delivered(self, event: Delivered) -> Iterator[Effect]:
         self.state.owed.pop(event.serial, None)
         yield from ()
+
+
+def _colour_fault(event: Coloured, state: State) -> str:
+    if not any(event.segment == resource.segment for resource in state.resources.values()):
+        return f"no device lies on segment {event.segment}; name it in the site file"
+    if event.until_ms <= state.now_ms:
+        return "its time is over already; give it one that ends later"
+    return ""

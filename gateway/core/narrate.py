@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from gateway.core.arbitrate import Ruling
+from gateway.core.allot import Shared
+from gateway.core.arbitrate import SITE, Ruling
 from gateway.core.events import Tell, Topic
 from gateway.core.guard import Blocked
 from gateway.core.orders import CEILINGS, Function, Order, OrderKey
@@ -66,6 +67,21 @@ def commanded(at_ms: int, told: Sequence[Command]) -> Tell:
     names = [command.device for command in told]
     values = [command.limit_w for command in told]
     return tell(at_ms, Topic.COMMANDED, first.basis[-1], first.rule, ", ".join(parts), names, values, "")
+
+
+def shared(at_ms: int, share: Shared) -> Tell:
+    """Tell what falls to each resource of an order in sum, or of a rating."""
+    rule = "C12" if share.key.issuer == SITE else "E"
+    effect = f"{share.total_w} W shared at {share.point}"
+    names, values = share.shares.keys(), share.shares.values()
+    return tell(at_ms, Topic.SHARED, share.key, rule, effect, names, values, "", share.function.value)
+
+
+def unmet(at_ms: int, share: Shared, why: str) -> Tell:
+    """Tell what of an order in sum cannot be met."""
+    return tell(
+        at_ms, Topic.UNMET, share.key, "E", "unmet", (share.point,), (share.unmet_w,), why, share.function.value
+    )
 
 
 def blocked(at_ms: int, one: Blocked) -> Tell:

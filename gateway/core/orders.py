@@ -18,6 +18,7 @@ class Function(StrEnum):
     ACTIVE_POWER = "active-power"
     CONNECT = "connect"
     ENERGIZE = "energize"
+    PRICE = "price"
 
 
 CEILINGS = (Function.EXPORT_LIMIT, Function.GENERATION_LIMIT, Function.RATING_LIMIT)
@@ -73,7 +74,15 @@ class Release:
     function: Function
 
 
-Effect = Ceiling | Floor | Target | Connect | Energize | Release
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What energy costs or pays now, in thousandths of the currency per MWh; it moves the customer's own preference."""
+
+    milli_per_mwh: int
+    function: Function = Function.PRICE
+
+
+Effect = Ceiling | Floor | Target | Connect | Energize | Release | Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +142,8 @@ class Order:
 
     `start_ms` and `end_ms` are on the issuer's clock; the end is exclusive and None means for ever. `received_ms` is
     ours. `draw` is the one 64-bit random number of the order, from which each resource's offsets are hashed.
-    `uncarried` names what the issuer asked for beside the effects and this gateway cannot carry.
+    `uncarried` names what the issuer asked for beside the effects and this gateway cannot carry. `service` is what it
+    is for, where the issuer's programs are told apart; empty, it stands at the strongest level that its issuer has.
     """
 
     issuer: str
@@ -151,6 +161,7 @@ class Order:
     ramp_ms: int = 0
     reply: Reply = Reply()
     uncarried: tuple[str, ...] = ()
+    service: str = ""
 
     @property
     def key(self) -> OrderKey:
@@ -160,10 +171,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Default:
-    """What holds in a party's slots while none of its orders is in force there (C5, C14)."""
+    """What holds in a party's slots while none of its orders is in force there (C5, C14).
+
+    `gradient_hundredths_per_s` (hundredths of a percent of the rating a second) is how fast power may move (C16).
+    """
 
     issuer: str
     id: str
     group: str
     precedence: int
     effects: tuple[Effect, ...]
+    gradient_hundredths_per_s: int | None = None
+    service: str = ""

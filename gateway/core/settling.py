@@ -1,13 +1,18 @@
 """Resources settled once for all that are alike: the memory of one pass of decisions."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from gateway.core.arbitrate import Ground, Settlement, settle
-from gateway.core.orders import Default
+from gateway.core.arbitrate import CALM, Allotment, Ground, Settlement, Situation, settle
+from gateway.core.orders import LIMITS, Default, Function, Total
+from gateway.core.parties import Colour
 from gateway.core.plan import Envelope, envelope
-from gateway.core.state import Live, PartyState, ResourceState, State
+from gateway.core.state import Live, PartyState, ResourceState, SegmentColour, State
 from gateway.core.timeline import FOR_EVER_MS, Entry, Interval, Slot, effective
+
+_SUMMED = (*LIMITS, Function.ACTIVE_POWER)
+"""Functions that a group can obey in sum; what switches means the same for each of it."""
 
 
 class Settled(NamedTuple):
@@ -27,6 +32,14 @@ def interval_at(state: State, live: Live, resource: str) -> Interval:
     )
 
 
+def colour_now(held: SegmentColour, state: State) -> Colour:
+    """Give a segment's colour: once expired it is green, and amber without contact with who set it (C11)."""
+    if state.now_ms < held.until_ms:
+        return held.colour
+    party = state.parties.get(held.issuer, PartyState())
+    return Colour.GREEN if party.proven and not party.lost else Colour.AMBER
+
+
 class Settler:
     """Settles resources at the state's time; those with the same ground that hear the same orders share the result.
 
@@ -37,35 +50,57 @@ class Settler:
         """Settle over this state."""
         self._state = state
         self._settled: list[Settled] = []
-        self._alike: dict[tuple[int, tuple[str, ...], int], Settled] = {}
-        self._grounds: dict[int, Ground] = {}
+        self._alike: dict[tuple[int, tuple[str, ...], int, Situation], Settled] = {}
+        self._grounds: dict[tuple[int, Situation], Ground] = {}
         self._heard: dict[tuple[str, ...], tuple[list[Live], bool]] = {}
         self._unproven = frozenset(name for name, party in state.parties.items() if not party.proven)
 
-    def of(self, resource: ResourceState) -> Settled:
-        """Settle one resource; what is given stays alive as long as this settler, so that its identity names it."""
-        key = (id(resource.ground), resource.groups, resource.revert_ms)
+    def of(self, resource: ResourceState, allotted: tuple[Allotment, ...] | None = None) -> Settled:
+        """Settle one resource, with what falls to it of orders in sum: as it stands, or as `allotted` tries out.
+
+        What is given stays alive as long as this settler, so that its identity names it.
+        """
+        situation = self._situation(resource, resource.allotted if allotted is None else allotted)
+        if allotted is not None:
+            situation = situation._replace(trial=True)
+        key = (id(resource.ground), resource.groups, resource.revert_ms, situation)
         settled = self._alike.get(key)
         if settled is not None:
             return settled
-        heard = self._heard.get(resource.groups)
-        if heard is None:
-            lives = [self._state.lives[key] for group in resource.groups for key in self._state.book.get(group, ())]
-            heard = self._heard[resource.groups] = (lives, all(live.uniform for live in lives))
-        lives, alike = heard
-        ground = self._grounds.get(id(resource.ground))
+        lives, alike = self.heard(resource.groups)
+        ground = self._grounds.get((id(resource.ground), situation))
         if ground is None:
-            ground = self._grounds[id(resource.ground)] = replace(resource.ground, unproven=self._unproven)
+            ground = replace(resource.ground, unproven=self._unproven, situation=situation)
+            self._grounds[id(resource.ground), situation] = ground
         settled = self._settle(resource, ground, lives)
         self._settled.append(settled)
         if alike:
             self._alike[key] = settled
         return settled
 
+    def heard(self, groups: tuple[str, ...]) -> tuple[list[Live], bool]:
+        """Give the orders that stand on the timelines of these groups, and whether they mean the same everywhere."""
+        heard = self._heard.get(groups)
+        if heard is None:
+            lives = [self._state.lives[key] for group in groups for key in self._state.book.get(group, ())]
+            heard = self._heard[groups] = (lives, all(live.uniform for live in lives))
+        return heard
+
+    def _situation(self, resource: ResourceState, allotted: tuple[Allotment, ...]) -> Situation:
+        state = self._state
+        found = CALM if not allotted else Situation(allotted=allotted)
+        held = state.colours.get(resource.segment) if state.colours else None
+        if held is not None:
+            colour = colour_now(held, state)
+            found = found._replace(colour=colour, constrained=held.constrained if colour is Colour.RED else None)
+        if state.unvalidated and any(point in state.unvalidated for point in (resource.segment, *resource.places)):
+            found = found._replace(validated=False)
+        return found
+
     def _settle(self, resource: ResourceState, ground: Ground, lives: list[Live]) -> Settled:
         now_ms = self._state.now_ms
         name = resource.resource.name
-        slots = self._slots(name, ground, lives)
+        slots = self._slots(name, lives)
         defaults: list[Default] = [
             default
             for group in resource.groups
@@ -80,17 +115,28 @@ class Settler:
             silent_w = min(silent_w, envelope(ahead).upper_w)
         return Settled(settlement, envelope(settlement), silent_w)
 
-    def _slots(self, name: str, ground: Ground, lives: list[Live]) -> dict[Slot, list[Entry]]:
+    def _slots(self, name: str, lives: list[Live]) -> dict[Slot, list[Entry]]:
         slots: dict[Slot, list[Entry]] = {}
+        resource = self._state.resources[name]
         for live in lives:
-            order = live.order
-            interval = interval_at(self._state, live, name)
-            course = live.courses.get(name)
-            for effect in live.effects.get(name, ()):
-                level = ground.levels.get((order.issuer, effect.function))
-                if level is None:
-                    continue
-                slot = Slot(order.issuer, level, effect.function)
-                spent_ms = FOR_EVER_MS if course is None else course.spent_ms(effect.function)
-                slots.setdefault(slot, []).append(Entry(order.key, order.rank, interval, effect, spent_ms))
+            for slot, entry in entries_at(self._state, live, resource):
+                slots.setdefault(slot, []).append(entry)
         return slots
+
+
+def entries_at(state: State, live: Live, resource: ResourceState) -> Iterator[tuple[Slot, Entry]]:
+    """Yield what an order puts into each slot at a resource."""
+    order, name, ground = live.order, resource.resource.name, resource.ground
+    effects = live.effects.get(name)
+    if not effects:
+        return
+    interval = interval_at(state, live, name)
+    course = live.courses.get(name)
+    summed = isinstance(order.scope, Total)
+    for effect in effects:
+        level = ground.level(order.issuer, order.service, effect.function)
+        if level is None:
+            continue
+        slot = Slot(order.issuer, level, effect.function, live.group if summed and effect.function in _SUMMED else "")
+        spent_ms = FOR_EVER_MS if course is None else course.spent_ms(effect.function)
+        yield slot, Entry(order.key, order.rank, interval, effect, spent_ms)

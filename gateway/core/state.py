@@ -3,14 +3,17 @@
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.core.answers import Answer, Course
-from gateway.core.arbitrate import Ground, Ruling
-from gateway.core.events import Withdrawal
+from gateway.core.arbitrate import Allotment, Ground, Ruling
+from gateway.core.events import NOT_STORED, Withdrawal
 from gateway.core.known import Reading, Unknown
 from gateway.core.observe import Verdict
 from gateway.core.orders import Default, Effect, Order, OrderKey
+from gateway.core.parties import Colour, Direction
 from gateway.core.plan import Command
+from gateway.core.sharing import Policy
 from gateway.core.timeline import FOR_EVER_MS, Interval
 from gateway.core.topology import Device, Resource, Site
 
@@ -40,7 +43,11 @@ class Live:
 
 @dataclass(slots=True)
 class ResourceState:
-    """A resource: the groups whose orders and defaults reach it, its ground, and the rulings in force."""
+    """A resource: the groups whose orders and defaults reach it, its ground, and the rulings in force.
+
+    `places` are the points of the network that it lies under, `points` those of them and those groups in sum whose
+    limit it shares, and `allotted` what it has of each.
+    """
 
     resource: Resource
     groups: tuple[str, ...]
@@ -49,11 +56,60 @@ class ResourceState:
     rulings: tuple[Ruling, ...] = ()
     upper_w: int = 0
     fallback_w: int = 0
+    segment: str = ""
+    places: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    allotted: tuple[Allotment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentColour:
+    """The colour that a segment was given last, by whom, and until when (ms)."""
+
+    colour: Colour
+    constrained: Direction | None
+    until_ms: int
+    issuer: str
+
+
+class Load(NamedTuple):
+    """What a resource is counted at (W): what it will take, and at worst takes until that is read back."""
+
+    export_w: int
+    worst_export_w: int
+    import_w: int
+
+
+NO_LOAD = Load(0, 0, 0)
+
+
+@dataclass(slots=True)
+class PointState:
+    """A point that several resources meet at: its ratings (W) and what is shared out among them (C12, E).
+
+    `loads` is what each of them is counted at, `load` their sum; `totals` is what was last shared out of which orders
+    and ratings, `shared_ms` when, and `unmet_w` what could not be.
+    """
+
+    resources: tuple[str, ...]
+    policy: Policy
+    export_limit_w: int | None = None
+    import_limit_w: int | None = None
+    loads: dict[str, Load] = field(default_factory=dict)
+    load: Load = NO_LOAD
+    totals: tuple[Allotment, ...] = ()
+    shares: dict[str, tuple[Allotment, ...]] = field(default_factory=dict)
+    shared_ms: int = 0
+    due_ms: int = 0
+    unmet_w: dict[OrderKey, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class DeviceState:
-    """A device: what it was told, what it has confirmed, and what was read of it."""
+    """A device: what it was told, what it has confirmed, and what was read of it.
+
+    `contested_until_ms` is until when a foreign hand keeps it uncontrolled in every plan (A7).
+    """
 
     device: Device
     generation_max_w: int
@@ -71,6 +127,12 @@ class DeviceState:
     reactive: Reading = NEVER_READ
     voltage: Reading = NEVER_READ
     connected: bool | None = None
+    stored: Reading = NOT_STORED
+    contested_until_ms: int = 0
+
+    def obeys(self) -> bool:
+        """Tell whether the device can be told something and nobody else moves it."""
+        return self.reachable and not self.contested_until_ms
 
     def reverts_to_w(self) -> int:
         """Give the reversion that the device was told last (W); nothing bounds it before its first command."""
@@ -82,6 +144,8 @@ class DeviceState:
 
     def counted_w(self) -> int:
         """Give what the device must be counted at against a ceiling: its last word, or its rating (RULES E)."""
+        if self.contested_until_ms:
+            return self.device.rated_w
         held_w = self.device.rated_w if self.confirmed_w is None else self.confirmed_w
         if self.command is None or self.adopted:
             return held_w
@@ -112,7 +176,8 @@ class State:
 
     `members` are the resources of each group, `former` those that left it while orders of it still run there;
     `assigned` names the party that last said what a group stands for; `answered` the newest version of an order that
-    has had its last word though it is not held: it was refused while an older one stands, or is long over.
+    has had its last word though it is not held: it was refused while an older one stands, or is long over. `points`
+    are the rated ones and every group that an order in sum reaches; `unvalidated` are the ones that changed (C19).
     """
 
     site: Site
@@ -128,6 +193,9 @@ class State:
     book: dict[str, list[OrderKey]] = field(default_factory=dict)
     answered: dict[OrderKey, int] = field(default_factory=dict)
     owed: dict[int, Answer] = field(default_factory=dict)
+    points: dict[str, PointState] = field(default_factory=dict)
+    colours: dict[str, SegmentColour] = field(default_factory=dict)
+    unvalidated: dict[str, str] = field(default_factory=dict)
     renew_at_ms: int = 0
     agenda: list[tuple[int, int, str, str, str]] = field(default_factory=list)
     agenda_count: int = 0

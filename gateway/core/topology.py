@@ -1,13 +1,19 @@
 """The site: parties, grants, resources, devices and groups, as the site file states them."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
 
-from gateway.core.parties import Grant, Party
+from gateway.core.parties import USUAL_PRECEDENCE, Direction, Grant, Party, Precedence
+from gateway.core.sharing import Policy
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One DER. `settle_ms` after adoption its measurement is proof; `revert_ms` is how long it may live without us."""
+    """One DER. `settle_ms` after adoption its measurement is proof; `revert_ms` is how long it may live without us.
+
+    `energy_wh` is what it can store, 0 where it stores nothing; `nominal_voltage_mv` 0 where it is not stated.
+    """
 
     name: str
     resource: str
@@ -16,6 +22,15 @@ class Device:
     revert_ms: int
     service_transformer: str = ""
     segment: str = ""
+    energy_wh: int = 0
+    nominal_voltage_mv: int = 0
+
+
+class PriceStep(NamedTuple):
+    """What a customer wants to run at (W) once the price is at least this much (thousandths per MWh)."""
+
+    at_least_milli_per_mwh: int
+    target_w: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +38,53 @@ class Resource:
     """What the parent addresses: the DER behind one connection point.
 
     `export_limit_w` is the connection agreement, which always holds; `last_resort_export_limit_w` holds where no
-    default was ever received.
+    default was ever received. `price_response` is what its customer does at which price, cheapest first. `cost` and
+    `network_impact` are what the sharing policies of that name go by (E).
     """
 
     name: str
     devices: tuple[str, ...]
     export_limit_w: int
     last_resort_export_limit_w: int
+    price_response: tuple[PriceStep, ...] = ()
+    cost: int = 0
+    network_impact: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A named set of resources."""
+    """A named set of resources, and how an order on it in sum is shared among them (E)."""
 
     name: str
     resources: tuple[str, ...]
+    policy: Policy = Policy.PROPORTIONAL
+
+
+class PointKind(StrEnum):
+    """Where in the network a point lies above the connection points."""
+
+    SERVICE_TRANSFORMER = "service-transformer"
+    SEGMENT = "segment"
+    INTERFACE = "interface"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place that the power of several resources meets at, and its static ratings (W); None where it has none (C12).
+
+    The import rating is a size, not signed.
+    """
+
+    name: str
+    kind: PointKind
+    resources: tuple[str, ...]
+    export_limit_w: int | None = None
+    import_limit_w: int | None = None
+    policy: Policy = Policy.PROPORTIONAL
+
+    def limit_w(self, direction: Direction) -> int | None:
+        """Give the rating of one direction (W, a size)."""
+        return self.export_limit_w if direction is Direction.EXPORT else self.import_limit_w
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +99,5 @@ class Site:
     devices: tuple[Device, ...]
     planning_horizon_ms: int = 7 * 24 * 3_600_000
     clock_tolerance_ms: int = 300_000
+    points: tuple[Point, ...] = ()
+    precedence: Precedence = USUAL_PRECEDENCE
