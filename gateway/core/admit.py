@@ -52,8 +52,7 @@ class Admission:
         for name in touched:
             if name in state.resources:
                 state.resources[name].groups = groups.get(name, ())
-        lay_points(state)
-        self._decider.touch(touched)
+        self._decider.touch((*touched, *lay_points(state)))
         for group, names in members.items():
             for key in state.book.get(group, ()):
                 yield from self._reach(state.lives[key], names)
@@ -152,7 +151,7 @@ class Admission:
             return
         live.effects.update(verdict.effects)
         if isinstance(order.scope, Total) and live.group not in state.points:
-            lay_points(state)
+            self._decider.touch(lay_points(state))
         randomized = order.randomize_start_ms or order.randomize_duration_ms
         apart = verdict.refused or state.former.get(live.group)
         live.uniform = live.uniform and not (randomized or apart)

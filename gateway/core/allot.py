@@ -18,13 +18,18 @@ from gateway.core.topology import Point
 from gateway.core.units import ceil_watts, floor_watts, toward_zero_watts
 
 LimitKey = tuple[OrderKey, Function]
+ROUNDS = 3
+"""How often a pass looks again at points that lie above what another point's shares have moved."""
 RESHARE_MS = 2_000
 HORIZON_MS = 900_000
 """How long a set-point in sum is meant to be held from what is stored."""
 
 
 class Shared(NamedTuple):
-    """What was newly shared out at a point: of which order or rating, to whom (W), and what is left unmet (W)."""
+    """What was newly shared out at a point: of which order or rating, to whom (W), and what is left unmet (W).
+
+    A limit is `slack` where it leaves everybody all that it can do.
+    """
 
     point: str
     key: OrderKey
@@ -32,6 +37,7 @@ class Shared(NamedTuple):
     total_w: int
     shares: Mapping[str, int]
     unmet_w: int
+    slack: bool = False
 
 
 class Allotter:
@@ -45,26 +51,32 @@ class Allotter:
         """Share anew at every point above what was touched; give all resources to settle, and what was shared out."""
         state = self._state
         names = dict.fromkeys(name for name in touched if name in state.resources)
-        points: dict[str, list[str]] = {}
-        for name in names:
-            for point in state.resources[name].points:
-                points.setdefault(point, []).append(name)
         told: list[Shared] = []
-        for point, members in points.items():
-            told += self._at(point, state.points[point], members, settler, names)
+        moved = list(names)
+        for _round in range(ROUNDS):
+            points = dict.fromkeys(point for name in moved for point in state.resources[name].points)
+            for name in moved:
+                self._count(state.resources[name], settler)
+            changed: dict[str, None] = {}
+            for point in points:
+                told += self._at(point, state.points[point], settler, changed)
+            names.update(changed)
+            moved = list(changed)
+            if not moved:
+                break
+        for name in moved:
+            self._count(state.resources[name], settler)
         return list(names), told
 
-    def _at(
-        self, name: str, point: PointState, touched: list[str], settler: Settler, names: dict[str, None]
-    ) -> Iterator[Shared]:
+    def _at(self, name: str, point: PointState, settler: Settler, changed: dict[str, None]) -> Iterator[Shared]:
         state = self._state
-        for member in touched:
-            self._count(point, state.resources[member], settler)
         totals = tuple(self._totals(name, point))
         if totals == point.totals and not (totals and self._due(point, totals, name)):
             return
-        point.totals, point.shared_ms = totals, state.now_ms
-        made = self._shares(point, totals, settler)
+        made = [one for one in self._shares(point, totals, settler) if not (one.slack and one.key.issuer == SITE)]
+        kept = [(one.key, one.function) for one in made]
+        point.totals = tuple(one for one in totals if (one.key, one.function) in kept)
+        point.shared_ms = state.now_ms
         for one in made:
             if one.unmet_w != point.unmet_w.get(one.key, 0) or any(
                 _share(point.shares.get(each, ()), one) != share_w for each, share_w in one.shares.items()
@@ -80,8 +92,7 @@ class Allotter:
             resource.allotted = tuple(
                 each for other in resource.points for each in state.points[other].shares.get(member, ())
             )
-            names[member] = None
-            self._count(point, resource, settler)
+            changed[member] = None
 
     def _due(self, point: PointState, totals: tuple[Allotment, ...], name: str) -> bool:
         """Tell whether what stands has to be shared anew: at once where it breaks a limit, else once per interval."""
@@ -95,9 +106,10 @@ class Allotter:
             self._state.remind(due_ms, "share", name)
         return False
 
-    def _count(self, point: PointState, resource: ResourceState, settler: Settler) -> None:
+    def _count(self, resource: ResourceState, settler: Settler) -> None:
         """Count a resource at what it is told to take, and at worst takes until that is read back."""
-        name = resource.resource.name
+        if not resource.points:
+            return
         settled = settler.of(resource).envelope
         devices = self._devices(resource)
         counted_w = sum(device.counted_w() for device in devices)
@@ -110,9 +122,11 @@ class Allotter:
         if not any(device.obeys() for device in devices):
             export_w = counted_w
         load = Load(export_w, max(export_w, min(counted_w, _told_target_w(devices, counted_w))), import_w)
-        before = point.loads.get(name, NO_LOAD)
-        point.loads[name] = load
-        point.load = Load(*(total + new - old for total, new, old in zip(point.load, load, before, strict=True)))
+        for name in resource.points:
+            point = self._state.points[name]
+            before = point.loads.get(resource.resource.name, NO_LOAD)
+            point.loads[resource.resource.name] = load
+            point.load = Load(*(total + new - old for total, new, old in zip(point.load, load, before, strict=True)))
 
     def _devices(self, resource: ResourceState) -> list[DeviceState]:
         return [self._state.devices[name] for name in resource.resource.devices]
@@ -124,13 +138,13 @@ class Allotter:
             if winner is not None and isinstance(winner.effect, Ceiling | Floor | Target):
                 members = [self._state.resources[each] for each in self._members(point, winner.key)]
                 yield Allotment(winner.key, slot.function, _total_w(winner.effect, members))
-        held = any(one.key.issuer == SITE for one in point.totals)
-        limit_w = point.export_limit_w
-        if limit_w is not None and (held or point.load.worst_export_w > limit_w):
-            yield Allotment(rating_key(name), Function.EXPORT_LIMIT, limit_w)
-        limit_w = point.import_limit_w
-        if limit_w is not None and (held or point.load.import_w > limit_w):
-            yield Allotment(rating_key(name), Function.IMPORT_LIMIT, -limit_w)
+        held = [one.function for one in point.totals if one.key.issuer == SITE]
+        limit_w, function = point.export_limit_w, Function.EXPORT_LIMIT
+        if limit_w is not None and (function in held or point.load.worst_export_w > limit_w):
+            yield Allotment(rating_key(name), function, limit_w)
+        limit_w, function = point.import_limit_w, Function.IMPORT_LIMIT
+        if limit_w is not None and (function in held or point.load.import_w > limit_w):
+            yield Allotment(rating_key(name), function, -limit_w)
 
     def _slots(self, group: str) -> dict[Slot, list[Entry]]:
         """Give the slots of the orders that a group obeys in sum, as they stand where each first takes effect."""
@@ -216,7 +230,10 @@ class Allotter:
             claims = [self._limit_claim(self._state.resources[name], asked, side, settler) for name in members]
             made = cap_upper(point.policy, one.value_w * side, claims)
             shares_w = {name: cap_w * side for name, cap_w in zip(members, made.caps_w, strict=True)}
-            shared[one.key, one.function] = Shared("", one.key, one.function, one.value_w, shares_w, made.unmet_w)
+            slack = all(cap_w >= claim.high_w for cap_w, claim in zip(made.caps_w, claims, strict=True))
+            shared[one.key, one.function] = Shared(
+                "", one.key, one.function, one.value_w, shares_w, made.unmet_w, slack
+            )
         return shared
 
     def _limit_claim(
@@ -290,29 +307,53 @@ def _total_w(effect: Ceiling | Floor | Target, members: Sequence[ResourceState])
             return toward_zero_watts(effect.power, generation_max_w, charge_max_w)
 
 
-def lay_points(state: State) -> None:
-    """Note the rated points and the groups that obey in sum, and which resources lie under each; nothing is shared."""
+def lay_points(state: State) -> list[str]:
+    """Note the rated points and the groups that obey in sum, and which resources lie under each.
+
+    A point that is as it was keeps what it shared out; the resources under all others are given, to be settled anew.
+    """
     rated = {point.name: point for point in state.site.points}
     policies = {group.name: group.policy for group in state.site.groups}
-    summed = {
-        live.group for live in state.lives.values() if isinstance(live.order.scope, Total) and live.group not in rated
-    }
-    points: dict[str, PointState] = {}
+    summed = dict.fromkeys(live.group for live in state.lives.values() if isinstance(live.order.scope, Total))
+    laid: dict[str, PointState] = {}
     for name, point in rated.items():
         under = tuple(each for each in point.resources if each in state.resources)
-        points[name] = PointState(under, point.policy, point.export_limit_w, point.import_limit_w)
+        laid[name] = PointState(under, point.policy, point.export_limit_w, point.import_limit_w)
     for name in sorted(summed):
-        points[name] = PointState(state.reached(name), policies.get(name, Policy.PROPORTIONAL))
+        if name not in laid:
+            laid[name] = PointState(state.reached(name), policies.get(name, Policy.PROPORTIONAL))
+    before, state.points = state.points, laid
+    moved: dict[str, None] = {}
+    for name in {**before, **laid}:
+        old, new = before.get(name), laid.get(name)
+        if old is not None and new is not None and old.like(new):
+            laid[name] = old
+            continue
+        moved.update(dict.fromkeys((*(old.resources if old else ()), *(new.resources if new else ()))))
+    _lay_under(state, rated)
+    return list(moved)
+
+
+def _lay_under(state: State, rated: Mapping[str, Point]) -> None:
     under_of: dict[str, list[str]] = {}
-    for name, laid in points.items():
-        for resource in laid.resources:
-            under_of.setdefault(resource, []).append(name)
-    state.points = points
-    for name, resource_state in state.resources.items():
-        under = tuple(under_of.get(name, ()))
-        resource_state.places = tuple(each for each in under if each in rated)
-        resource_state.points = tuple(each for each in under if each in summed or _can_bind(rated[each]))
-        resource_state.allotted = ()
+    for name, point in state.points.items():
+        for each in point.resources:
+            under_of.setdefault(each, []).append(name)
+    limits = {name: point.export_limit_w for name, point in rated.items() if point.export_limit_w is not None}
+    sums = {name: sum(_rated_w(state, each) for each in state.points[name].resources) for name in limits}
+    for name, resource in state.resources.items():
+        under = under_of.get(name, ())
+        resource.places = tuple(each for each in under if each in rated)
+        resource.points = tuple(each for each in under if each not in rated or _can_bind(rated[each]))
+        resource.allotted = tuple(
+            each for point in resource.points for each in state.points[point].shares.get(name, ())
+        )
+        shares = [limits[each] * _rated_w(state, name) // sums[each] for each in under if each in limits]
+        resource.silent_most_w = min(shares, default=None)
+
+
+def _rated_w(state: State, resource: str) -> int:
+    return sum(state.devices[name].device.rated_w for name in state.resources[resource].resource.devices)
 
 
 def _can_bind(point: Point) -> bool:

@@ -109,7 +109,8 @@ class Ruling:
 
     `binding` is the order, default or agreement whose value holds; `slack` is in force without binding; `suspended`
     are beaten set-points that resume; `beaten` are lost for good. `clipped` tells that a limit was moved so that the
-    interval of the point is not empty (C2). `strength` is the level and standing of the binding set-point (C12).
+    interval of the point is not empty (C2). `strength` is the level and standing of the binding set-point (C12), and
+    `service` what it is for (C9).
     """
 
     function: Function
@@ -121,6 +122,7 @@ class Ruling:
     beaten: tuple[OrderKey, ...] = ()
     clipped: bool = False
     strength: tuple[int, int] = UNDRIVEN
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +290,7 @@ def _rule_target(held: Sequence[Held], ground: Ground) -> Choice:
     suspended = (*(key for key in beaten if key not in slack), *waiting)
     waiting.update({key: "C10" for key in beaten if key not in slack})
     driven = (strength(best.level, situation.colour), ground.party_standing.get(best.key.issuer, 0))
-    ruling = Ruling(Function.ACTIVE_POWER, value, best.key, rule, slack, suspended, strength=driven)
+    ruling = Ruling(Function.ACTIVE_POWER, value, best.key, rule, slack, suspended, (), False, driven, best.service)
     return Choice(ruling, waiting)
 
 

@@ -10,7 +10,7 @@ from gateway.core.arbitrate import Ruling
 from gateway.core.events import Effect, Write
 from gateway.core.guard import Blocked, Bounds, Cleared, clear
 from gateway.core.ledger import Ledger
-from gateway.core.orders import OrderKey
+from gateway.core.orders import Function, OrderKey
 from gateway.core.plan import Command, Part, commands
 from gateway.core.settling import Settled, Settler
 from gateway.core.state import DeviceState, ResourceState, State
@@ -93,7 +93,7 @@ class Decider:
             if not same[identity][0]:
                 ruled.add(identity, (settled, resource.rulings), name)
                 resource.rulings = settled.settlement.rulings
-            resource.upper_w, resource.fallback_w = settled.envelope.upper_w, settled.fallback_w
+            resource.upper_w, resource.fallback_w = settled.envelope.upper_w, _fallback_w(resource, settled)
             for before, outcome in self._commands(resource, settled):
                 if isinstance(outcome, Blocked):
                     blocked.append(outcome)
@@ -165,7 +165,9 @@ class Decider:
             )
             for one in devices
         ]
-        made = commands(settled.envelope, parts, settled.fallback_w, [one.device.revert_ms for one in devices])
+        made = commands(
+            settled.envelope, parts, _fallback_w(resource, settled), [one.device.revert_ms for one in devices]
+        )
         until_ms = self._valid_until(settled)
         outcomes: list[tuple[Command | None, Cleared | Blocked]] = []
         for device, command in zip(devices, made, strict=True):
@@ -177,6 +179,8 @@ class Decider:
             if isinstance(outcome, Cleared):
                 device.valid_until_ms = until_ms
                 if changed:
+                    driver = settled.settlement.ruling(Function.ACTIVE_POWER)
+                    device.meter.tag("" if driver is None else driver.service, self._state.now_ms)
                     device.confirmed_w, device.confirmed_fallback_w = device.counted_w(), device.counted_fallback_w()
                     device.command, device.serial, device.adopted = command, outcome.serial, False
                     device.verify_at_ms, device.verdict = None, None
@@ -201,7 +205,7 @@ class Decider:
             bounds.upper_w,
             device.told_w(),
             others_w,
-            min(settled.fallback_w, bounds.upper_w),
+            min(_fallback_w(resource, settled), bounds.upper_w),
             device.reverts_to_w(),
             others_fallback_w,
             bounds.connected is not False,
@@ -212,6 +216,13 @@ class Decider:
 
     def _valid_until(self, settled: Settled) -> int:
         return min(settled.settlement.until_ms, self._state.renew_at_ms) + GRACE_MS
+
+
+def _fallback_w(resource: ResourceState, settled: Settled) -> int:
+    """Give what a resource falls back to in silence (W): what holds then, inside its share of the ratings above."""
+    if resource.silent_most_w is None:
+        return settled.fallback_w
+    return min(settled.fallback_w, resource.silent_most_w)
 
 
 def _tightens(before: Command | None, command: Command) -> bool:

@@ -41,6 +41,7 @@ from gateway.core.events import (
 from gateway.core.ground import Grounds, authority
 from gateway.core.known import Known, Unknown
 from gateway.core.ledger import Ledger
+from gateway.core.meter import QUARTER_MS, Meter, collect
 from gateway.core.narrate import tell
 from gateway.core.observe import verify
 from gateway.core.orders import OrderKey
@@ -149,6 +150,8 @@ class Machine:
                 self._decider.touch(state.points[first].resources)
             elif what == "colour":
                 yield from self._colour_due(first)
+            elif what == "meter" and state.metered_ms + QUARTER_MS <= state.now_ms:
+                yield from self._meter_due()
             elif what == "contested":
                 yield from self._contest_due(first)
             elif what == "renew" and state.renew_at_ms <= state.now_ms:
@@ -171,9 +174,10 @@ class Machine:
         for device in site.devices:
             kept = state.devices.get(device.name)
             if kept is None or kept.device != device:
-                kept = DeviceState(device, device.rated_w, device.rated_w)
+                kept = DeviceState(device, device.rated_w, device.rated_w, meter=Meter(state.now_ms))
             kept.reachable, kept.connected, kept.verdict, kept.verify_at_ms = False, None, None, None
             kept.power = kept.reactive = kept.voltage = unread
+            kept.meter.stop(state.now_ms)
             devices[device.name] = kept
         state.devices = devices
         state.resources = {
@@ -194,6 +198,8 @@ class Machine:
         known = {group: tuple(name for name in names if name in state.resources) for group, names in members.items()}
         yield from self._admission.regroup(known)
         self._renew()
+        state.metered_ms = state.now_ms - state.now_ms % QUARTER_MS
+        state.remind(state.metered_ms + QUARTER_MS, "meter")
 
     def _drop_absent(self, live: Live) -> None:
         """Answer for the resources of an order that the site no longer has."""
@@ -265,6 +271,15 @@ class Machine:
                 self._admission.remind_of(live)
                 self._decider.touch(live.effects)
         yield from ()
+
+    def _meter_due(self) -> Iterator[Effect]:
+        """Tell what every DER delivered for which service since the last quarter of an hour (C9)."""
+        state = self.state
+        state.metered_ms = state.now_ms - state.now_ms % QUARTER_MS
+        state.remind(state.metered_ms + QUARTER_MS, "meter")
+        for one in collect(((name, each.meter) for name, each in state.devices.items()), state.now_ms):
+            effect, service = f"delivered in {one.direction.value}", one.service or "own use"
+            yield self._tell(Topic.METERED, None, "C9", effect, one.wh, one.wh.values(), "", service)
 
     # -- what the network is like
 
@@ -345,6 +360,7 @@ class Machine:
         device = self.state.devices[event.device]
         was_reachable, device.reachable = device.reachable, False
         device.power = device.reactive = device.voltage = Unknown(event.why, self.state.now_ms)
+        device.meter.read(device.power, self.state.now_ms)
         device.connected = None
         self._decider.touch([device.device.resource])
         if was_reachable:
@@ -406,6 +422,7 @@ class Machine:
     def _observed(self, event: Observed) -> Iterator[Effect]:
         device = self.state.devices[event.device]
         device.power, device.reactive, device.voltage = event.power, event.reactive, event.voltage
+        device.meter.read(event.power, self.state.now_ms)
         device.connected, device.stored = event.connected, event.stored
         yield from self._verify(device)
 

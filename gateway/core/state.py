@@ -9,6 +9,7 @@ from gateway.core.answers import Answer, Course
 from gateway.core.arbitrate import Allotment, Ground, Ruling
 from gateway.core.events import NOT_STORED, Withdrawal
 from gateway.core.known import Reading, Unknown
+from gateway.core.meter import Meter
 from gateway.core.observe import Verdict
 from gateway.core.orders import Default, Effect, Order, OrderKey
 from gateway.core.parties import Colour, Direction
@@ -46,7 +47,8 @@ class ResourceState:
     """A resource: the groups whose orders and defaults reach it, its ground, and the rulings in force.
 
     `places` are the points of the network that it lies under, `points` those of them and those groups in sum whose
-    limit it shares, and `allotted` what it has of each.
+    limit it shares, and `allotted` what it has of each. `silent_most_w` is its share of what the ratings allow when
+    nobody speaks to any of them.
     """
 
     resource: Resource
@@ -59,6 +61,7 @@ class ResourceState:
     segment: str = ""
     places: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
+    silent_most_w: int | None = None
     allotted: tuple[Allotment, ...] = ()
 
 
@@ -103,6 +106,11 @@ class PointState:
     due_ms: int = 0
     unmet_w: dict[OrderKey, int] = field(default_factory=dict)
 
+    def like(self, other: "PointState") -> bool:
+        """Tell whether another stands for the same resources under the same limits."""
+        mine = (self.resources, self.policy, self.export_limit_w, self.import_limit_w)
+        return mine == (other.resources, other.policy, other.export_limit_w, other.import_limit_w)
+
 
 @dataclass(slots=True)
 class DeviceState:
@@ -129,6 +137,7 @@ class DeviceState:
     connected: bool | None = None
     stored: Reading = NOT_STORED
     contested_until_ms: int = 0
+    meter: Meter = field(default_factory=lambda: Meter(0))
 
     def obeys(self) -> bool:
         """Tell whether the device can be told something and nobody else moves it."""
@@ -197,6 +206,7 @@ class State:
     colours: dict[str, SegmentColour] = field(default_factory=dict)
     unvalidated: dict[str, str] = field(default_factory=dict)
     renew_at_ms: int = 0
+    metered_ms: int = 0
     agenda: list[tuple[int, int, str, str, str]] = field(default_factory=list)
     agenda_count: int = 0
     answer_serial: int = 0
