@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.core.arbitrate import SITE, UNDRIVEN, Allotment, rating_key
+from gateway.core.awarding import award, offered
+from gateway.core.clearing import Award
 from gateway.core.known import Known
 from gateway.core.orders import CEILINGS, FLOORS, LIMITS, Ceiling, Floor, Function, OrderKey, Target, Total
 from gateway.core.settling import Settler, entries_at
@@ -38,6 +40,7 @@ class Shared(NamedTuple):
     shares: Mapping[str, int]
     unmet_w: int
     slack: bool = False
+    awards: tuple[Award, ...] = ()
 
 
 class Allotter:
@@ -73,7 +76,7 @@ class Allotter:
         totals = tuple(self._totals(name, point))
         if totals == point.totals and not (totals and self._due(point, totals, name)):
             return
-        made = [one for one in self._shares(point, totals, settler) if not (one.slack and one.key.issuer == SITE)]
+        made = [one for one in self._shares(name, point, totals, settler) if not (one.slack and one.key.issuer == SITE)]
         kept = [(one.key, one.function) for one in made]
         point.totals = tuple(one for one in totals if (one.key, one.function) in kept)
         point.shared_ms = state.now_ms
@@ -165,14 +168,15 @@ class Allotter:
         live = self._state.lives.get(key)
         return point.resources if live is None else [name for name in point.resources if name in live.effects]
 
-    def _shares(self, point: PointState, totals: tuple[Allotment, ...], settler: Settler) -> list[Shared]:
+    def _shares(self, name: str, point: PointState, totals: tuple[Allotment, ...], settler: Settler) -> list[Shared]:
         """Share set-points over what each can do, then limits over what each will take; limits go before both."""
         targets = [one for one in totals if one.function is Function.ACTIVE_POWER]
         limits = [one for one in totals if one.function in LIMITS]
-        asked = self._targets(point, targets, {}, settler)
+        asked = self._targets(name, point, targets, {}, settler)
         caps = self._limits(point, limits, asked, settler)
         if any(self._cut(asked, caps)):
-            asked = self._targets(point, targets, caps, settler)
+            asked = self._targets(name, point, targets, caps, settler)
+        self._enter(asked)
         return [*asked.values(), *caps.values()]
 
     def _cut(self, asked: Mapping[OrderKey, Shared], caps: Mapping[LimitKey, Shared]) -> Iterator[bool]:
@@ -185,6 +189,7 @@ class Allotter:
 
     def _targets(
         self,
+        name: str,
         point: PointState,
         targets: list[Allotment],
         caps: Mapping[LimitKey, Shared],
@@ -193,11 +198,28 @@ class Allotter:
         shared: dict[OrderKey, Shared] = {}
         for one in targets:
             members = self._members(point, one.key)
-            claims = [self._target_claim(self._state.resources[name], one, caps, settler) for name in members]
-            made = share_total(point.policy, one.value_w, claims, HORIZON_MS)
-            shares_w = dict(zip(members, made.shares_w, strict=True))
-            shared[one.key] = Shared("", one.key, one.function, one.value_w, shares_w, made.unmet_w)
+            claims = [self._target_claim(self._state.resources[each], one, caps, settler) for each in members]
+            if offered(self._state, name):
+                end_ms = self._state.lives[one.key].interval.end_ms
+                awarded = award(self._state, one.value_w, end_ms, claims)
+                shares_w, unmet_w, awards = awarded.shares_w, awarded.unmet_w, awarded.awards
+            else:
+                made = share_total(point.policy, one.value_w, claims, HORIZON_MS)
+                shares_w, unmet_w, awards = dict(zip(members, made.shares_w, strict=True)), made.unmet_w, ()
+            shared[one.key] = Shared(name, one.key, one.function, one.value_w, shares_w, unmet_w, awards=awards)
         return shared
+
+    def _enter(self, asked: Mapping[OrderKey, Shared]) -> None:
+        """Enter what was awarded; what was awarded before it is accounted up to now (C9)."""
+        state = self._state
+        for key, one in asked.items():
+            before = state.awards.get(key, ())
+            if [_gist(each) for each in before] == [_gist(each) for each in one.awards]:
+                continue
+            state.past_awards += [each._replace(end_ms=state.now_ms) for each in before]
+            state.awards[key] = one.awards
+            if not one.awards:
+                del state.awards[key]
 
     def _target_claim(
         self,
@@ -228,9 +250,12 @@ class Allotter:
             side = -1 if one.function in FLOORS else 1
             members = self._members(point, one.key)
             claims = [self._limit_claim(self._state.resources[name], asked, side, settler) for name in members]
-            made = cap_upper(point.policy, one.value_w * side, claims)
-            shares_w = {name: cap_w * side for name, cap_w in zip(members, made.caps_w, strict=True)}
-            slack = all(cap_w >= claim.high_w for cap_w, claim in zip(made.caps_w, claims, strict=True))
+            silent = [] if side < 0 else [self._silent_claim(self._state.resources[name]) for name in members]
+            made = cap_upper(point.policy, one.value_w * side, [*claims, *(each for each in silent if each)])
+            shares_w = {name: cap_w * side for name, cap_w in zip(members, made.caps_w, strict=False)}
+            for name, each in zip(members, silent, strict=False):
+                shares_w[name] += each.counted_w if each else 0
+            slack = all(cap_w >= claim.high_w for cap_w, claim in zip(made.caps_w, claims, strict=False))
             shared[one.key, one.function] = Shared(
                 "", one.key, one.function, one.value_w, shares_w, made.unmet_w, slack
             )
@@ -254,6 +279,15 @@ class Allotter:
         ruling = settled.settlement.ruling(Function.ACTIVE_POWER)
         return self._claim(resource, 0, high_w, wish_w, UNDRIVEN if ruling is None else ruling.strength, side)
 
+    def _silent_claim(self, resource: ResourceState) -> Claim | None:
+        """Claim apart what the DER of a resource that cannot be told anything may do, beside those that can."""
+        devices = self._devices(resource)
+        silent_w = sum(device.counted_w() for device in devices if not device.obeys())
+        if not silent_w or not any(device.obeys() for device in devices):
+            return None
+        name = f"{resource.resource.name}, silent"
+        return Claim(name, 0, silent_w, silent_w, silent_w, silent_w, UNDRIVEN, reachable=False)
+
     def _claim(
         self, resource: ResourceState, low_w: int, high_w: int, wish_w: int, strength: tuple[int, int], side: int = 1
     ) -> Claim:
@@ -263,7 +297,8 @@ class Allotter:
         if stores and len(stores) == len(devices) and all(isinstance(each.stored, Known) for each in stores):
             stored_wh = sum(each.stored.value for each in stores if isinstance(each.stored, Known))
             room_wh = sum(each.device.energy_wh for each in stores) - stored_wh
-        counted_w = sum(device.counted_w() for device in devices) if side > 0 else 0
+        live = [device for device in devices if device.obeys()] or devices
+        counted_w = sum(device.counted_w() for device in live) if side > 0 else 0
         return Claim(
             name=resource.resource.name,
             low_w=low_w,
@@ -273,11 +308,15 @@ class Allotter:
             cost=resource.resource.cost,
             impact=resource.resource.network_impact,
             counted_w=counted_w,
-            told_w=sum(device.told_w() for device in devices) if side > 0 else high_w,
+            told_w=sum(device.told_w() for device in live) if side > 0 else high_w,
             reachable=any(device.obeys() for device in devices),
             stored_wh=stored_wh,
             room_wh=room_wh,
         )
+
+
+def _gist(award: Award) -> Award:
+    return award._replace(start_ms=0)
 
 
 def _share(fallen: tuple[Allotment, ...], shared: Shared) -> int | None:

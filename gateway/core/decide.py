@@ -7,10 +7,12 @@ from typing import Generic, NamedTuple, TypeVar
 from gateway.core import narrate
 from gateway.core.allot import Allotter, Shared
 from gateway.core.arbitrate import Ruling
+from gateway.core.commitments import shortfall
 from gateway.core.events import Effect, Write
 from gateway.core.guard import Blocked, Bounds, Cleared, clear
 from gateway.core.ledger import Ledger
 from gateway.core.orders import Function, OrderKey
+from gateway.core.parties import Direction
 from gateway.core.plan import Command, Part, commands
 from gateway.core.settling import Settled, Settler
 from gateway.core.state import DeviceState, ResourceState, State
@@ -114,6 +116,9 @@ class Decider:
                 else:
                     loosening.append(Write(outcome))
         yield from loosening
+        if state.commitments.by_device or state.outages:
+            for name in names:
+                yield from self._outages(state.resources[name])
         for share in shared:
             yield from self._shared(share)
         for (settled, held), alike in ruled.merged():
@@ -125,9 +130,28 @@ class Decider:
         self._ledger.follow(followed.merged())
         yield from self._ledger.flush()
 
+    def _outages(self, resource: ResourceState) -> Iterator[Effect]:
+        """Tell the buyers what a DER's limits, or its loss, leave of what it was promised to them (C8)."""
+        state = self._state
+        for name in resource.resource.devices:
+            device = state.devices[name]
+            able_w = min(device.told_w(), device.generation_max_w) if device.reachable else 0
+            cut = shortfall(state.commitments, name, able_w, Direction.EXPORT, state.now_ms)
+            before = state.outages.get(name, ())
+            if cut == before:
+                continue
+            state.outages[name] = cut
+            if not cut:
+                del state.outages[name]
+            for one in cut:
+                if one not in before:
+                    yield narrate.outage(state.now_ms, one)
+
     def _shared(self, shared: Shared) -> Iterator[Effect]:
         """Tell what was shared out, and what of it cannot be met: the order is served in part then (E)."""
         yield narrate.shared(self._state.now_ms, shared)
+        for one in shared.awards:
+            yield narrate.awarded(self._state.now_ms, shared.key, one)
         live = self._state.lives.get(shared.key)
         if not shared.unmet_w:
             return
@@ -158,7 +182,7 @@ class Decider:
                 one.device.name,
                 one.device.rated_w,
                 one.counted_w(),
-                one.reachable,
+                one.obeys(),
                 one.command,
                 one.adopted,
                 one.counted_fallback_w(),

@@ -4,8 +4,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from gateway.core.answers import Answer
+from gateway.core.capacity import Commitment
 from gateway.core.guard import Cleared
 from gateway.core.known import Reading, Unknown
+from gateway.core.offers import Offer
 from gateway.core.orders import Default, Order, Reply
 from gateway.core.parties import Colour, Direction
 from gateway.core.topology import Site
@@ -85,6 +87,32 @@ class Coloured(NamedTuple):
     colour: Colour
     constrained: Direction | None
     until_ms: int
+
+
+class CommitmentHeard(NamedTuple):
+    """A party promises capacity of its DER to a buyer (C8)."""
+
+    commitment: Commitment
+
+
+class CommitmentEnded(NamedTuple):
+    """A party takes its promise back."""
+
+    party: str
+    id: str
+
+
+class OfferHeard(NamedTuple):
+    """A party offers capacity at the T-D interface."""
+
+    offer: Offer
+
+
+class OfferWithdrawn(NamedTuple):
+    """A party takes its offer back."""
+
+    party: str
+    id: str
 
 
 class NetworkChanged(NamedTuple):
@@ -171,6 +199,10 @@ Event = (
     | Offset
     | Coloured
     | NetworkChanged
+    | CommitmentHeard
+    | CommitmentEnded
+    | OfferHeard
+    | OfferWithdrawn
     | LinkUp
     | LinkDown
     | Adopted
@@ -216,6 +248,12 @@ class Topic(StrEnum):
     COLOUR = "colour"
     NETWORK = "network"
     BYPASS = "bypass"
+    COMMITTED = "committed"
+    DISCLOSED = "disclosed"
+    OUTAGE = "outage"
+    OFFERED = "offered"
+    AWARDED = "awarded"
+    ACCOUNTED = "accounted"
 
 
 class Tell(NamedTuple):

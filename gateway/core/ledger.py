@@ -178,8 +178,8 @@ def curtailment(state: State, key: OrderKey, rows: Sequence[tuple[str, int]]) ->
     """Tell what an order was not served of its schedule, for settlement: how much, why, of whom and when."""
     live = state.lives[key]
     why = next((live.courses[name].short for name, _wh in rows if live.courses[name].short), "")
-    start, end = live.interval.start_ms // 1000, min(live.interval.end_ms, state.now_ms) // 1000
-    effect = f"curtailed by about {sum(wh for _name, wh in rows)} Wh from {start} to {end}"
+    over_s = (min(live.interval.end_ms, state.now_ms) - live.interval.start_ms) // 1000
+    effect = f"curtailed by about {sum(wh for _name, wh in rows)} Wh of its {over_s} s"
     names, values = [name for name, _wh in rows], [wh for _name, wh in rows]
     return tell(state.now_ms, Topic.CURTAILED, key, "C10", effect, names, values, why, Function.ACTIVE_POWER.value)
 

@@ -12,11 +12,14 @@ from gateway.core.admit import Admission
 from gateway.core.aggregate import Sample
 from gateway.core.answers import Kind
 from gateway.core.arbitrate import Ground
+from gateway.core.capacity import CommitmentKey
 from gateway.core.decide import Decider
 from gateway.core.events import (
     Adopted,
     Assigned,
     Coloured,
+    CommitmentEnded,
+    CommitmentHeard,
     Contact,
     DefaultHeard,
     Delivered,
@@ -28,6 +31,8 @@ from gateway.core.events import (
     NetworkChanged,
     NotAdopted,
     Observed,
+    OfferHeard,
+    OfferWithdrawn,
     Offset,
     OrderHeard,
     OrderUnreadable,
@@ -50,6 +55,7 @@ from gateway.core.settling import colour_now
 from gateway.core.state import DeviceState, Live, PartyState, ResourceState, SegmentColour, State
 from gateway.core.timeline import FOR_EVER_MS
 from gateway.core.topology import Resource, Site
+from gateway.core.trade import Trade
 
 QUIET_MS = 15 * 60_000
 KEEP_ENDED_MS = 24 * 3_600_000
@@ -66,7 +72,9 @@ class Machine:
         self._grounds = Grounds(self.state.site)
         self._ledger = Ledger(self.state)
         self._decider = Decider(self.state, self._ledger)
-        self._admission = Admission(self.state, self._decider, self._ledger, authority(self.state.site))
+        granted = authority(self.state.site)
+        self._admission = Admission(self.state, self._decider, self._ledger, granted)
+        self._trade = Trade(self.state, self._decider, granted)
         self._cases: dict[type, Callable[[Any], Iterator[Effect]]] = {
             Started: self._started,
             Assigned: self._admission.assigned,
@@ -78,6 +86,10 @@ class Machine:
             Offset: self._offset,
             Coloured: self._coloured,
             NetworkChanged: self._network_changed,
+            CommitmentHeard: self._trade.commitment_heard,
+            CommitmentEnded: self._trade.commitment_ended,
+            OfferHeard: self._trade.offer_heard,
+            OfferWithdrawn: self._trade.offer_withdrawn,
             LinkUp: self._link_up,
             LinkDown: self._link_down,
             Adopted: self._adopted,
@@ -152,6 +164,10 @@ class Machine:
                 yield from self._colour_due(first)
             elif what == "meter" and state.metered_ms + QUARTER_MS <= state.now_ms:
                 yield from self._meter_due()
+            elif what == "commitment":
+                self._trade.commitment_due(CommitmentKey(first, second))
+            elif what == "offer":
+                self._trade.offers_due()
             elif what == "contested":
                 yield from self._contest_due(first)
             elif what == "renew" and state.renew_at_ms <= state.now_ms:
@@ -165,7 +181,8 @@ class Machine:
     def _started(self, event: Started) -> Iterator[Effect]:
         state, site = self.state, event.site
         state.site = site
-        self._grounds, self._admission.authority = Grounds(site), authority(site)
+        self._grounds, granted = Grounds(site), authority(site)
+        self._admission.authority = self._trade.authority = granted
         state.parties = {party.name: state.parties.get(party.name, PartyState()) for party in site.parties}
         for party in state.parties.values():
             party.proven = False
@@ -275,9 +292,11 @@ class Machine:
     def _meter_due(self) -> Iterator[Effect]:
         """Tell what every DER delivered for which service since the last quarter of an hour (C9)."""
         state = self.state
-        state.metered_ms = state.now_ms - state.now_ms % QUARTER_MS
+        since_ms, state.metered_ms = state.metered_ms, state.now_ms - state.now_ms % QUARTER_MS
         state.remind(state.metered_ms + QUARTER_MS, "meter")
-        for one in collect(((name, each.meter) for name, each in state.devices.items()), state.now_ms):
+        delivered = collect(((name, each.meter) for name, each in state.devices.items()), state.now_ms)
+        yield from self._trade.account(delivered, since_ms)
+        for one in delivered:
             effect, service = f"delivered in {one.direction.value}", one.service or "own use"
             yield self._tell(Topic.METERED, None, "C9", effect, one.wh, one.wh.values(), "", service)
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.core.allot import Shared
 from gateway.core.arbitrate import SITE, Ruling
+from gateway.core.capacity import Reduction
+from gateway.core.clearing import Award
 from gateway.core.events import Tell, Topic
 from gateway.core.guard import Blocked
 from gateway.core.orders import CEILINGS, Function, Order, OrderKey
@@ -77,11 +79,25 @@ def shared(at_ms: int, share: Shared) -> Tell:
     return tell(at_ms, Topic.SHARED, share.key, rule, effect, names, values, "", share.function.value)
 
 
+def awarded(at_ms: int, order: OrderKey, award: Award) -> Tell:
+    """Tell what a dispatch takes of an offer, and at which price."""
+    by = f"{award.offer.party}/{award.offer.id}"
+    effect = f"{award.w} W {award.direction.value} of {by} at {award.milli_per_mwh} thousandths per MWh"
+    return tell(at_ms, Topic.AWARDED, order, "E", effect, award.resources, (award.w,), "", award.service)
+
+
 def unmet(at_ms: int, share: Shared, why: str) -> Tell:
     """Tell what of an order in sum cannot be met."""
     return tell(
         at_ms, Topic.UNMET, share.key, "E", "unmet", (share.point,), (share.unmet_w,), why, share.function.value
     )
+
+
+def outage(at_ms: int, cut: Reduction) -> Tell:
+    """Tell a buyer what is left of a commitment."""
+    key = OrderKey(cut.key.party, cut.key.id)
+    why = f"{cut.kept_w} W of the {cut.promised_w} W promised can be kept"
+    return tell(at_ms, Topic.OUTAGE, key, "C8", f"told to {cut.buyer}", (cut.device,), (cut.kept_w,), why, "commitment")
 
 
 def blocked(at_ms: int, one: Blocked) -> Tell:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.core.arbitrate import CALM, Allotment, Ground, Settlement, Situation, settle
+from gateway.core.commitments import contracted_w, reserved_w
 from gateway.core.orders import LIMITS, Default, Function, Total
-from gateway.core.parties import Colour
+from gateway.core.parties import Colour, Direction, Level
 from gateway.core.plan import Envelope, envelope
 from gateway.core.state import Live, PartyState, ResourceState, SegmentColour, State
 from gateway.core.timeline import FOR_EVER_MS, Entry, Interval, Slot, effective
@@ -30,6 +31,18 @@ def interval_at(state: State, live: Live, resource: str) -> Interval:
     return effective(
         live.order, resource, state.parties.get(live.order.issuer, PartyState()).offset_ms, live.cut_ms, live.spread_ms
     )
+
+
+def _promised(found: Situation, resource: ResourceState, state: State) -> Situation:
+    """Add what is promised of a resource's DER now: reserved for reliability, and movable as flexibility (C7, C11)."""
+    book, now_ms = state.commitments, state.now_ms
+    devices = [name for name in resource.resource.devices if name in book.by_device]
+    if not devices:
+        return found
+    reserved = sum(reserved_w(book, name, Direction.EXPORT, now_ms, reliability_only=True) for name in devices)
+    level = Level.DSO_FLEXIBILITY
+    volumes = [contracted_w(book, name, way, now_ms, level=level) for name in devices for way in Direction]
+    return found._replace(reserved_w=reserved, contracted_w=sum(volumes) or None)
 
 
 def colour_now(held: SegmentColour, state: State) -> Colour:
@@ -93,6 +106,8 @@ class Settler:
         if held is not None:
             colour = colour_now(held, state)
             found = found._replace(colour=colour, constrained=held.constrained if colour is Colour.RED else None)
+        if state.commitments.by_device:
+            found = _promised(found, resource, state)
         if state.unvalidated and any(point in state.unvalidated for point in (resource.segment, *resource.places)):
             found = found._replace(validated=False)
         return found

@@ -83,7 +83,9 @@ def pour(
     largest remainder this never takes a unit back when the amount grows (the divisor method of Webster).
     """
     lows = [0] * len(tops) if floors is None else floors
-    wanted = min(max(amount, sum(lows)), sum(tops))
+    wanted = max(amount, sum(lows))
+    if wanted >= sum(tops):
+        return list(tops)
     level = _level(wanted, lows, tops, weights)
     half = 1 << FRACTION_BITS
     parts = [
@@ -106,13 +108,13 @@ def _level(amount: int, floors: Sequence[int], tops: Sequence[int], weights: Seq
             edges.append(((low << FRACTION_BITS) // weight, weight, -low))
             edges.append(((top << FRACTION_BITS) // weight, -weight, top))
     edges.sort()
-    fixed, slope, level = sum(floors), 0, 0
-    for level, weight, resting in edges:
+    fixed, slope = sum(floors), 0
+    for level, weight, resting in edges[:-1]:
         if slope and slope * level >= (amount - fixed) << FRACTION_BITS:
-            return max(0, ((amount - fixed) << FRACTION_BITS) // slope)
+            break
         slope += weight
         fixed += resting
-    return level
+    return max(0, ((amount - fixed) << FRACTION_BITS) // slope)
 
 
 def _add_units(units: int, parts: list[int], tops: Sequence[int], weights: Sequence[int], turns: Sequence[int]) -> None:
@@ -315,6 +317,8 @@ def _strongest_first(policy: Policy, amount_w: int, claims: Sequence[Claim], top
     parts = [0] * len(claims)
     order = sorted(range(len(claims)), key=lambda index: claims[index].strength)
     for _, indices in groupby(order, key=lambda index: claims[index].strength):
+        if amount_w <= 0:
+            break
         among = [index for index in indices if tops[index]]
         equals = [claims[index] for index in among]
         ranges = [max(tops[index], claims[index].high_w) for index in among]

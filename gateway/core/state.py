@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 from gateway.core.answers import Answer, Course
 from gateway.core.arbitrate import Allotment, Ground, Ruling
+from gateway.core.capacity import CommitmentBook, Reduction
+from gateway.core.clearing import Award
 from gateway.core.events import NOT_STORED, Withdrawal
 from gateway.core.known import Reading, Unknown
 from gateway.core.meter import Meter
 from gateway.core.observe import Verdict
+from gateway.core.offers import OfferBook
 from gateway.core.orders import Default, Effect, Order, OrderKey
 from gateway.core.parties import Colour, Direction
 from gateway.core.plan import Command
@@ -187,6 +190,8 @@ class State:
     `assigned` names the party that last said what a group stands for; `answered` the newest version of an order that
     has had its last word though it is not held: it was refused while an older one stands, or is long over. `points`
     are the rated ones and every group that an order in sum reaches; `unvalidated` are the ones that changed (C19).
+    `awards` is how the dispatches in force are shared out, `past_awards` what they were before and is not accounted
+    yet; `outages` is what buyers were last told that a DER cannot keep (C8).
     """
 
     site: Site
@@ -204,6 +209,11 @@ class State:
     owed: dict[int, Answer] = field(default_factory=dict)
     points: dict[str, PointState] = field(default_factory=dict)
     colours: dict[str, SegmentColour] = field(default_factory=dict)
+    commitments: CommitmentBook = field(default_factory=CommitmentBook)
+    offers: OfferBook = field(default_factory=OfferBook)
+    awards: dict[OrderKey, tuple[Award, ...]] = field(default_factory=dict)
+    past_awards: list[Award] = field(default_factory=list)
+    outages: dict[str, tuple[Reduction, ...]] = field(default_factory=dict)
     unvalidated: dict[str, str] = field(default_factory=dict)
     renew_at_ms: int = 0
     metered_ms: int = 0

@@ -152,9 +152,10 @@ class Succession:
     def standing(self, now_ms: int) -> Standing:
         """Give the entry in force at `now_ms`, and those lost for good by then, the strongest first."""
         lost = sorted(place for _at_ms, place in self._losses[: bisect_left(self._losses, (now_ms + 1, -1))])
-        return Standing(self._winner(now_ms), tuple(self._by_strength[place] for place in lost))
+        return Standing(self.winner(now_ms), tuple(self._by_strength[place] for place in lost))
 
-    def _winner(self, now_ms: int) -> Entry | None:
+    def winner(self, now_ms: int) -> Entry | None:
+        """Give the entry in force at `now_ms`, or None."""
         reign = bisect_right(self._since_ms, now_ms) - 1
         if reign < 0:
             return None

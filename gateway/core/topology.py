@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from gateway.core.capacity import Domain
 from gateway.core.parties import USUAL_PRECEDENCE, Direction, Grant, Party, Precedence
 from gateway.core.sharing import Policy
 
@@ -12,7 +13,8 @@ from gateway.core.sharing import Policy
 class Device:
     """One DER. `settle_ms` after adoption its measurement is proof; `revert_ms` is how long it may live without us.
 
-    `energy_wh` is what it can store, 0 where it stores nothing; `nominal_voltage_mv` 0 where it is not stated.
+    `energy_wh` is what it can store, 0 where it stores nothing; `nominal_voltage_mv` 0 where it is not stated. Its
+    `domain` bounds the services that it may be promised to (C8).
     """
 
     name: str
@@ -24,6 +26,7 @@ class Device:
     segment: str = ""
     energy_wh: int = 0
     nominal_voltage_mv: int = 0
+    domain: Domain = Domain.CUSTOMER
 
 
 class PriceStep(NamedTuple):
