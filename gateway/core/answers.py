@@ -94,6 +94,8 @@ class Course:
 
     def spent_ms(self, function: Function) -> int:
         """Give when (ms) the order lost a function or ended, or FOR_EVER_MS."""
+        if not self.lost:
+            return self.ended_ms
         return min((at_ms for each, at_ms in self.lost if each is function), default=self.ended_ms)
 
     def see(self, verdict: Verdict, why: str) -> None:

@@ -347,6 +347,8 @@ def _interval_ends(held: Mapping[Function, Sequence[Held]]) -> tuple[int | None,
     """Fold all limits from the strongest level down, and give the end that a weaker opposite limit may not pass."""
     lower_w: int | None = None
     upper_w: int | None = None
+    if all(function in CEILINGS for function in held) or all(function in FLOORS for function in held):
+        return None, None
     every = [(one.level, abs(one.value), function, one) for function, ones in held.items() for one in ones]
     for _level, _size, function, one in sorted(every, key=lambda row: (row[0], row[1], row[2], row[3].key)):
         if function in CEILINGS:
@@ -364,7 +366,7 @@ def settle(
     """Settle every conflict at one resource at `now_ms`; depends on the set of orders alone, never on their arrival."""
     held: dict[Function, list[Held]] = {}
     lost: dict[Function, list[OrderKey]] = {}
-    states: dict[OrderKey, list[Status]] = {}
+    states: dict[OrderKey, list[tuple[Status, Function]]] = {}
     until_ms = FOR_EVER_MS
     for slot in _all_slots(slots, defaults, ground):
         entries = slots.get(slot, ())
@@ -374,10 +376,11 @@ def settle(
             held.setdefault(slot.function, []).append(one)
         gone = tuple(entry for entry in gone if winner is None or entry.key != winner.key)
         lost.setdefault(slot.function, []).extend(entry.key for entry in gone if now_ms < entry.interval.end_ms)
+        beaten = {entry.key for entry in gone}
         for entry in entries:
-            over = entry in gone or entry.spent_ms <= now_ms
+            over = entry.spent_ms <= now_ms or entry.key in beaten
             state = Status.SUPERSEDED if over else _plain_status(entry, now_ms)
-            states.setdefault(entry.key, []).append(state)
+            states.setdefault(entry.key, []).append((state, slot.function))
         until_ms = min(until_ms, next_change(entries, now_ms))
     agreement = Held(Level.CONNECTION, -1, AGREEMENT, ground.export_limit_w, "C2", is_order=False)
     held.setdefault(Function.EXPORT_LIMIT, []).append(agreement)
@@ -387,7 +390,7 @@ def settle(
             held.setdefault(share.function, []).append(rated)
     asked = {each.key: each.value for each in held.get(Function.ACTIVE_POWER, ()) if each.is_order}
     rulings, suspended = _rulings(held, lost, ground)
-    return Settlement(rulings, _statuses(states, suspended, slots), until_ms, lost, asked, suspended)
+    return Settlement(rulings, _statuses(states, suspended), until_ms, lost, asked, suspended)
 
 
 def rating_key(point: str) -> OrderKey:
@@ -419,11 +422,11 @@ def _rulings(
     held: dict[Function, list[Held]], lost: Mapping[Function, list[OrderKey]], ground: Ground
 ) -> tuple[tuple[Ruling, ...], dict[tuple[OrderKey, Function], str]]:
     """Rule every function, and give what is suspended in which function by which rule."""
-    ends = {
-        function: _interval_ends({each: held[each] for each in point if each in held})
-        for point in POINTS
-        for function in point
-    }
+    ends: dict[Function, tuple[int | None, int | None]] = {}
+    for point in POINTS:
+        here = {each: held[each] for each in point if each in held}
+        if here:
+            ends.update(dict.fromkeys(here, _interval_ends(here)))
     found: dict[Function, Ruling] = {}
     suspended: dict[tuple[OrderKey, Function], str] = {}
     if Function.PRICE in held:
@@ -451,22 +454,12 @@ def _rulings(
 
 
 def _statuses(
-    states: Mapping[OrderKey, list[Status]],
-    suspended: Mapping[tuple[OrderKey, Function], str],
-    slots: Mapping[Slot, Sequence[Entry]],
+    states: Mapping[OrderKey, list[tuple[Status, Function]]], suspended: Mapping[tuple[OrderKey, Function], str]
 ) -> dict[OrderKey, Status]:
     """Reduce what each order has in its functions to one status: superseded only when every function is lost."""
-    functions: dict[OrderKey, list[Function]] = {}
-    for slot in sorted(slots):
-        for entry in slots[slot]:
-            functions.setdefault(entry.key, []).append(slot.function)
     status: dict[OrderKey, Status] = {}
     for key, found in states.items():
-        kept = [
-            (state, function)
-            for state, function in zip(found, functions[key], strict=True)
-            if state is not Status.SUPERSEDED
-        ]
+        kept = [(state, function) for state, function in found if state is not Status.SUPERSEDED]
         if not kept:
             status[key] = Status.SUPERSEDED
             continue

@@ -1,6 +1,6 @@
 """One pass over the resources that something changed at: settle, plan, guard, command, and answer for it."""
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
@@ -27,8 +27,9 @@ Item = TypeVar("Item")
 class Alike(Generic[Case, Item]):
     """Items by the case that they fall under; equal cases are one, whether or not they are the same object."""
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(self, mark: Callable[[Case], Hashable]) -> None:
+        """Start with none; `mark` gives equal cases equal marks, and few others the same, so that few are compared."""
+        self._mark = mark
         self._found: dict[Hashable, tuple[Case, list[tuple[int, Item]]]] = {}
         self._count = 0
 
@@ -40,10 +41,13 @@ class Alike(Generic[Case, Item]):
     def merged(self) -> list[tuple[Case, list[Item]]]:
         """Give each distinct case with its items in the order in which they were added."""
         distinct: list[tuple[Case, list[tuple[int, Item]]]] = []
+        marked: dict[Hashable, list[tuple[Case, list[tuple[int, Item]]]]] = {}
         for case, items in self._found.values():
-            same = next((each for each in distinct if each[0] == case), None)
+            near = marked.setdefault(self._mark(case), [])
+            same = next((each for each in near if each[0] == case), None)
             if same is None:
-                distinct.append((case, list(items)))
+                near.append((case, list(items)))
+                distinct.append(near[-1])
             else:
                 same[1].extend(items)
         return [(case, [item for _index, item in sorted(items, key=itemgetter(0))]) for case, items in distinct]
@@ -76,11 +80,14 @@ class Decider:
 
     def decide(self) -> Iterator[Effect]:
         """Settle what was touched anew; yield the writes, tightening first, then their records, the answers last."""
+        if not self._touched:
+            yield from self._ledger.flush()
+            return
         touched, self._touched = self._touched, {}
         state, settler, at_ms = self._state, Settler(self._state), self._state.now_ms
-        ruled: Alike[tuple[Settled, tuple[Ruling, ...]], str] = Alike()
-        followed: Alike[Settled, str] = Alike()
-        commanded: Alike[Told, Command] = Alike()
+        ruled: Alike[tuple[Settled, tuple[Ruling, ...]], str] = Alike(lambda case: _mark(case[0]))
+        followed: Alike[Settled, str] = Alike(_mark)
+        commanded: Alike[Told, Command] = Alike(lambda told: told)
         same: dict[tuple[int, int], tuple[bool, tuple[Ruling, ...]]] = {}
         names, shared = self._allotter.allot(touched, settler)
         loosening: list[Write] = []
@@ -247,6 +254,10 @@ def _fallback_w(resource: ResourceState, settled: Settled) -> int:
     if resource.silent_most_w is None:
         return settled.fallback_w
     return min(settled.fallback_w, resource.silent_most_w)
+
+
+def _mark(settled: Settled) -> Hashable:
+    return (settled.envelope, settled.settlement.until_ms, frozenset(settled.settlement.status))
 
 
 def _tightens(before: Command | None, command: Command) -> bool:

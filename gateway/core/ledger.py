@@ -55,6 +55,8 @@ class Ledger:
 
     def flush(self) -> Iterator[Effect]:
         """Yield one record for each thing that was said, then every answer that its issuer wants."""
+        if not self._said and not self._curtailed:
+            return
         said, self._said = list(self._said.values()), {}
         curtailed, self._curtailed = self._curtailed, {}
         for key, rows in curtailed.items():

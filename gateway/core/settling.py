@@ -66,6 +66,7 @@ class Settler:
         self._alike: dict[tuple[int, tuple[str, ...], int, Situation], Settled] = {}
         self._grounds: dict[tuple[int, Situation], Ground] = {}
         self._heard: dict[tuple[str, ...], tuple[list[Live], bool]] = {}
+        self._silent_w: dict[tuple[int, tuple[int, ...]], int] = {}
         self._unproven = frozenset(name for name, party in state.parties.items() if not party.proven)
 
     def of(self, resource: ResourceState, allotted: tuple[Allotment, ...] | None = None) -> Settled:
@@ -83,7 +84,9 @@ class Settler:
         lives, alike = self.heard(resource.groups)
         ground = self._grounds.get((id(resource.ground), situation))
         if ground is None:
-            ground = replace(resource.ground, unproven=self._unproven, situation=situation)
+            ground = resource.ground
+            if ground.unproven != self._unproven or ground.situation != situation:
+                ground = replace(ground, unproven=self._unproven, situation=situation)
             self._grounds[id(resource.ground), situation] = ground
         settled = self._settle(resource, ground, lives)
         self._settled.append(settled)
@@ -123,7 +126,10 @@ class Settler:
             for default in self._state.defaults.get(group, {}).values()
         ]
         settlement = settle(slots, defaults, ground, now_ms)
-        silent_w = envelope(settle({}, defaults, ground, now_ms)).upper_w
+        key = (id(ground), tuple(id(default) for default in defaults))
+        silent_w = self._silent_w.get(key, -1)
+        if silent_w < 0:
+            silent_w = self._silent_w[key] = envelope(settle({}, defaults, ground, now_ms)).upper_w
         ahead = settlement
         while ahead.until_ms <= now_ms + resource.revert_ms:
             ahead = settle(slots, defaults, ground, ahead.until_ms)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import memory, order
+from . import memory, order, overlap, ruling
 from .result import Result, table, write
 from .streams import ROOT
 
@@ -14,6 +14,9 @@ BENCHMARKS: dict[str, Callable[[Path], list[Result]]] = {
     "order-100": order.benchmark(100),
     "order-1000": order.benchmark(1_000),
     "memory-1000": memory.benchmark,
+    "ruling-10000": ruling.benchmark,
+    "ruling-flat": ruling.flat,
+    "overlap-10000": overlap.benchmark,
 }
 DONE, FAULT_FOUND, WRONG_USE = 0, 1, 2
 

@@ -2,10 +2,14 @@
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from gateway.core.timeline import standing
+
+from . import overlap, ruling
 from .__main__ import BENCHMARKS, main
 from .order import Rhythm, measure, p99_ms
 from .result import Result, table, write
@@ -52,7 +56,59 @@ def test_the_p99_of_a_burst_is_an_arrival_of_it() -> None:
     assert p99_ms([], 0) == math.inf
 
 
-def test_a_benchmark_that_does_not_exist_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--only", "order-7"]) == 2
-    assert "order-1000" in capsys.readouterr().err
-    assert {"order-100", "order-1000", "memory-1000"} <= BENCHMARKS.keys()
+def test_a_name_that_no_benchmark_contains_is_wrong_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(_folder: Path) -> list[Result]:
+        raise AssertionError("measured though nobody asked for it")
+
+    for name in list(BENCHMARKS):
+        monkeypatch.setitem(BENCHMARKS, name, never)
+    assert main(["--only", "order-7", "--out", str(tmp_path / "bench.json")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "order-7" in said
+    assert {"order-100", "order-1000", "memory-1000", "ruling-10000", "ruling-flat", "overlap-10000"} <= set(
+        said.split("there are ")[1].strip().split(", ")
+    )
+    assert not (tmp_path / "bench.json").exists()
+
+
+def test_every_benchmark_whose_name_contains_what_is_asked_for_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in list(BENCHMARKS):
+        found = Result(name, "stands in for the real one", ours=1.0, unit="us", goal=2.0)
+        monkeypatch.setitem(BENCHMARKS, name, partial(_found, found))
+    out = tmp_path / "bench.json"
+    assert main(["--only", "ruling", "--out", str(out)]) == 0
+    assert [line["name"] for line in json.loads(out.read_text(encoding="utf-8"))] == ["ruling-10000", "ruling-flat"]
+
+
+def _found(result: Result, _folder: Path) -> list[Result]:
+    return [result]
+
+
+def test_the_rulings_are_measured_beside_a_floor_and_against_goals_of_their_own_unit() -> None:
+    results = {result.name: result for result in ruling.measure(20, 40, ruling.Pace(orders=3, groups=2, readings=5))}
+    assert results.keys() >= {"ruling-one-der", "ruling-group-1000", "ruling-reading", "ruling-idle-tick"}
+    for result in results.values():
+        assert 0 < result.ours < math.inf or result.unit == "kB"
+        assert (result.floor or 0) > 0 or result.unit == "kB"
+        assert result.met is (result.ours <= result.goal)
+
+
+def test_what_touches_one_der_is_measured_against_the_smallest_fleet() -> None:
+    results = ruling.flatness((5, 10, 20), ruling.Pace(orders=3, groups=2, readings=5))
+    assert [result.name for result in results] == ["ruling-flat-limit", "ruling-flat-set-point", "ruling-flat-reading"]
+    for result in results:
+        assert result.floor is not None
+        assert list(result.peers) == ["among 10"]
+
+
+def test_overlapping_orders_are_measured_where_all_of_them_have_begun_and_one_holds() -> None:
+    orders = [overlap.entry(order) for order in overlap.overlapping(50)]
+    assert len(standing(orders, overlap.BEGUN_MS).lost) == 49
+    results = [overlap.sweep(50, 2), overlap.one_der(20, 2), overlap.fleet(20, 20, 2)]
+    assert [result.name for result in results] == ["overlap-sweep", "overlap-one-der", "overlap-fleet"]
+    assert all(result.ours > 0 and (result.floor or 0) > 0 for result in results)
