@@ -225,7 +225,8 @@ def _refills(book: CommitmentBook, commitment: Commitment, part: Slice, capabili
     for first_ms in sorted({draw[0] for draw in draws if draw[0] <= commitment.start_ms}, reverse=True):
         owed = 0
         for start_ms, end_ms, wms in draws:
-            owed += wms * weight_w if start_ms >= first_ms else 0
+            if start_ms >= first_ms:
+                owed += wms * weight_w
             if end_ms >= commitment.end_ms and owed > full + pace * (end_ms - first_ms):
                 return False
     return True
@@ -399,15 +400,15 @@ def shortfall(
 ) -> tuple[Reduction, ...]:
     """Give the commitments that an outage cuts when a DER has only `available_w` left, the weakest first (B, C7).
 
-    Firm ones are kept in the order of `precedence`. What is interruptible shares its kW by agreement, so that it is cut
-    only where the DER as a whole has less than it.
+    Firm ones are kept in the order of `precedence`. What is interruptible comes last in it and shares its kW by
+    agreement, so that it is cut only where the DER as a whole has less than it.
     """
     left_w = available_w = max(available_w, 0)
     cut: list[Reduction] = []
     promised = sorted(commitments_at(book, device, direction, at_ms), key=lambda pair: precedence(pair[1]))
     for part, one in promised:
         kept_w = min(part.w, available_w if one.interruptible else left_w)
-        left_w -= 0 if one.interruptible else kept_w
+        left_w -= kept_w
         if kept_w < part.w:
             cut.append(Reduction(one.key, one.buyer, device, part.w, kept_w))
     return tuple(reversed(cut))

@@ -60,6 +60,7 @@ def test_what_is_reserved_and_what_is_contracted_at_an_instant() -> None:
     assert [reserved_w(book, ROOF, EXPORT, at(s)) for s in (-1, 0, 49, 50, 99, 100, 149, 150)] == [
         *(0, 2_000, 2_000, 3_000, 3_000, 1_000, 1_000, 0)
     ]
+    assert [reserved_w(book, ROOF, EXPORT, at(0) + ms) for ms in (-1, 0)] == [0, 2_000]
     assert reserved_w(book, ROOF, EXPORT, at(60), reliability_only=True) == 2_000
     assert reserved_w(book, ROOF, IMPORT, at(60)) == 0
     assert reserved_w(book, HUB, IMPORT, at(60)) == 700
