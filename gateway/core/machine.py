@@ -365,6 +365,7 @@ class Machine:
 
     def _link_up(self, event: LinkUp) -> Iterator[Effect]:
         device = self.state.devices[event.device]
+        before = (device.reachable, device.generation_max_w, device.charge_max_w)
         device.reachable = True
         if isinstance(event.generation_max_w, Known):
             device.generation_max_w = min(event.generation_max_w.value, device.device.rated_w)
@@ -373,6 +374,8 @@ class Machine:
         resource = self.state.resources[device.device.resource]
         resource.ground = self._ground(resource.resource)
         self._decider.touch([resource.resource.name])
+        if (device.reachable, device.generation_max_w, device.charge_max_w) == before:
+            return
         yield self._tell(Topic.LINK, None, "C14", "up", (event.device,), (device.generation_max_w,), "")
 
     def _link_down(self, event: LinkDown) -> Iterator[Effect]:

@@ -12,7 +12,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def picture(decider: Decider, lease: Lease, clock: Clock) -> dict[str, object]:
-    """Give the health of the gateway; `ok` only while it decides, is in contact and no device is lost or disobeys."""
+    """Give the health of the gateway; `ok` only while it decides, every wire upward is in contact and no device disobeys."""
     state = decider.machine.state
     parties = {
         name: {"contact": party.proven and not party.lost, "clock_offset_ms": party.offset_ms}
@@ -30,7 +30,7 @@ def picture(decider: Decider, lease: Lease, clock: Clock) -> dict[str, object]:
     }
     well = (
         lease.lives()
-        and all(party.proven and not party.lost for party in state.parties.values())
+        and all(state.parties[name].proven and not state.parties[name].lost for name in decider.north)
         and all(device.reachable and device.verdict != "disobeyed" for device in state.devices.values())
     )
     return {

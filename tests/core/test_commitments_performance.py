@@ -49,6 +49,9 @@ def stretch(from_s: int, to_s: int, asked_w: int, delivered_w: int | None, able_
         pytest.param([stretch(0, 7200, 1000, 1000, 3000)], (2000, 2000, 0, 0, 1000, 0, True), id="asked for a part"),
         pytest.param([stretch(0, 7200, 1000, 1000)], (2000, 2000, 0, 4000, 0, 1200, False), id="only the part shown"),
         pytest.param(
+            [stretch(0, 0, 9, 0), stretch(0, 7200, 3000, 3000)], (6000, 6000, 0, 0, 1000, 0, True), id="no time"
+        ),
+        pytest.param(
             [stretch(0, 6840, 3000, 3000), stretch(6840, 7200, 3000, 0)],
             (6000, 5700, 300, 0, 950, 0, True),
             id="short, and yet as available as agreed",
