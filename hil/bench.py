@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from lxml import etree
 
+from hil import vendor_cloud
 from hil.clock import Clock
 from hil.feeder import Feeder
 from hil.head_end import Certificate, HeadEnd, Override
@@ -123,7 +124,11 @@ class Bench:
         if action.issue:
             self._issue(action.issue)
         elif action.cancel:
-            self.head_ends[action.cancel.head_end].cancel(action.cancel.control)
+            head_end = self.head_ends[action.cancel.head_end]
+            if action.cancel.silently:
+                head_end.unlist(action.cancel.control)
+            else:
+                head_end.cancel(action.cancel.control)
         elif action.default:
             default = action.default
             self.head_ends[default.head_end].set_default(default.program, default.modes, default.set_grad_w)
@@ -131,6 +136,9 @@ class Bench:
             await self.head_ends[action.outage.head_end].set_outage(action.outage.how)
         elif action.time_offset:
             self.head_ends[action.time_offset.head_end].set_time_offset(action.time_offset.offset_ms)
+        elif action.foreign:
+            await vendor_cloud.write(self.street.inverters[action.foreign.inverter], action.foreign.points)
+            self._happened("foreign", inverter=action.foreign.inverter, points=action.foreign.points)
         else:
             self._act_beside(action)
 
@@ -233,6 +241,8 @@ class Bench:
             randomize_start_s=issue.randomize_start_s,
             randomize_duration_s=issue.randomize_duration_s,
             response_required=issue.response_required,
+            version=issue.version,
+            since_ms=issue.since_ms,
         )
         if issue not in self._issues:
             self._issues.append(issue)
@@ -293,11 +303,12 @@ class Bench:
 
 def limit_w(inverter: Inverter) -> int | None:
     """The active-power limit that an inverter's registers hold in force, W; None where none is enabled."""
-    model, enable = ("704", "WMaxLimPctEna") if inverter.spec.kind == "2018" else ("123", "WMaxLim_Ena")
+    legacy = inverter.spec.kind == "legacy"
+    model, enable = ("123", "WMaxLim_Ena") if legacy else ("704", "WMaxLimPctEna")
     if inverter.value(f"{model}.{enable}") != 1:
         return None
     percent = inverter.value(f"{model}.WMaxLimPct")
-    w_max = inverter.value("702.WMax" if inverter.spec.kind == "2018" else "121.WMax")
+    w_max = inverter.value("121.WMax" if legacy else "702.WMax")
     return round(float(percent or 0) / 100 * float(w_max or 0))
 
 

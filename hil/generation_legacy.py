@@ -15,7 +15,8 @@ class GenerationLegacy:
     """Measures in 103, ratings in 120, settings in 121, status in 122, controls in 123.
 
     Our reading of 123, which has no reversion value: when WMaxLimPct_RvrtTms expires, the limit is disabled, and when
-    Conn_RvrtTms expires, the inverter connects again. Time windows and ramp times are accepted and have no effect.
+    Conn_RvrtTms expires, the inverter connects again. A changed limit is taken over WMaxLimPct_RmpTms. Time windows and
+    the other ramp times are accepted and have no effect.
     """
 
     models: tuple[int, ...] = (1, 103, 120, 121, 122, 123)
@@ -100,7 +101,12 @@ class GenerationLegacy:
     def settings(self, image: Image) -> Settings:
         w_max = image.number("121.WMax")
         limit_w = image.number("123.WMaxLimPct") / 100 * w_max if image.value("123.WMaxLim_Ena") == 1 else w_max
-        wish = Wish(energize=image.value("123.Conn") == 1, limit_w=limit_w, set_var=self._set_var(image, w_max))
+        wish = Wish(
+            energize=image.value("123.Conn") == 1,
+            limit_w=limit_w,
+            set_var=self._set_var(image, w_max),
+            ramp_s=image.number("123.WMaxLimPct_RmpTms"),
+        )
         return Settings(wish=wish, w_max=w_max, va_max=image.number("121.VAMax"))
 
     def _set_var(self, image: Image, w_max: float) -> float | None:

@@ -133,26 +133,34 @@ class HeadEnd:
         randomize_start_s: int | None = None,
         randomize_duration_s: int | None = None,
         response_required: str = "03",
+        version: int | None = None,
+        since_ms: int | None = None,
     ) -> Control:
         """List a new control that starts `start_s` and says it was created `creation_offset_s` seconds from now.
 
-        Raises ValueError for an unknown program, a name that is taken, or modes that DERControlBase does not have.
+        With `since_ms` (shared clock) both count from then. With a version it takes the place of the control of its
+        name, whatever version that had. Raises ValueError for an unknown program, a name that is taken, or modes that
+        DERControlBase does not have.
         """
         bodies.control_base(modes)
         home = self.tree.program(program)
         now_s = self.tree.now_s()
+        since_s = now_s if since_ms is None else (since_ms + self.tree.time_offset_ms) // 1000
         control = Control(
             name=name,
             mrid=(mrid or mrid_of(f"{self.name} {program} {name}")).upper(),
             modes=dict(modes),
-            created_s=now_s + creation_offset_s,
+            created_s=since_s + creation_offset_s,
             issued_s=now_s,
-            start_s=now_s + start_s,
+            start_s=since_s + start_s,
             duration_s=duration_s,
             randomize_start_s=randomize_start_s,
             randomize_duration_s=randomize_duration_s,
             response_required=response_required,
+            version=version or 0,
         )
+        if version is not None:
+            home.controls = {mrid: held for mrid, held in home.controls.items() if held.name != name}
         if any(name == held.name or control.mrid == held.mrid for held in self._controls()):
             raise ValueError(f'head-end "{self.name}" already holds control "{name}" or mRID {control.mrid}')
         home.controls[control.mrid] = control
@@ -167,6 +175,16 @@ class HeadEnd:
                 self._report("cancelled", control=name, mrid=control.mrid)
                 return control
         raise ValueError(f'head-end "{self.name}" holds no control "{name}"')
+
+    def unlist(self, name: str) -> None:
+        """Take a control off its list without a word; raises ValueError when no program holds it."""
+        home = next(
+            (each for each in self.tree.programs if any(one.name == name for one in each.controls.values())), None
+        )
+        if home is None:
+            raise ValueError(f'head-end "{self.name}" holds no control "{name}"')
+        home.controls = {mrid: held for mrid, held in home.controls.items() if held.name != name}
+        self._report("unlisted", control=name)
 
     def set_default(self, program: str, modes: Mapping[str, object] | None, set_grad_w: int | None = None) -> None:
         """Replace a program's DefaultDERControl; None takes it away. Raises ValueError as `issue` does."""

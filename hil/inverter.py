@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 from hil.clock import Clock
 from hil.generation_2018 import Generation2018
+from hil.generation_battery import GenerationBattery
 from hil.generation_legacy import GenerationLegacy
 from hil.modbus_server import ModbusServer
 from hil.personality import InverterSpec, Kind, Personality, Settings, Terminals
@@ -17,7 +18,11 @@ Fault = Literal["ignores_limit", "silent", "refuse_connections", "reset", "aslee
 FAULTS: tuple[str, ...] = get_args(Fault)
 
 _NOMINAL_HZ = 60.0
-_GENERATIONS: dict[Kind, Personality] = {"2018": Generation2018(), "legacy": GenerationLegacy()}
+_GENERATIONS: dict[Kind, Personality] = {
+    "2018": Generation2018(),
+    "legacy": GenerationLegacy(),
+    "battery": GenerationBattery(),
+}
 
 
 class Inverter:
@@ -50,8 +55,10 @@ class Inverter:
         self._due_ms: list[int | None] = [None] * len(self._generation.reversions)
         self._shown: dict[str, Value] = {}
         self._faults: set[str] = set()
-        self._energy_wh = 0.0
+        self._energy_wh = self._absorbed_wh = 0.0
+        self._stored_wh = spec.energy_wh * spec.charge_pct / 100
         self._stepped_ms: int | None = None
+        self._plant.absorbs_w = self._absorbs_w()
         self._plant.step(clock.now_ms(), math.inf, self._available_w(), self._settings.va_max, self._wish())
         self._publish_measured(self._nominal_volts, _NOMINAL_HZ, clock.now_ms())
 
@@ -112,6 +119,15 @@ class Inverter:
     def value(self, name: str) -> Value:
         """Return what a point reads now, in its unit; None where it is not implemented."""
         return self._image.value(name)
+
+    @property
+    def stored_wh(self) -> float:
+        """What a battery has stored."""
+        return self._stored_wh
+
+    def place(self, name: str, value: Value) -> tuple[int, bytes]:
+        """Return a point's address and a value as its registers; see `hil.register_image.Image`."""
+        return self._image.place(name, value)
 
     def set_fault(self, fault: str, on: bool) -> None:
         """Turn a fault on or off; raises ValueError for a name that is not in `FAULTS`."""
@@ -184,15 +200,34 @@ class Inverter:
             self._rewritten.clear()
         dt_s = max(0, now_ms - (self._stepped_ms or now_ms)) / 1000
         self._stepped_ms = now_ms
-        self._energy_wh += 0.0 if self.spec.light else self._plant.w * dt_s / 3600
+        self._book(dt_s)
         before = (self._plant.w, self._plant.var)
+        self._plant.absorbs_w = self._absorbs_w()
         self._plant.step(now_ms, dt_s, self._available_w(), self._settings.va_max, self._wish())
         self._publish_measured(volts or self._nominal_volts, hz, now_ms)
         timers_rest = not any(self._due_ms) and self._plant.delay_left_s(now_ms) <= 0
         self._calm = self.spec.light and timers_rest and before == (self._plant.w, self._plant.var)
 
+    def _book(self, dt_s: float) -> None:
+        """Count the energy of the step that is over, and take it out of the store or into it."""
+        if self.spec.light:
+            return
+        given_wh = self._plant.w * dt_s / 3600
+        self._energy_wh += max(0.0, given_wh)
+        self._absorbed_wh += max(0.0, -given_wh)
+        self._stored_wh = max(0.0, min(float(self.spec.energy_wh), self._stored_wh - given_wh))
+
     def _available_w(self) -> float:
-        return 0.0 if "asleep" in self._faults else self._irradiance * self.spec.rated_w
+        if "asleep" in self._faults:
+            return 0.0
+        if self.spec.kind == "battery":
+            return float(self.spec.rated_w) if self._stored_wh > 0 else 0.0
+        return self._irradiance * self.spec.rated_w
+
+    def _absorbs_w(self) -> float:
+        """What it can take in now: a battery that is not full its rating, others nothing."""
+        takes = self.spec.kind == "battery" and self._stored_wh < self.spec.energy_wh and "asleep" not in self._faults
+        return float(self.spec.rated_w) if takes else 0.0
 
     def _publish_measured(self, volts: tuple[float, ...], hz: float, now_ms: int) -> None:
         terminals = Terminals(
@@ -204,6 +239,8 @@ class Inverter:
             energy_wh=self._energy_wh,
             delay_left_s=self._plant.delay_left_s(now_ms),
             settings=self._settings,
+            absorbed_wh=self._absorbed_wh,
+            stored_wh=self._stored_wh,
         )
         values = self._generation.measured(terminals) | self._countdown(now_ms)
         if "asleep" in self._faults:

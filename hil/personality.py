@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from hil.physics import Wish
 from hil.register_image import Image, Value
 
-Kind = Literal["2018", "legacy"]
+Kind = Literal["2018", "legacy", "battery"]
 
 _MOST_RAW = 26_000
 _HEADROOM = 1.25
@@ -18,9 +18,10 @@ _HEADROOM = 1.25
 class InverterSpec:
     """One simulated inverter.
 
-    kind: "2018" has models 1, 701-704, "legacy" 1, 103, 120-123. rated_w: nameplate, W at full light. base: address of
-    the SunS marker. phases: feeder phases of its terminals, in the order of its own L1, L2, L3. bus: "" is on no
-    feeder. nominal_v: line to neutral. light: no time constant, no voltage, no energy; for benches of many.
+    kind: "2018" has models 1, 701-704, "legacy" 1, 103, 120-123, "battery" 1, 701-704, 713. rated_w: nameplate, W at
+    full light. base: address of the SunS marker. phases: feeder phases of its terminals, in the order of its own L1,
+    L2, L3. bus: "" is on no feeder. nominal_v: line to neutral. light: no time constant, no voltage, no energy; for
+    benches of many. energy_wh, charge_pct: of a battery, what it stores when full and how full it is at the start.
     """
 
     name: str
@@ -36,6 +37,12 @@ class InverterSpec:
     time_constant_s: float = 1.0
     end_marker: bool = True
     light: bool = False
+    energy_wh: int = 10_000
+    charge_pct: float = 50.0
+
+    def __post_init__(self) -> None:
+        if self.energy_wh <= 0 or not 0 <= self.charge_pct <= 100:
+            raise ValueError(f"{self.name}: give energy_wh above 0 and charge_pct from 0 to 100")
 
     @property
     def watt_exponent(self) -> int:
@@ -63,6 +70,7 @@ class Settings:
     va_max: float
     enter_delay_s: float = 0.0
     enter_ramp_s: float = 0.0
+    energy_wh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,8 @@ class Terminals:
     energy_wh: float
     delay_left_s: float
     settings: Settings
+    absorbed_wh: float = 0.0
+    stored_wh: float = 0.0
 
     @property
     def va(self) -> float:

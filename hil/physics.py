@@ -1,4 +1,4 @@
-"""First-order plant of a photovoltaic inverter: what its terminals do about its light and its settings."""
+"""First-order plant of an inverter: what its terminals do about its light or its store, and its settings."""
 
 import math
 from dataclasses import dataclass
@@ -8,28 +8,51 @@ _SETTLED_W = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the enabled functions ask of the plant; W and var, positive out of the inverter, None where not enabled."""
+    """What the enabled functions ask of the plant; W and var, positive out of the inverter, None where not enabled.
+
+    A changed limit is taken over `ramp_s`.
+    """
 
     energize: bool = True
     limit_w: float | None = None
     set_w: float | None = None
     set_var: float | None = None
+    ramp_s: float = 0.0
 
 
 class Plant:
     """Active power goes to min(available, limit, set-point) with a time constant; reactive power follows its set-point.
 
+    A changed limit moves in a straight line over its ramp time, when it shrinks from the power that there is. Below
+    zero power goes no further than `absorbs_w`, what a store takes.
     Ceasing to energize acts within the step. After it, power stays 0 for the enter-service delay and then rises by
     at most `rated_w` per `enter_ramp_s` (IEEE 1547-2018, 4.10). Active power has priority over reactive power.
     """
 
-    __slots__ = ("_entering", "_rated_w", "_service_from_ms", "_tau_s", "enter_delay_s", "enter_ramp_s", "var", "w")
+    __slots__ = (
+        "_entering",
+        "_limit_w",
+        "_ramp_w_per_s",
+        "_rated_w",
+        "_service_from_ms",
+        "_tau_s",
+        "_told_limit_w",
+        "absorbs_w",
+        "enter_delay_s",
+        "enter_ramp_s",
+        "var",
+        "w",
+    )
 
     def __init__(self, rated_w: float, tau_s: float) -> None:
         self._rated_w = rated_w
         self._tau_s = tau_s
         self._service_from_ms: int | None = 0
         self._entering = False
+        self._told_limit_w: float | None = None
+        self._limit_w: float | None = None
+        self._ramp_w_per_s = 0.0
+        self.absorbs_w = 0.0
         self.enter_delay_s = 0.0
         self.enter_ramp_s = 0.0
         self.w = 0.0
@@ -41,6 +64,7 @@ class Plant:
 
     def step(self, now_ms: int, dt_s: float, available_w: float, max_va: float, wish: Wish) -> None:
         """Advance by `dt_s` seconds that end at `now_ms`."""
+        limit_w = self._limited(wish, dt_s)
         if not wish.energize:
             self._service_from_ms = None
         elif self._service_from_ms is None:
@@ -49,12 +73,25 @@ class Plant:
         if self._service_from_ms is None or now_ms < self._service_from_ms:
             self.w = self.var = 0.0
             return
-        limits = (available_w, max_va, *(x for x in (wish.limit_w, wish.set_w) if x is not None))
-        target_w = max(0.0, min(limits))
+        limits = (available_w, max_va, *(x for x in (limit_w, wish.set_w) if x is not None))
+        target_w = max(-min(self.absorbs_w, max_va), min(limits))
         moved = 1.0 if self._tau_s <= 0 else 1 - math.exp(-dt_s / self._tau_s)
         self.w = self._ramped(_toward(self.w, target_w, moved), target_w, dt_s)
         room_var = math.sqrt(max(0.0, max_va**2 - self.w**2))
         self.var = _toward(self.var, max(-room_var, min(room_var, wish.set_var or 0.0)), moved)
+
+    def _limited(self, wish: Wish, dt_s: float) -> float | None:
+        """Move the limit toward what is told, at the pace that its last change set."""
+        told_w, now_w = wish.limit_w, self._limit_w
+        if told_w is None or now_w is None or wish.ramp_s <= 0:
+            self._told_limit_w = self._limit_w = told_w
+            return told_w
+        if told_w != self._told_limit_w:
+            now_w = max(told_w, min(now_w, self.w)) if told_w < now_w else now_w
+            self._told_limit_w, self._ramp_w_per_s = told_w, abs(told_w - now_w) / wish.ramp_s
+        most_w = self._ramp_w_per_s * dt_s
+        self._limit_w = now_w + max(-most_w, min(most_w, told_w - now_w))
+        return self._limit_w
 
     def _ramped(self, w: float, target_w: float, dt_s: float) -> float:
         if not self._entering:

@@ -1,5 +1,6 @@
 """Register image of a simulated SunSpec device, laid out, encoded and decoded by pysunspec2's own model classes."""
 
+import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -157,6 +158,19 @@ class Image:
             register = self._layout.registers[name]
             fresh[2 * register.offset : 2 * (register.offset + register.words)] = register.encode(value)
         self._words = fresh
+
+    def place(self, name: str, value: Value) -> tuple[int, bytes]:
+        """Return a point's address and a value as its registers.
+
+        Raises ValueError for a name that the map lacks or a value that its registers cannot hold.
+        """
+        register = self._layout.registers.get(name)
+        if register is None:
+            raise ValueError(f'the map has no point "{name}"; name it as "704.WMaxLimPct"')
+        try:
+            return self._base + register.offset, register.encode(value)
+        except (device.ModelError, struct.error) as fault:
+            raise ValueError(f"{name} cannot hold {value}: {fault}") from fault
 
     def value(self, name: str) -> Value:
         """Decode one point; None where it is not implemented."""

@@ -27,7 +27,7 @@ class InverterPlan(Strict):
     """One simulated inverter; `resource` only tells the reader of the file whose it is."""
 
     name: str
-    kind: Literal["2018", "legacy"] = "2018"
+    kind: Literal["2018", "legacy", "battery"] = "2018"
     resource: str = ""
     bus: str = ""
     phases: tuple[int, ...] = (1, 2, 3)
@@ -38,6 +38,8 @@ class InverterPlan(Strict):
     base: int = 40000
     unit: int = 1
     port: int = 0
+    energy_wh: int = 10_000
+    charge_pct: float = 50.0
 
 
 class ResourcePlan(Strict):
@@ -75,9 +77,10 @@ class HeadEndPlan(Strict):
 
 
 class Issue(Strict):
-    """List a new control; start and creation are relative to the moment of issue.
+    """List a new control; start and creation are relative to the moment of issue, or to `since_ms` (shared clock).
 
-    `expect` is the terminal response status (or several that will do) of every resource, `expect_for` of single ones.
+    With a version it takes the place of the control of its name. `expect` is the terminal response status (or several
+    that will do) of every resource, `expect_for` of single ones.
     """
 
     head_end: str
@@ -91,6 +94,8 @@ class Issue(Strict):
     randomize_start_s: int | None = None
     randomize_duration_s: int | None = None
     response_required: str = "03"
+    version: int | None = None
+    since_ms: int | None = None
     expect: Expected | None = None
     expect_for: dict[str, Expected] = {}
 
@@ -103,8 +108,11 @@ class Issue(Strict):
 
 
 class Cancel(Strict):
+    """Cancel a control, or with `silently` take it off its list without a word."""
+
     head_end: str
     control: str
+    silently: bool = False
 
 
 class Default(Strict):
@@ -132,6 +140,16 @@ class Fault(Strict):
     inverter: str
     fault: str
     on: bool = True
+
+
+class Foreign(Strict):
+    """A vendor's cloud writes these points past the gateway, over a connection of its own and in the order given.
+
+    Points are named by their model, as "704.WMaxLimPct", and given in their units.
+    """
+
+    inverter: str
+    points: dict[str, int | float]
 
 
 class BodyOverride(Strict):
@@ -174,6 +192,7 @@ class Action(Strict, kw_only=True):
     outage: OutageAction | None = None
     irradiance: Irradiance | None = None
     fault: Fault | None = None
+    foreign: Foreign | None = None
     override: BodyOverride | None = None
     rates: RatesAction | None = None
     time_offset: TimeOffset | None = None

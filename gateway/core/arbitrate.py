@@ -285,10 +285,10 @@ def _rule_target(held: Sequence[Held], ground: Ground) -> Choice:
     if best.is_order and best.level > Level.BULK_RELIABILITY and situation.reserved_w:
         free_w = max(0, ground.generation_max_w - situation.reserved_w)
         value, rule = (free_w, "C7") if value > free_w else (value, rule)
-    beaten = [one.key for one in ordered if one.is_order and one.key != best.key]
-    slack = tuple(key for key in beaten if kept is not None and key == kept.key)
-    suspended = (*(key for key in beaten if key not in slack), *waiting)
-    waiting.update({key: "C10" for key in beaten if key not in slack})
+    losers = [one.key for one in ordered if one.is_order and one.key != best.key]
+    slack = tuple(key for key in losers if kept is not None and key == kept.key)
+    suspended = (*(key for key in losers if key not in slack), *waiting)
+    waiting.update({key: "C10" for key in losers if key not in slack})
     driven = (strength(best.level, situation.colour), ground.party_standing.get(best.key.issuer, 0))
     ruling = Ruling(Function.ACTIVE_POWER, value, best.key, rule, slack, suspended, (), False, driven, best.service)
     return Choice(ruling, waiting)

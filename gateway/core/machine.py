@@ -48,7 +48,7 @@ from gateway.core.known import Known, Unknown
 from gateway.core.ledger import Ledger
 from gateway.core.meter import QUARTER_MS, Meter, collect
 from gateway.core.narrate import tell
-from gateway.core.observe import verify
+from gateway.core.observe import Circumstances, verify
 from gateway.core.orders import OrderKey
 from gateway.core.parties import Colour
 from gateway.core.settling import colour_now
@@ -458,7 +458,8 @@ class Machine:
         due_ms = device.verify_at_ms
         if device.command is None or due_ms is None or due_ms > self.state.now_ms:
             return
-        proof = verify(device.command, device.power, device.device.rated_w)
+        around = Circumstances(device.voltage, device.device.nominal_voltage_mv, device.stored, device.device.energy_wh)
+        proof = verify(device.command, device.power, device.device.rated_w, around)
         for key in device.command.basis:
             live = self.state.lives.get(key)
             if live is not None and device.device.resource in live.courses:

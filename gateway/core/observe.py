@@ -1,7 +1,7 @@
 """Readings against commands: obeyed, hindered, disobeyed or unseen (RULES C15)."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.core.known import Known, Reading, Unknown
 from gateway.core.plan import Command
@@ -16,11 +16,43 @@ class Verdict(StrEnum):
     UNSEEN = "unseen"
 
 
+class Cause(StrEnum):
+    """What holds a DER below an order, as far as readings tell (RULES B, level 0)."""
+
+    VOLT_WATT = "volt-watt"
+    CHARGE = "charge"
+    SUN = "sun"
+    OWN_LIMITS = "its own limits"
+
+
 class Proof(NamedTuple):
-    """A verdict, and the reading and the reason behind it."""
+    """A verdict, the reading and the reason behind it, and of `HINDERED` the cause."""
 
     verdict: Verdict
     why: str
+    cause: Cause | None = None
+
+
+NOT_ASKED: Final = Unknown("nobody asked", 0)
+
+
+class Circumstances(NamedTuple):
+    """What is known around a measurement: voltage (mV) and its nominal, energy that can be taken out (Wh) and capacity.
+
+    A nominal voltage of 0 is not known, a capacity of 0 is that of a DER without a store.
+    """
+
+    voltage: Reading = NOT_ASKED
+    nominal_voltage_mv: int = 0
+    stored: Reading = NOT_ASKED
+    capacity_wh: int = 0
+
+
+NOTHING_AROUND: Final = Circumstances()
+VOLT_WATT_PCT: Final = 106
+"""Where the default volt-watt curve begins, in percent of nominal voltage (IEEE 1547-2018, 5.4.2, table 31)."""
+STORE_END_PCT: Final = 5
+"""A store is empty or full within this much of its capacity. Our reading: the reserve that makers keep."""
 
 
 def tolerance_w(rated_w: int) -> int:
@@ -28,19 +60,19 @@ def tolerance_w(rated_w: int) -> int:
     return max(20, rated_w // 50)
 
 
-def verify(command: Command, power: Reading, rated_w: int) -> Proof:
+def verify(command: Command, power: Reading, rated_w: int, around: Circumstances = NOTHING_AROUND) -> Proof:
     """Hold a settled measurement (W at the DER) against its command.
 
     A limit that does not bind is kept. Less than a set-point is hindered: sun, charge or the device's own protective
-    functions may hold power below an order, and that is obedience (RULES B, level 0).
+    functions may hold power below an order, and that is obedience (RULES B, level 0). Its cause is named by what is
+    known `around` it.
     """
     if isinstance(power, Unknown):
         return Proof(Verdict.UNSEEN, power.why)
-    return _measured(command, power, tolerance_w(rated_w))
+    return _measured(command, power.value, tolerance_w(rated_w), around)
 
 
-def _measured(command: Command, power: Known, slack_w: int) -> Proof:
-    measured_w = power.value
+def _measured(command: Command, measured_w: int, slack_w: int, around: Circumstances) -> Proof:
     if command.connected is False or command.energized is False:
         if abs(measured_w) > slack_w:
             return Proof(Verdict.DISOBEYED, f"{measured_w} W though ordered off")
@@ -55,5 +87,32 @@ def _measured(command: Command, power: Known, slack_w: int) -> Proof:
     if beyond_w > slack_w or (command.target_w < 0 and measured_w > slack_w):
         return Proof(Verdict.DISOBEYED, f"{measured_w} W past the set-point of {command.target_w} W")
     if short_w > slack_w:
-        return Proof(Verdict.HINDERED, f"{measured_w} W of the {command.target_w} W ordered is what there is")
+        cause = hindrance(command.target_w, around)
+        return Proof(Verdict.HINDERED, f"hindered ({cause}): {measured_w} W of the {command.target_w} W ordered", cause)
     return Proof(Verdict.OBEYED, f"{measured_w} W at the set-point of {command.target_w} W")
+
+
+def hindrance(target_w: int, around: Circumstances) -> Cause:
+    """Name what most likely holds a DER short of a set-point (W); what is unknown is never the cause."""
+    generates = target_w > 0
+    if target_w == 0:
+        return Cause.OWN_LIMITS
+    if generates and _volts_high(around):
+        return Cause.VOLT_WATT
+    if around.capacity_wh > 0:
+        return Cause.CHARGE if _exhausted(around, generates=generates) else Cause.OWN_LIMITS
+    return Cause.SUN if generates else Cause.OWN_LIMITS
+
+
+def _volts_high(around: Circumstances) -> bool:
+    if not isinstance(around.voltage, Known) or around.nominal_voltage_mv <= 0:
+        return False
+    return around.voltage.value * 100 >= around.nominal_voltage_mv * VOLT_WATT_PCT
+
+
+def _exhausted(around: Circumstances, *, generates: bool) -> bool:
+    """Tell whether a store is empty, for one that generates, or full, for one that charges."""
+    if not isinstance(around.stored, Known):
+        return False
+    left_wh = around.stored.value if generates else around.capacity_wh - around.stored.value
+    return left_wh * 100 <= around.capacity_wh * STORE_END_PCT

@@ -27,7 +27,8 @@ class Command(NamedTuple):
 
     `limit_w` is the most it may generate, `target_w` the set-point it runs at or None, `revert_limit_w` what it falls
     back to when nobody speaks to it for `revert_after_ms`. `connected` and `energized` are None where nobody says:
-    then the DER is left as it is. `basis` names the orders that it rests on.
+    then the DER is left as it is. `basis` names the orders that it rests on. `ramp_ms` is how long the DER takes to get
+    to a new limit or set-point: 0 is at once, None leaves it to the DER (C16).
     """
 
     device: str
@@ -39,6 +40,7 @@ class Command(NamedTuple):
     revert_after_ms: int
     basis: tuple[OrderKey, ...]
     rule: str
+    ramp_ms: int | None = None
 
 
 class Part(NamedTuple):

@@ -12,7 +12,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def picture(decider: Decider, lease: Lease, clock: Clock) -> dict[str, object]:
-    """Give the health of the gateway; `ok` only while it decides, every wire upward is in contact and no device disobeys."""
+    """Give the health of the gateway; `ok` while it decides, every wire upward is in contact and no device disobeys."""
     state = decider.machine.state
     parties = {
         name: {"contact": party.proven and not party.lost, "clock_offset_ms": party.offset_ms}

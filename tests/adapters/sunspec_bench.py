@@ -5,7 +5,7 @@ import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from gateway.core.events import Event, LinkUp, Observed
 from gateway.core.guard import Bounds, Cleared, clear
@@ -17,7 +17,7 @@ from gateway.runtime.clock import ScaledClock
 from gateway.southbound.sunspec_modbus import Links, SunspecModbus, build
 from gateway.wire.sunspec import Chain, Walk
 from hil.clock import Clock
-from hil.inverter import Inverter, InverterSpec
+from hil.inverter import Inverter, InverterSpec, Kind
 from hil.modbus_server import ModbusServer
 
 START_S = 1_767_225_600
@@ -52,7 +52,7 @@ class Bank:
     """
 
     def __init__(self, kind: str = "2018", base: int = 40000) -> None:
-        self.spec = InverterSpec(name="roof", kind="legacy" if kind == "legacy" else "2018", base=base)
+        self.spec = InverterSpec(name="roof", kind=cast("Kind", kind), base=base)
         image = Inverter(self.spec, Clock.parse("real"))._image
         self._layout, self.words = image._layout, bytearray(image._words)
         self.reads: list[tuple[int, int]] = []

@@ -346,6 +346,7 @@ async def test_an_image_of_nothing_is_never_a_reading_nor_a_reason_to_write(kind
     async with bench(bank) as made:
         made.want()
         await made.ear.until(Adopted)
+        await until(lambda: made.links._links["roof"]._watch.holds)
         before, asleep = len(bank.writes), bytearray(bank.words)
         start = 2 * (bank.address("701.ACType" if kind == "2018" else "103.A") - bank.spec.base)
         healthy = bytes(bank.words)

@@ -10,18 +10,10 @@ from sunspec_bench import RATED_W, Bank, chain_of, command
 
 from gateway.core.known import Known, Unknown
 from gateway.core.plan import Command
+from gateway.southbound.sunspec_modbus.limits import hundredths
 from gateway.southbound.sunspec_modbus.points import Step, Values, lasting
-from gateway.southbound.sunspec_modbus.translate import (
-    Controls,
-    Controls2018,
-    ControlsLegacy,
-    Live,
-    controls,
-    describe,
-    hundredths,
-    measurement,
-    settings,
-)
+from gateway.southbound.sunspec_modbus.readings import Live, describe, measurement, settings
+from gateway.southbound.sunspec_modbus.translate import Controls, Controls2018, ControlsLegacy, controls
 from gateway.wire.sunspec import Chain, Unwritable
 
 NOW_MS = 1_000

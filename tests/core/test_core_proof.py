@@ -7,7 +7,7 @@ import pytest
 from gateway.core.aggregate import Sample, picture, total
 from gateway.core.answers import TERMINAL, Course, Kind, ending
 from gateway.core.known import Known, Reading, Unknown
-from gateway.core.observe import Verdict, tolerance_w, verify
+from gateway.core.observe import Cause, Circumstances, Verdict, tolerance_w, verify
 from gateway.core.orders import OrderKey
 from gateway.core.plan import Command
 
@@ -54,6 +54,48 @@ def test_a_measurement_against_a_command(
     proof = verify(command, reading, 5_000)
     assert proof.verdict is verdict
     assert proof.why
+
+
+NOMINAL_MV = 230_000
+HIGH = Circumstances(Known(243_800, 9), NOMINAL_MV)
+STORE = Circumstances(Known(NOMINAL_MV, 9), NOMINAL_MV, Known(5_000, 9), 10_000)
+
+
+@pytest.mark.parametrize(
+    ("target", "measured", "around", "cause"),
+    [
+        pytest.param(3_000, 2_000, HIGH, Cause.VOLT_WATT, id="at 106 % of nominal"),
+        pytest.param(3_000, 2_000, HIGH._replace(voltage=Known(243_799, 9)), Cause.SUN, id="just below it"),
+        pytest.param(3_000, 2_000, HIGH._replace(nominal_voltage_mv=0), Cause.SUN, id="of what nominal nobody knows"),
+        pytest.param(3_000, 2_000, HIGH._replace(voltage=LOST), Cause.SUN, id="an unknown voltage is no cause"),
+        pytest.param(-3_000, -2_000, HIGH, Cause.OWN_LIMITS, id="high voltage does not hinder charging"),
+        pytest.param(3_000, 2_000, Circumstances(), Cause.SUN, id="nothing known"),
+        pytest.param(3_000, 2_000, STORE, Cause.OWN_LIMITS, id="half full"),
+        pytest.param(3_000, 2_000, STORE._replace(stored=Known(500, 9)), Cause.CHARGE, id="empty"),
+        pytest.param(3_000, 2_000, STORE._replace(stored=Known(501, 9)), Cause.OWN_LIMITS, id="not yet empty"),
+        pytest.param(3_000, 2_000, STORE._replace(stored=Known(10_000, 9)), Cause.OWN_LIMITS, id="full"),
+        pytest.param(-3_000, -2_000, STORE._replace(stored=Known(9_500, 9)), Cause.CHARGE, id="full to charge"),
+        pytest.param(-3_000, -2_000, STORE._replace(stored=Known(9_499, 9)), Cause.OWN_LIMITS, id="not yet full"),
+        pytest.param(0, -200, STORE._replace(stored=Known(10_000, 9)), Cause.OWN_LIMITS, id="at rest it draws"),
+        pytest.param(-3_000, 0, STORE._replace(stored=Known(0, 9)), Cause.OWN_LIMITS, id="empty and does not charge"),
+        pytest.param(3_000, 2_000, STORE._replace(stored=LOST), Cause.OWN_LIMITS, id="charge unknown"),
+    ],
+)
+def test_what_hinders_is_named(target: int, measured: int, around: Circumstances, cause: Cause) -> None:
+    command = Command("roof", 3_000, target, None, None, 0, 1, (OrderKey("dso", "a"),), "C2")
+    proof = verify(command, Known(measured, 9), 5_000, around)
+    assert proof.verdict is Verdict.HINDERED
+    assert proof.cause is cause
+    assert proof.why == f"hindered ({cause}): {measured} W of the {target} W ordered"
+
+
+@pytest.mark.parametrize("around", [HIGH, STORE])
+@pytest.mark.parametrize("measured", [3_101, 2_950, -200])
+def test_circumstances_excuse_nothing_but_a_shortfall(around: Circumstances, measured: int) -> None:
+    command = Command("roof", 3_000, 3_000 if measured > 0 else 0, None, None, 0, 1, (OrderKey("dso", "a"),), "C2")
+    proof = verify(command, Known(measured, 9), 5_000, around)
+    plain = verify(command, Known(measured, 9), 5_000)
+    assert (proof.verdict, proof.cause is None) == (plain.verdict, proof.verdict is not Verdict.HINDERED)
 
 
 @pytest.mark.parametrize(

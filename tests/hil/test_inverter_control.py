@@ -224,3 +224,23 @@ async def test_light_inverter_settles_in_one_step_and_still_reverts() -> None:
         assert roof.after_s(0.5) == 500
         assert roof.after_s(59) == 500
         assert roof.after_s(0.5) == 5000
+
+
+async def test_legacy_takes_a_changed_limit_over_its_ramp_time_from_the_power_that_there_is() -> None:
+    async with bench("legacy", time_constant_s=0.0, irradiance=0.8) as roof:
+        await roof.write(123, WMaxLimPct=40, WMaxLimPct_RmpTms=20, WMaxLim_Ena=1)
+        assert roof.after_s(10) == pytest.approx(3_000, abs=60)
+        assert roof.after_s(5) == pytest.approx(2_500, abs=60)
+        assert roof.after_s(10) == pytest.approx(2_000)
+        await roof.write(123, WMaxLimPct=80)
+        assert roof.after_s(10) == pytest.approx(3_000, abs=60)
+        await roof.write(123, WMaxLimPct=0, WMaxLimPct_RmpTms=0)
+        assert roof.after_s(1) == 0
+
+
+async def test_a_disconnection_waits_for_no_ramp() -> None:
+    async with bench("legacy", time_constant_s=0.0) as roof:
+        await roof.write(123, WMaxLimPct=40, WMaxLimPct_RmpTms=60, WMaxLim_Ena=1)
+        assert roof.after_s(5) > 4_500
+        await roof.write(123, Conn=0)
+        assert roof.after_s(1) == 0

@@ -11,24 +11,23 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gateway.core.events import Adopted, LinkDown, LinkUp, NotAdopted, Observed
+from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopted, Observed
 from gateway.core.known import Known, Reading, Unknown
 from gateway.ports.south import Cleared
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
 from gateway.southbound.sunspec_modbus.connection import Connection, Reply, Shared
 from gateway.southbound.sunspec_modbus.points import Ask, Step, Values, scales
-from gateway.southbound.sunspec_modbus.translate import (
-    Controls,
+from gateway.southbound.sunspec_modbus.readings import (
     Description,
     Live,
     Measurement,
     Settings,
-    controls,
     describe,
     measurement,
-    prepare,
     settings,
 )
+from gateway.southbound.sunspec_modbus.translate import Controls, controls, prepare
+from gateway.southbound.sunspec_modbus.watch import Watch
 from gateway.wire.sunspec import Chain, NotSunSpec, Unwritable, Value, Walk
 from gateway.wire.sunspec.discovery import BASES
 
@@ -65,7 +64,8 @@ class Link:
         self._told_down = False
         self._wanted: Cleared | None = None
         self._complained = False
-        self._ours_target = False
+        self._ours = False
+        self._watch = Watch()
         self._forget()
 
     def _forget(self) -> None:
@@ -91,6 +91,8 @@ class Link:
         self._read_back_at = NEVER
         self._adopted = 0
         self._misses = 0
+        self._confirms = False
+        self._watch.forget()
         self._poll_at = 0.0
         self._in_phase = False
         self._settings_at = 0.0
@@ -109,6 +111,7 @@ class Link:
             return
         self._write_due = True
         self._misses, self._complained, self._rescaled = 0, False, False
+        self._watch.forget()
         if self._ready():
             self._next()
 
@@ -260,6 +263,7 @@ class Link:
             return
         if self._said is None or most[0] != self._said[0]:
             self._controls, self._read_back_at = controls(self._chain, most[0]), 0.0
+            self._watch.forget()
             self._write_due |= self._wanted is not None and self._shared.lease.lives()
         self._said = most
         if self._up:
@@ -353,11 +357,11 @@ class Link:
         if wanted is None or not self._holds(wanted):
             return
         self._written_at = time.monotonic()
-        prepared = prepare(control, wanted.command, values, ours=self._ours_target)
+        prepared = prepare(control, wanted.command, values, ours=self._ours)
         if isinstance(prepared, Unwritable):
             self._complain(prepared.why)
             return
-        self._ours_target |= wanted.command.target_w is not None and self._shared.may_write
+        self._ours |= control.lends(wanted.command) and self._shared.may_write
         self._steps, self._refused = list(prepared.steps), ""
         self._values, self._written_scales = prepared.lasting, prepared.scales
         self._step()
@@ -389,18 +393,41 @@ class Link:
         wanted = self._wanted
         if wanted is None or self._write_due or not self._holds(wanted):
             return
-        differs = self._controls.differs(wanted.command, self._values, ours=self._ours_target)
+        differs = self._controls.differs(wanted.command, self._values, ours=self._ours)
         if differs and polled and self._read_back_at < NEVER:
             return
+        polled, self._confirms = polled or self._confirms, False
         if differs:
+            if polled:
+                self._suspect(wanted, self._controls, self._values, differs)
             self._miss(wanted, self._controls, self._values, differs, polled=polled)
             return
-        self._ours_target = wanted.command.target_w is not None
-        self._misses, self._complained, self._rescaled, self._restored = 0, False, False, False
-        self._read_back_at = NEVER
-        if self._adopted != wanted.serial:
+        self._ours = self._controls.lends(wanted.command)
+        self._rescaled, self._restored, self._read_back_at = False, False, NEVER
+        self._keep(self._values)
+        if self._watch.holds:
+            self._misses, self._complained = 0, False
+        if self._adopted != wanted.serial and not self._complained:
             self._adopted = wanted.serial
             self._shared.hear(Adopted(self.device, wanted.serial))
+
+    def _keep(self, values: Values) -> None:
+        """Have what the device shows watched from now on, once a second after the write shows that it stays so.
+
+        One that was complained of has adopted only then: some take a write and put their own value in its place.
+        """
+        settled_s = self._written_at + READ_BACK_AGAIN_S / self._shared.clock.rate
+        self._watch.keep(values, settled=time.monotonic() >= settled_s)
+        if not self._watch.holds:
+            self._confirms, self._read_back_at = True, self._later(READ_BACK_AGAIN_S)
+
+    def _suspect(self, wanted: Cleared, control: Controls, values: Values, why: str) -> None:
+        """Tell of a foreign hand (A7); a gateway that may not write has nothing to defend."""
+        waited_ms = (time.monotonic() - self._written_at) * self._shared.clock.rate * 1000
+        if self._shared.may_write and self._watch.foreign(control, wanted.command, values, waited_ms):
+            self._misses = 0
+            log.warning("%s was told by another hand: %s", self.device, why)
+            self._shared.hear(ForeignHand(self.device, f"{why}, though this gateway did not write it"))
 
     def _miss(self, wanted: Cleared, control: Controls, values: Values, why: str, *, polled: bool) -> None:
         """A device may take a second to show what was written; after that it is told again at every poll.
@@ -451,7 +478,8 @@ class Link:
         if shown.connected is not live.connected or _changed(shown.voltage, live.voltage, 2_000):
             return True
         band = max(10, self._rated_w // 200)
-        return _changed(shown.power, live.power, band) or _changed(shown.reactive, live.reactive, band)
+        pairs = ((shown.power, live.power), (shown.reactive, live.reactive), (shown.stored, live.stored))
+        return any(_changed(before, now, band) for before, now in pairs)
 
 
 def _changed(shown: Reading, live: Reading, band: int) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from gateway.core.known import Known, Reading, Unknown
 from gateway.wire.sunspec import Absent, Chain, Model, Reader, Unwritable, Value, compile_model
 
 Values = Mapping[str, Value]
@@ -39,13 +40,16 @@ class Part:
         return Ask(self.address + self.reader.offset, self.reader.quantity)
 
 
-def part(chain: Chain, model_id: int, names: Sequence[str]) -> Part | None:
-    """Prepare a read of a model that the device has; None where it lacks the model or all of the points."""
+def part(chain: Chain, model_id: int, names: Sequence[str] | Mapping[str, int]) -> Part | None:
+    """Prepare a read of a model that the device has; None where it lacks the model or all of the points.
+
+    A mapping gives each name the decimal exponent of its integers.
+    """
     blocks = chain.of(model_id)
     if not blocks:
         return None
     model = compile_model(model_id)
-    prepared = model.reader(tuple(names), length=blocks[0].length)
+    prepared = model.reader(names, length=blocks[0].length)
     return Part(model, blocks[0].address, prepared) if prepared.quantity else None
 
 
@@ -94,3 +98,10 @@ def shown(values: Values, name: str) -> int | str:
     """Give what to say of a point: its value, or why there is none."""
     value = values.get(name, MISSING)
     return value.why if isinstance(value, Absent) else value
+
+
+def reading(value: Value, now_ms: int) -> Reading:
+    """Turn a decoded point into a reading; what the device does not give is unknown, and why."""
+    if isinstance(value, int):
+        return Known(value, now_ms)
+    return Unknown(value.why if isinstance(value, Absent) else f"{value!r} is not a number", now_ms)

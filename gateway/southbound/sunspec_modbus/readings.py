@@ -1,0 +1,112 @@
+"""What a device says of itself and measures: models 701, else 103 to 101, and 702, else 121 and 120.
+
+SunSpec's W is positive out of the inverter, as ours is.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from gateway.core.events import NOT_STORED
+from gateway.core.known import Reading, Unknown
+from gateway.southbound.sunspec_modbus.points import MISSING, Ask, Part, number, part, reading, shown
+from gateway.southbound.sunspec_modbus.stored import Store, store
+from gateway.wire.sunspec import Chain, Value
+
+
+class Settings(NamedTuple):
+    """What a device says of itself: the most it generates and charges (W), as it is set now."""
+
+    generation_max_w: Reading
+    charge_max_w: Reading
+
+
+class Live(NamedTuple):
+    """One reading of a device: W, var, mV, whether it is connected (None where it does not say), and what it stores.
+
+    `stored` is what can be taken out (Wh).
+    """
+
+    power: Reading
+    reactive: Reading
+    voltage: Reading
+    connected: bool | None
+    stored: Reading
+
+
+class Measurement:
+    """The live model of a device: 701 where it has it, else 103, 102 or 101 (three, split or single phase).
+
+    Where it has a store, that is read with it.
+    """
+
+    def __init__(self, live: Part, store: Store | None, *, modern: bool) -> None:
+        self._part, self._store = live, store
+        self._modern = modern
+        self.reads: tuple[Ask, ...] = (live.ask,) if store is None else (live.ask, *store.reads)
+
+    def observe(self, answers: Sequence[bytes], now_ms: int) -> Live:
+        """Decode one reading; value and scale factor came in one read.
+
+        Without voltage and frequency nothing is believed: inverters that sleep give not-implemented values, of which
+        a scale factor makes a power of about zero, and some answer all zeros now and then.
+        """
+        values = self._part.reader.decode(answers[0])
+        names, alive, state = _POINTS_2018 if self._modern else _POINTS_LEGACY
+        if not any(number(values, name) for name in alive):
+            dead = Unknown("it gives neither voltage nor frequency: asleep, or not to be believed", now_ms)
+            return Live(dead, dead, dead, None, dead if self._store else NOT_STORED)
+        power, reactive, voltage = (reading(values.get(name, MISSING), now_ms) for name in names)
+        stored = NOT_STORED if self._store is None else self._store.stored(answers[1:], now_ms)
+        reads = number(values, state)
+        return Live(power, reactive, voltage, None if reads is None else reads in _CONNECTED[state], stored)
+
+
+_POINTS_2018: Final = (("W", "Var", "LNV"), ("LNV", "LLV", "Hz"), "ConnSt")
+_POINTS_LEGACY: Final = (("W", "VAr", "PhVphA"), ("PhVphA", "Hz"), "St")
+_CONNECTED: Final = {"ConnSt": (1,), "St": (4, 5)}
+
+
+class Description(NamedTuple):
+    """What a device says of itself: the models of its settings."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """The reads to make."""
+        return tuple(each.ask for each in self.parts)
+
+
+@lru_cache(maxsize=4096)
+def describe(chain: Chain) -> Description:
+    """Name the settings to read of a device: 702, else 121 and 120."""
+    modern = part(chain, 702, ("WMax", "WMaxRtg", "WChaRteMax"))
+    if modern is not None:
+        return Description((modern,))
+    found = (part(chain, 121, ("WMax",)), part(chain, 120, ("WRtg", "MaxChaRte")))
+    return Description(tuple(each for each in found if each is not None))
+
+
+def settings(description: Description, answers: Sequence[bytes], now_ms: int) -> Settings:
+    """Take the most that a device generates and charges: its setting, else its rating, else unknown."""
+    values: dict[str, Value] = {}
+    for each, answer in zip(description.parts, answers, strict=True):
+        values |= each.reader.decode(answer)
+    found = next((name for name in ("WMax", "WMaxRtg", "WRtg") if (number(values, name) or 0) > 0), None)
+    most = reading(values[found], now_ms) if found else Unknown(f"WMax: {shown(values, 'WMax')}", now_ms)
+    charge = next((name for name in ("WChaRteMax", "MaxChaRte") if name in values), "WChaRteMax")
+    return Settings(most, reading(values.get(charge, MISSING), now_ms))
+
+
+@lru_cache(maxsize=4096)
+def measurement(chain: Chain) -> Measurement | None:
+    """Choose the live model: 701, else 103, 102 or 101."""
+    modern = part(chain, 701, ("W", "Var", "LNV", "LLV", "Hz", "ConnSt"))
+    if modern is not None:
+        return Measurement(modern, store(chain), modern=True)
+    for model_id in (103, 102, 101):
+        legacy = part(chain, model_id, ("W", "VAr", "PhVphA", "Hz", "St"))
+        if legacy is not None:
+            return Measurement(legacy, store(chain), modern=False)
+    return None
