@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from gateway.cli import certs, check, coordination, demo, explain, replay, run
+from gateway.cli import certs, check, coordination, demo, evidence, explain, replay, run
 from gateway.runtime import wiring
 
 INTERRUPTED, READER_GONE = 130, 141
@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     check.register(commands, wiring.TABLES)
     demo.register(commands)
     explain.register(commands)
+    evidence.register(commands)
     replay.register(commands)
     certs.register(commands)
     coordination.register(commands)

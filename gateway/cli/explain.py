@@ -1,44 +1,62 @@
-"""`gateway explain`: what the journal tells of one order, device or resource, in sentences or as rows (DESIGN 3)."""
+"""`gateway explain`: what the journal tells of an order, a name or an hour, in sentences or as rows (DESIGN 3)."""
 
 import argparse
 import difflib
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.core.events import Started, Tell
 from gateway.core.topology import Site
-from gateway.diagnostics.records import records, sentence
+from gateway.diagnostics.hour import HOUR_MS, summary
+from gateway.diagnostics.records import iso_utc, records, sentence
 from gateway.store import JournalFault, Reader
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names its type in private
 
 DONE, WRONG_USE = 0, 2
+NEAR_AT_MOST = 3
 
 
 class Subject(NamedTuple):
-    """What is asked about: the orders by their full names, and the devices, resources or parties."""
+    """What is asked about: the orders by their full names, and the devices, resources, points or parties."""
 
     orders: frozenset[str]
     names: frozenset[str]
 
 
+class Period(NamedTuple):
+    """The hour that is asked about, and the part of it that the summary is of: all of it, or one instant (ms)."""
+
+    start_ms: int
+    end_ms: int
+    from_ms: int
+    until_ms: int
+
+
+class UnknownError(ValueError):
+    """What was asked about is in no record; says what to ask instead."""
+
+
 def register(subparsers: "Commands") -> None:
     """Add `explain` to the command line."""
-    about = "explain what was decided on an order, or at a device or resource"
+    about = "explain what was decided on an order, at a device, resource or point, or in an hour"
     parser = subparsers.add_parser("explain", help=about, description=about)
-    parser.add_argument("subject", metavar="ORDER|DEVICE", help="an order's id, ISSUER/ID, a device or a resource")
+    subject = "the id of an order, offer or commitment, or how it begins; ISSUER/ID; a device, resource, point or time"
+    parser.add_argument("subject", metavar="ORDER|NAME|TIME", nargs="?", help=subject)
+    parser.add_argument("--hour", metavar="ISO", help="an hour, 2026-06-21T12, or an instant, 2026-06-21T12:10Z (UTC)")
     parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="the gateway's state folder")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Explain; 0, or 2 where the journal cannot be read or the name is unknown."""
+    """Explain; 0, or 2 where the journal cannot be read or what is asked about is unknown."""
     try:
         reader = Reader.open(args.state)
         try:
@@ -46,22 +64,74 @@ def run(args: argparse.Namespace) -> int:
             site = _site(reader)
         finally:
             reader.close()
-    except JournalFault as fault:
+        return _explain(args, tells, site)
+    except (JournalFault, UnknownError) as fault:
         print(f"gateway explain: {fault}", file=sys.stderr)
         return WRONG_USE
-    subject = _subject(args.subject, tells, site)
+
+
+def _explain(args: argparse.Namespace, tells: list[Tell], site: Site | None) -> int:
+    asked, hour = args.subject, args.hour
+    subject = None if asked is None else _subject(asked, tells, site)
+    if subject is None and asked is not None:
+        if hour is not None or _period(asked) is None:
+            raise UnknownError(_unknown(asked, tells, site))
+        asked, hour = None, asked
+    if hour is not None:
+        period = _period(hour)
+        if period is None:
+            raise UnknownError(f"{hour!r} is no time; give an hour such as 2026-06-21T12, or 2026-06-21T12:10Z")
+        return _of_period(period, _of(tells, subject), args.json)
     if subject is None:
-        print(f"gateway explain: {_unknown(args.subject, tells, site)}", file=sys.stderr)
-        return WRONG_USE
-    found = [_narrowed(tell, subject) for tell in tells if _concerns(tell, subject)]
-    if args.json:
+        raise UnknownError("name an order, a device, a resource or a point, or give --hour")
+    return _of_subject(asked, _of(tells, subject), args.json)
+
+
+def _of_subject(asked: str, found: Sequence[Tell], as_json: bool) -> int:
+    if as_json:
         print(json.dumps([row for tell in found for row in records(tell)], indent=2))
         return DONE
     for tell in found:
         print(sentence(tell))
     if not found:
-        print(f"nothing was decided at {args.subject} yet")
+        print(f"nothing was decided at {asked} yet")
     return DONE
+
+
+def _of_period(period: Period, tells: Sequence[Tell], as_json: bool) -> int:
+    lines = summary(tells, period.from_ms, period.until_ms)
+    told = [tell for tell in tells if period.start_ms <= tell.at_ms < period.end_ms]
+    start, end = iso_utc(period.from_ms), iso_utc(period.until_ms)
+    if as_json:
+        rows = [row for tell in told for row in records(tell)]
+        shown = {"from": start, "until": end, "in_force": [line.row() for line in lines], "records": rows}
+        print(json.dumps(shown, indent=2))
+        return DONE
+    when = f"at {start}" if period.until_ms == period.from_ms + 1 else f"from {start} until {end}"
+    print(f"In force {when}:" if lines else f"Nothing was in force {when}.")
+    for line in lines:
+        print(f"- {line.said}")
+    hour = f"from {iso_utc(period.start_ms)} until {iso_utc(period.end_ms)}"
+    print(f"\nDecided {hour}:" if told else f"\nNothing was decided {hour}.")
+    for tell in told:
+        print(sentence(tell))
+    return DONE
+
+
+def _period(asked: str) -> Period | None:
+    """Read an hour or an instant; times without a zone are UTC."""
+    if re.match(r"\d{4}-\d\d-\d\dT\d\d", asked) is None:
+        return None
+    whole_hour = re.fullmatch(r".{13}Z?", asked) is not None
+    try:
+        found = datetime.fromisoformat(asked[:13] + ":00Z" if whole_hour else asked)
+    except ValueError:
+        return None
+    at_ms = int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+    start_ms = at_ms - at_ms % HOUR_MS
+    if whole_hour:
+        return Period(start_ms, start_ms + HOUR_MS, start_ms, start_ms + HOUR_MS)
+    return Period(start_ms, start_ms + HOUR_MS, at_ms, at_ms + 1)
 
 
 def _site(reader: Reader) -> Site | None:
@@ -74,12 +144,29 @@ def _site(reader: Reader) -> Site | None:
     return site
 
 
-def _subject(asked: str, tells: list[Tell], site: Site | None) -> Subject | None:
-    orders = frozenset(tell.order for tell in tells if tell.order and asked in {tell.order, _id(tell.order)})
+def _subject(asked: str, tells: Sequence[Tell], site: Site | None) -> Subject | None:
+    every = dict.fromkeys(tell.order for tell in tells if tell.order)
+    orders = frozenset(order for order in every if asked in {order, _id(order)})
     names = frozenset(_together(asked, site)) or frozenset(
         name for tell in tells for name in tell.names if name == asked
     )
+    if not orders and not names:
+        orders = _beginning(asked, list(every))
     return Subject(orders, names) if orders or names else None
+
+
+def _beginning(asked: str, every: Sequence[str]) -> frozenset[str]:
+    """Give the one order whose id or full name begins so; raises UnknownError where several do."""
+    begun = asked.casefold()
+    found = [order for order in every if begun and any(_begins(name, begun) for name in (order, _id(order)))]
+    if len(found) > 1:
+        some = ", ".join(found[:NEAR_AT_MOST]) + (" ..." if len(found) > NEAR_AT_MOST else "")
+        raise UnknownError(f"{asked!r} is how {len(found)} orders begin ({some}); give more of it")
+    return frozenset(found)
+
+
+def _begins(name: str, begun: str) -> bool:
+    return name.casefold().startswith(begun)
 
 
 def _id(order: str) -> str:
@@ -88,23 +175,44 @@ def _id(order: str) -> str:
 
 
 def _together(asked: str, site: Site | None) -> Iterator[str]:
-    """Yield what is told of a device with its resource, or of a resource with its devices."""
-    for resource in site.resources if site else ():
+    """Yield what is told of a device with its resource, of a resource with its devices, or of a point or group."""
+    if site is None:
+        return
+    for resource in site.resources:
         if asked == resource.name:
             yield from (resource.name, *resource.devices)
         elif asked in resource.devices:
             yield from (resource.name, asked)
+    if asked in _places(site):
+        yield asked
+
+
+def _places(site: Site) -> dict[str, None]:
+    """Give the points, groups, segments and service transformers of a site."""
+    above = (name for device in site.devices for name in (device.service_transformer, device.segment) if name)
+    named = (*(point.name for point in site.points), *(group.name for group in site.groups))
+    return dict.fromkeys((*named, *above))
+
+
+def _of(tells: Sequence[Tell], subject: Subject | None) -> list[Tell]:
+    """Give the records on a subject, and of each what concerns it; all, where there is none."""
+    if subject is None:
+        return list(tells)
+    return [_narrowed(tell, subject) for tell in tells if _concerns(tell, subject)]
 
 
 def _concerns(tell: Tell, subject: Subject) -> bool:
     if tell.order in subject.orders or any(name in subject.names for name in tell.names):
         return True
-    return bool(tell.why) and any(_mentions(tell.why, order) for order in subject.orders)
+    text = f"{tell.effect} {tell.why}"
+    if any(_mentions(text, order) for order in subject.orders):
+        return True
+    return any(tell.effect.endswith(f" shared at {name}") for name in subject.names)
 
 
-def _mentions(why: str, order: str) -> bool:
-    """Tell whether an order is named as a word of its own, as one that is slack, suspended or beaten is."""
-    return order in why and re.search(rf"(?<![^\s]){re.escape(order)}(?![^\s;,])", why) is not None
+def _mentions(text: str, order: str) -> bool:
+    """Tell whether an order is named as a word of its own, as one that is not binding, suspended or beaten is."""
+    return order in text and re.search(rf"(?<![^\s]){re.escape(order)}(?![^\s;,])", text) is not None
 
 
 def _narrowed(tell: Tell, subject: Subject) -> Tell:
@@ -117,11 +225,12 @@ def _narrowed(tell: Tell, subject: Subject) -> Tell:
     return tell._replace(names=tuple(tell.names[place] for place in places), values=values)
 
 
-def _unknown(asked: str, tells: list[Tell], site: Site | None) -> str:
+def _unknown(asked: str, tells: Sequence[Tell], site: Site | None) -> str:
     known = dict.fromkeys(part for tell in tells if tell.order for part in (tell.order, _id(tell.order)))
     known.update(dict.fromkeys(name for tell in tells for name in tell.names))
     for resource in site.resources if site else ():
         known.update(dict.fromkeys((resource.name, *resource.devices)))
-    near = difflib.get_close_matches(asked, known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "give an order, a device or a resource of this site"
+    known.update(_places(site) if site else {})
+    near = difflib.get_close_matches(asked, known, n=NEAR_AT_MOST)
+    hint = f"did you mean {' or '.join(near)}?" if near else "give an order, a device, a resource, a point or a time"
     return f"{asked!r} is in no record of this journal; {hint}"

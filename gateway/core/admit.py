@@ -150,7 +150,7 @@ class Admission:
             self._ledger.say(live, resources, Kind.EXPIRED, "A5", "over already when it was first received")
             return
         live.effects.update(verdict.effects)
-        if isinstance(order.scope, Total) and live.group not in state.points:
+        if isinstance(order.scope, Total) and not (live.group in state.points and state.points[live.group].summed):
             self._decider.touch(lay_points(state))
         randomized = order.randomize_start_ms or order.randomize_duration_ms
         apart = verdict.refused or state.former.get(live.group)

@@ -357,10 +357,11 @@ def lay_points(state: State) -> list[str]:
     laid: dict[str, PointState] = {}
     for name, point in rated.items():
         under = tuple(each for each in point.resources if each in state.resources)
-        laid[name] = PointState(under, point.policy, point.export_limit_w, point.import_limit_w)
+        made = PointState(under, point.policy, point.export_limit_w, point.import_limit_w, summed=name in summed)
+        laid[name] = made
     for name in sorted(summed):
         if name not in laid:
-            laid[name] = PointState(state.reached(name), policies.get(name, Policy.PROPORTIONAL))
+            laid[name] = PointState(state.reached(name), policies.get(name, Policy.PROPORTIONAL), summed=True)
     before, state.points = state.points, laid
     moved: dict[str, None] = {}
     for name in {**before, **laid}:
@@ -383,7 +384,7 @@ def _lay_under(state: State, rated: Mapping[str, Point]) -> None:
     for name, resource in state.resources.items():
         under = under_of.get(name, ())
         resource.places = tuple(each for each in under if each in rated)
-        resource.points = tuple(each for each in under if each not in rated or _can_bind(rated[each]))
+        resource.points = tuple(each for each in under if state.points[each].summed or _can_bind(rated[each]))
         resource.allotted = tuple(
             each for point in resource.points for each in state.points[point].shares.get(name, ())
         )

@@ -94,7 +94,8 @@ class PointState:
     """A point that several resources meet at: its ratings (W) and what is shared out among them (C12, E).
 
     `loads` is what each of them is counted at, `load` their sum; `totals` is what was last shared out of which orders
-    and ratings, `shared_ms` when, and `unmet_w` what could not be.
+    and ratings, `shared_ms` when, and `unmet_w` what could not be. It is `summed`
+    where an order is to be obeyed in sum.
     """
 
     resources: tuple[str, ...]
@@ -108,11 +109,12 @@ class PointState:
     shared_ms: int = 0
     due_ms: int = 0
     unmet_w: dict[OrderKey, int] = field(default_factory=dict)
+    summed: bool = False
 
     def like(self, other: "PointState") -> bool:
         """Tell whether another stands for the same resources under the same limits."""
-        mine = (self.resources, self.policy, self.export_limit_w, self.import_limit_w)
-        return mine == (other.resources, other.policy, other.export_limit_w, other.import_limit_w)
+        mine = (self.resources, self.policy, self.export_limit_w, self.import_limit_w, self.summed)
+        return mine == (other.resources, other.policy, other.export_limit_w, other.import_limit_w, other.summed)
 
 
 @dataclass(slots=True)

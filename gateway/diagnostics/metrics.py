@@ -6,9 +6,13 @@ from prometheus_client import CollectorRegistry, Counter, disable_created_metric
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.core.answers import Kind
 from gateway.core.events import Tell, Topic
 from gateway.core.known import Known
 from gateway.core.state import State
+
+RULINGS = {Kind.STARTED: "in force"}
+"""What an answer says of an order, where the word for it is another."""
 
 
 class _StateCollector(Collector):
@@ -20,24 +24,35 @@ class _StateCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         state = self._state()
-        power = GaugeMetricFamily("gateway_device_power_watts", "Measured active power", labels=["device"])
-        limit = GaugeMetricFamily("gateway_device_limit_watts", "Commanded limit", labels=["device"])
-        up = GaugeMetricFamily("gateway_device_reachable", "1 while the device answers", labels=["device"])
-        for name, device in state.devices.items():
-            up.add_metric([name], float(device.reachable))
-            if isinstance(device.power, Known):
-                power.add_metric([name], float(device.power.value))
-            if device.command is not None:
-                limit.add_metric([name], float(device.command.limit_w))
+        yield from _of_devices(state)
         contact = GaugeMetricFamily("gateway_party_contact", "1 while contact with the party stands", labels=["party"])
         for name, party in state.parties.items():
             contact.add_metric([name], float(party.proven and not party.lost))
-        owed = GaugeMetricFamily("gateway_answers_owed", "Answers not yet acknowledged", value=float(len(state.owed)))
+        unmet = GaugeMetricFamily("gateway_point_unmet_watts", "Ordered in sum and not met, a size", labels=["point"])
+        for name, point in state.points.items():
+            unmet.add_metric([name], float(sum(map(abs, point.unmet_w.values()))))
         live = sum(live.ended < len(live.courses) for live in state.lives.values())
-        orders = GaugeMetricFamily("gateway_orders_open", "Orders without all terminal answers", value=float(live))
-        yield from (power, limit, up, contact, owed, orders)
+        held, standing = len(state.commitments.held), len(state.offers.offers)
+        yield from (contact, unmet)
+        yield GaugeMetricFamily("gateway_answers_owed", "Answers not yet acknowledged", value=float(len(state.owed)))
+        yield GaugeMetricFamily("gateway_orders_open", "Orders without all terminal answers", value=float(live))
+        yield GaugeMetricFamily("gateway_commitments_open", "Commitments held and not over", value=float(held))
+        yield GaugeMetricFamily("gateway_offers_open", "Offers that stand", value=float(standing))
         for name, value in self._extra().items():
             yield GaugeMetricFamily(name, name.removeprefix("gateway_").replace("_", " "), value=value)
+
+
+def _of_devices(state: State) -> Iterator[Metric]:
+    power = GaugeMetricFamily("gateway_device_power_watts", "Measured active power", labels=["device"])
+    limit = GaugeMetricFamily("gateway_device_limit_watts", "Commanded limit", labels=["device"])
+    up = GaugeMetricFamily("gateway_device_reachable", "1 while the device answers", labels=["device"])
+    for name, device in state.devices.items():
+        up.add_metric([name], float(device.reachable))
+        if isinstance(device.power, Known):
+            power.add_metric([name], float(device.power.value))
+        if device.command is not None:
+            limit.add_metric([name], float(device.command.limit_w))
+    return iter((power, limit, up))
 
 
 class Metrics:
@@ -48,28 +63,66 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library leaves this one without types
         self._registry = CollectorRegistry()
         self._registry.register(_StateCollector(state, extra))
-        self._answers = Counter("gateway_answers", "Answers decided, by resource", ["answer"], registry=self._registry)
-        self._refusals = Counter("gateway_refusals", "Orders refused", ["rule"], registry=self._registry)
-        self._verdicts = Counter("gateway_verdicts", "Verdicts on devices", ["verdict"], registry=self._registry)
-        self._blocked = Counter("gateway_commands_blocked", "Commands blocked by the guard", registry=self._registry)
-        self._commands = Counter("gateway_commands", "Commands cleared", registry=self._registry)
+        self._counted: set[tuple[str, str, str]] = set()
+        self._counted_ms = 0
+        self._orders = self._counter("orders_ruled", "Orders by what was ruled on them", "ruling", "rule")
+        self._rulings = self._counter("rulings", "Rulings by what decided them, by resource", "function", "rule")
+        self._answers = self._counter("answers", "Answers decided, by resource", "answer")
+        self._refusals = self._counter("refusals", "Orders, commitments and offers refused", "rule")
+        self._overrides = self._counter("overrides", "Orders suspended for another, by resource", "issuer", "rule")
+        self._curtailed = self._counter("curtailed_watt_hours", "Not served of the schedule, estimate", "issuer")
+        self._delivered = self._counter("delivered_watt_hours", "Energy measured by service", "service", "direction")
+        self._bypasses = self._counter("bypasses", "Times that somebody moved it past this gateway", "device")
+        self._verdicts = self._counter("verdicts", "Verdicts on devices", "verdict")
+        self._blocked = self._counter("commands_blocked", "Commands blocked by the guard")
+        self._commands = self._counter("commands", "Commands cleared")
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(f"gateway_{name}", about, labels, registry=self._registry)
 
     def witness(self, tell: Tell) -> None:
         """Count one record."""
         match tell.topic:
             case Topic.ANSWERED:
-                self._answers.labels(tell.effect).inc(len(tell.names))
+                self._count_answer(tell)
             case Topic.REFUSED:
                 self._refusals.labels(tell.rule).inc()
+            case Topic.RULED:
+                self._rulings.labels(tell.function, tell.rule).inc(len(tell.names))
             case Topic.VERIFIED:
                 self._verdicts.labels(tell.effect).inc()
             case Topic.BLOCKED:
                 self._blocked.inc()
             case Topic.COMMANDED:
                 self._commands.inc(len(tell.names))
+            case Topic.CURTAILED:
+                self._curtailed.labels(_issuer(tell)).inc(sum(tell.values))
+            case Topic.METERED:
+                self._delivered.labels(tell.function, tell.effect.rpartition(" ")[2]).inc(sum(tell.values))
+            case Topic.BYPASS if tell.effect == "contested":
+                for name in tell.names:
+                    self._bypasses.labels(name).inc()
             case _:
                 return
+
+    def _count_answer(self, tell: Tell) -> None:
+        """Count an order once for each ruling of an instant, however many records tell of it."""
+        self._answers.labels(tell.effect).inc(len(tell.names))
+        if tell.effect == Kind.SUSPENDED:
+            self._overrides.labels(_issuer(tell), tell.rule).inc(len(tell.names))
+        if tell.at_ms != self._counted_ms:
+            self._counted.clear()
+            self._counted_ms = tell.at_ms
+        one = (tell.order, tell.effect, tell.rule)
+        if one in self._counted:
+            return
+        self._counted.add(one)
+        self._orders.labels(RULINGS.get(Kind(tell.effect), tell.effect), tell.rule).inc()
 
     def text(self) -> bytes:
         """Give the text that Prometheus scrapes."""
         return generate_latest(self._registry)
+
+
+def _issuer(tell: Tell) -> str:
+    return tell.order.partition("/")[0]

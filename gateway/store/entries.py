@@ -4,8 +4,14 @@ from typing import NamedTuple
 
 from gateway.core.events import (
     Assigned,
+    Coloured,
+    CommitmentEnded,
+    CommitmentHeard,
     DefaultHeard,
     Event,
+    NetworkChanged,
+    OfferHeard,
+    OfferWithdrawn,
     OrderHeard,
     OrderUnreadable,
     Tell,
@@ -34,5 +40,17 @@ class Kept(NamedTuple):
     tells: tuple[Tell, ...]
 
 
-SPOKEN = (Assigned, OrderHeard, OrderUnreadable, Withdrawn, DefaultHeard)
+SPOKEN = (
+    Assigned,
+    OrderHeard,
+    OrderUnreadable,
+    Withdrawn,
+    DefaultHeard,
+    Coloured,
+    NetworkChanged,
+    CommitmentHeard,
+    CommitmentEnded,
+    OfferHeard,
+    OfferWithdrawn,
+)
 """What parties say is never dropped; readings, links, ticks and receipts are, and their records stay."""

@@ -237,3 +237,12 @@ def test_a_device_that_comes_back_gets_its_share_again() -> None:
     made.feed(60, LinkUp("der-2", Known(5_000, 60_000), Known(5_000, 60_000)))
     settle(made, 61)
     assert targets(made, 2) == [3_000, 3_000]
+
+
+def test_a_dispatch_at_an_unrated_interface_is_shared_as_well() -> None:
+    points = (Point(INTERFACE, PointKind.INTERFACE, (house(1), house(2))),)
+    made = running(houses_of_one(2, points=points))
+    made.hear(10, order("sum", target(6_000), 20, 300, scope=Total(INTERFACE)))
+    made.over(20)
+    settle(made, 20)
+    assert targets(made, 2) == [3_000, 3_000]

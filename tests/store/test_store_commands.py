@@ -202,7 +202,7 @@ def test_order_is_explained_with_and_without_its_issuer(told: Path, capsys: pyte
         "device": "house",
         "function": "export-limit",
         "rule": "C2",
-        "effect": "ceiling 3000 W: slack site/connection-agreement",
+        "effect": "ceiling 3000 W: not binding: site/connection-agreement",
         "answer": "",
     }
     assert ruled[0]["t"].startswith("2026-09-21T")
@@ -213,7 +213,7 @@ def test_sentences_say_who_limits_what_by_which_rule(told: Path, capsys: pytest.
     assert command("explain", "event-1", "--state", str(told)) == 0
     said = capsys.readouterr().out.splitlines()
     assert any(
-        "dso/event-1 rules export-limit at house, cabin, farm, mill by C2: ceiling 3000 W" in line for line in said
+        "dso/event-1 rules export-limit at house, cabin, farm and mill by C2: ceiling 3000 W" in line for line in said
     )
     assert any("dso/event-1 commands" in line and "W, falls back to" in line for line in said)
     assert any("agg/bid-1" in line and "clipped to 3000 W" in line for line in said)
@@ -253,7 +253,7 @@ def test_order_whose_name_another_begins_with_is_not_mixed_in(
     assert {row["order"] for row in of_older} == {"dso/event-1", "dso/event-11"}
     mixed_in = [row for row in of_older if row["order"] == "dso/event-11"]
     assert {row["effect"] for row in mixed_in} == {
-        "ceiling 2000 W: slack site/connection-agreement; beaten dso/event-1"
+        "ceiling 2000 W: not binding: site/connection-agreement; beaten: dso/event-1"
     }
 
 

@@ -121,7 +121,9 @@ def test_clock_that_is_none_gets_one_line(site: Path) -> None:
     assert "xN@T0" in said[0]
 
 
-@pytest.mark.parametrize("command", [("explain", "roof"), ("replay",)])
+@pytest.mark.parametrize(
+    "command", [("explain", "roof"), ("explain", "--hour", "2026-06-21T12"), ("evidence",), ("replay",)]
+)
 def test_state_folder_that_is_none_gets_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
     said = complaints(*command, "--state", tmp_path / "none")
     assert len(said) == 1, said

@@ -1,0 +1,396 @@
+"""`gateway evidence`, `gateway explain` of hours and the metrics, on the journal of a day of a real machine."""
+
+import argparse
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evidence_world import NOON_MS, STREET, Street, call, day, promise, target, tells
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.cli import evidence, explain
+from gateway.core.capacity import Slice
+from gateway.core.events import CommitmentHeard, Tell, Tick, Topic
+from gateway.core.orders import Ceiling, Function, OrderKey
+from gateway.core.parties import Direction
+from gateway.core.performance import Evidence
+from gateway.core.state import PointState
+from gateway.core.units import Watts
+from gateway.diagnostics.evidence import prove
+from gateway.diagnostics.metrics import Metrics
+from gateway.diagnostics.promises import Told, read
+from gateway.store import Entry, Journal
+
+QUARTER_MS = 900_000
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Street]:
+    folder = tmp_path_factory.mktemp("day")
+    return folder, day(folder)
+
+
+@pytest.fixture
+def state(played: tuple[Path, Street]) -> Path:
+    return played[0]
+
+
+def command(*words: str | Path) -> int:
+    """Run a command as the command line would."""
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    explain.register(commands)
+    evidence.register(commands)
+    args = parser.parse_args([str(word) for word in words])
+    code: int = args.run(args)
+    return code
+
+
+def shown(capsys: pytest.CaptureFixture[str], *words: str | Path) -> Any:
+    assert command(*words, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def metered(told: Iterator[Tell]) -> dict[tuple[str, str, str], int]:
+    """Sum what was metered by device, service and direction (Wh)."""
+    sums: dict[tuple[str, str, str], int] = {}
+    for tell in told:
+        if tell.topic is Topic.METERED:
+            for device, wh in zip(tell.names, tell.values, strict=True):
+                key = (device, tell.function, tell.effect.rpartition(" ")[2])
+                sums[key] = sums.get(key, 0) + wh
+    return sums
+
+
+# -- evidence
+
+
+def test_every_watt_hour_is_in_exactly_one_row(played: tuple[Path, Street], capsys: pytest.CaptureFixture[str]) -> None:
+    rows = shown(capsys, "evidence", "--state", played[0])["delivered"]
+    sums: dict[tuple[str, str, str], int] = {}
+    for row in rows:
+        key = (row["device"], row["service"] or "own use", row["direction"])
+        sums[key] = sums.get(key, 0) + row["delivered_wh"]
+    assert sums == metered(tells(played[1]))
+    named = [(row["from"], row["device"], row["direction"], row["tag"]) for row in rows]
+    assert len(set(named)) == len(named)
+
+
+def test_a_services_energy_goes_to_the_stronger_commitment_first(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = shown(capsys, "evidence", "--state", state, "--service", "reserve", "--to", "2026-06-21T12:45Z")["delivered"]
+    of_roof = [(row["tag"], row["promised_wh"], row["delivered_wh"]) for row in rows if row["device"] == "roof"]
+    assert of_roof == [("agg/c1", 500, 500), ("agg/c2", 250, 125)]
+    of_barn = [(row["tag"], row["commitment"], row["delivered_wh"]) for row in rows if row["device"] == "barn"]
+    assert of_barn == [("reserve", "", 312)]
+
+
+def test_commitments_are_judged_by_their_own_terms(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = {row["commitment"]: row for row in shown(capsys, "evidence", "--state", state)["commitments"]}
+    assert list(made) == ["c1", "c2"], "refused and withdrawn ones are none"
+    names = ("asked_wh", "delivered_wh", "shortfall_wh", "availability_permille", "met")
+    assert [made["c1"][name] for name in names] == [1500, 1493, 7, 750, False]
+    assert [made["c2"][name] for name in names] == [250, 250, 0, 1000, True]
+
+
+def test_energy_outlives_retention(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    street = day(tmp_path)
+    before = shown(capsys, "evidence", "--state", tmp_path)
+    journal = Journal.open(tmp_path, version="1", reserve_bytes=1 << 16)
+    journal.snapshot(street.machine.state)
+    journal.commit([Entry(street.now_ms, Tick(), ())])
+    journal.snapshot(street.machine.state)
+    assert journal.prune(street.now_ms + 2 * 24 * 3_600_000) > 0
+    journal.close()
+    after = shown(capsys, "evidence", "--state", tmp_path)
+    assert after["accounts"] == before["accounts"]
+
+    def sums(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str, str], int]:
+        found: dict[tuple[str, str, str, str], int] = {}
+        for row in rows:
+            key = (row["from"], row["device"], row["service"], row["direction"])
+            found[key] = found.get(key, 0) + row["delivered_wh"]
+        return {key: wh for key, wh in found.items() if wh}
+
+    assert sums(after["delivered"]) == sums(before["delivered"])
+
+
+def test_a_commitment_that_only_the_snapshot_tells_is_measured() -> None:
+    held = promise("c1", 0, 3_600, Slice("roof", 2_000))
+    ended = Tell(Topic.METERED, NOON_MS + QUARTER_MS, "", "reserve", "C9", "delivered in export", ("roof",), (400,), "")
+    proof = prove(read([Told(NOON_MS + QUARTER_MS, None, (ended,))], [held], STREET))
+    assert [(row.commitment, row.promised_wh, row.delivered_wh) for row in proof.rows] == [("c1", 500, 400)]
+    assert [one.until_ms for one in proof.kept] == [NOON_MS + QUARTER_MS]
+
+
+def test_a_commitment_whose_id_is_used_again_is_measured_twice() -> None:
+    first, second = promise("c1", 0, 900, Slice("roof", 2_000)), promise("c1", 1_800, 2_700, Slice("roof", 1_000))
+    committed = Tell(Topic.COMMITTED, NOON_MS, "agg/c1", "commitment", "C8", "export", ("roof",), (2_000,), "")
+    entries = [
+        Told(NOON_MS - 1, CommitmentHeard(first), (committed,)),
+        Told(NOON_MS + 1_000_000, CommitmentHeard(second), (committed,)),
+        Told(NOON_MS + 9_000_000, None, ()),
+    ]
+    assert [(one.commitment.start_ms, one.until_ms) for one in prove(read(entries, (), STREET)).kept] == [
+        (first.start_ms, first.end_ms),
+        (second.start_ms, second.end_ms),
+    ]
+
+
+def test_deviation_is_accounted_by_service_and_party(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (account,) = shown(capsys, "evidence", "--state", state)["accounts"]
+    assert (account["service"], account["party"], account["delivered_wh"]) == ("reserve", "agg", 500)
+    assert account["until"] == "2026-06-21T14:15:00.000Z"
+    assert "deviation 0 Wh" in account["said"]
+
+
+@pytest.mark.parametrize("table", evidence.TABLES)
+def test_csv_says_what_json_says(state: Path, capsys: pytest.CaptureFixture[str], table: str) -> None:
+    wanted = shown(capsys, "evidence", "--state", state)[table]
+    assert command("evidence", "--state", state, "--csv", "--table", table) == 0
+    found = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert found == [{name: str(value) for name, value in row.items()} for row in wanted]
+    assert found
+
+
+def test_a_window_leaves_the_quarters_that_begin_in_it(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    window = ("--from", "2026-06-21T12:15Z", "--to", "2026-06-21T12:45Z")
+    found = shown(capsys, "evidence", "--state", state, *window)
+    assert {row["from"][11:16] for row in found["delivered"]} == {"12:15", "12:30"}
+    assert {row["commitment"] for row in found["commitments"]} == {"c1", "c2"}
+    assert found["accounts"] == []
+    early = shown(capsys, "evidence", "--state", state, "--to", "2026-06-21T12:15+00:00")
+    assert early["commitments"] == []
+
+
+def test_evidence_is_told_in_sentences(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("evidence", "--state", state) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "schedule: 2165 Wh delivered in export by barn, roof and wall (C9)" in said
+    assert any(line.startswith("commitment agg/c2 for reserve to dso is kept by C8: 250 Wh of 250 Wh") for line in said)
+    assert any(line.startswith("agg delivered 500 Wh of 500 Wh awarded in export for reserve by C9") for line in said)
+    assert command("evidence", "--state", state, "--from", "2027-01-01") == 0
+    assert capsys.readouterr().out == "nothing was delivered or promised in that time\n"
+
+
+def test_wrong_use_of_evidence_gets_one_line(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("evidence", "--state", state, "--service", "reserv") == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "it knows reserve, schedule and untagged-export" in said.err
+    assert command("evidence", "--state", tmp_path) == 2
+    assert "no journal here" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command("evidence", "--state", state, "--from", "noon")
+    assert "'noon' is no time" in capsys.readouterr().err
+
+
+def proven(street: Street) -> tuple[Evidence, ...]:
+    return prove(read(Told(*entry) for entry in street.entries)).rows
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(100, 6_000), st.integers(600, 4_000), st.integers(-3_000, 4_000), st.booleans()),
+        max_size=5,
+    ),
+    st.lists(
+        st.tuples(st.integers(100, 6_000), st.integers(60, 4_000), st.integers(1, 2_000), st.booleans()), max_size=4
+    ),
+    st.integers(0, 4_000),
+)
+def test_no_watt_hour_is_lost_or_counted_twice(
+    tmp_path_factory: pytest.TempPathFactory,
+    calls: list[tuple[int, int, int, bool]],
+    promises: list[tuple[int, int, int, bool]],
+    available_w: int,
+) -> None:
+    street = Street(tmp_path_factory.mktemp("any"))
+    street.available_w["roof"] = available_w
+    street.until(0)
+    for number, (start_s, lasts_s, w, metered_energy) in enumerate(promises):
+        part = Slice("roof", w, max(1, w * lasts_s // 7_200) if metered_energy else None)
+        street.feed(CommitmentHeard(promise(f"c{number}", start_s, start_s + lasts_s, part, created_s=number)))
+    for number, (start_s, lasts_s, w, by_tso) in enumerate(calls):
+        street.feed(call(f"o{number}", "tso" if by_tso else "agg", target(w), start_s, start_s + lasts_s))
+    street.until(9_900)
+    street.close()
+    sums: dict[tuple[str, int, Direction], int] = {}
+    for row in proven(street):
+        assert row.delivered_wh >= 0
+        if row.commitment:
+            assert row.delivered_wh <= row.promised_wh
+        key = (row.device, row.start_ms, row.direction)
+        sums[key] = sums.get(key, 0) + row.delivered_wh
+    told: dict[tuple[str, int, Direction], int] = {}
+    for tell in tells(street):
+        if tell.topic is Topic.METERED:
+            for device, wh in zip(tell.names, tell.values, strict=True):
+                way = Direction(tell.effect.rpartition(" ")[2])
+                key = (device, tell.at_ms - tell.at_ms % QUARTER_MS - QUARTER_MS, way)
+                told[key] = told.get(key, 0) + wh
+    assert {key: wh for key, wh in sums.items() if wh} == {key: wh for key, wh in told.items() if wh}
+
+
+# -- explain
+
+
+def test_an_hour_is_explained_in_sentences_with_rules(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("explain", "--hour", "2026-06-21T12", "--state", state) == 0
+    said = capsys.readouterr().out
+    in_force, _, decided = said.partition("\n\n")
+    lines = in_force.splitlines()
+    assert lines[0] == "In force from 2026-06-21T12:00:00.000Z until 2026-06-21T13:00:00.000Z:"
+    wanted = (
+        "- from 12:10:00 until 12:30:00: agg/bid-1 rules active-power at house and farm by C2: set-point 1500 W",
+        (
+            "- from 12:30:00 until 13:00:00: tso/reserve-1 rules active-power at house and farm by C3:"
+            " set-point 2500 W; suspended: agg/bid-1"
+        ),
+        (
+            "- from 12:30:00 until 13:00:00: agg/bid-1 is suspended at house and farm by C10"
+            " while tso/reserve-1 rules active-power"
+        ),
+        "- from 12:40:00 until 12:50:00: segment west is amber by C11; set by dso",
+        "- from 12:45:00 until 12:48:20: wall is out of reach by C14; no reply within 3 s",
+        "- from 12:40:00 until 12:55:00: barn is moved past this gateway and contested by A7; its limit is 0 W",
+        (
+            "- at 12:45:00: commitment agg/c1 falls short at wall by C8, told to tso;"
+            " 0 W of the 1000 W promised can be kept"
+        ),
+        "- in all: 1000 Wh of roof, wall and barn are delivered in export for the service schedule by C9",
+    )
+    assert [line for line in wanted if line not in lines] == []
+    assert decided.splitlines()[0] == "Decided from 2026-06-21T12:00:00.000Z until 2026-06-21T13:00:00.000Z:"
+    assert all(line.startswith("2026-06-21T12:") for line in decided.splitlines()[1:])
+
+
+def test_an_instant_is_explained_by_what_held_then(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = shown(capsys, "explain", "2026-06-21T12:35Z", "--state", state)
+    assert (found["from"], found["until"]) == ("2026-06-21T12:35:00.000Z", "2026-06-21T12:35:00.001Z")
+    held = [(line["about"], line["order"], line["rule"], line["names"]) for line in found["in_force"]]
+    assert held == [
+        ("ruling", "dso/limit-8", "C2", ["house", "farm"]),
+        ("ruling", "tso/reserve-1", "C3", ["house", "farm"]),
+        ("override", "agg/bid-1", "C10", ["house", "farm"]),
+    ]
+    assert found["in_force"][1]["until"] == "2026-06-21T13:00:00.000Z"
+    assert {row["t"][:13] for row in found["records"]} == {"2026-06-21T12"}
+
+
+def test_an_hour_of_one_name_is_narrowed_to_it(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = shown(capsys, "explain", "wall", "--hour", "2026-06-21T12Z", "--state", state)
+    assert {name for line in found["in_force"] for name in line["names"]} == {"farm", "wall"}
+    after = shown(capsys, "explain", "barn", "--hour", "2026-06-21T20", "--state", state)
+    assert after["records"] == []
+    assert [(line["order"], line["names"], line["until"]) for line in after["in_force"]] == [
+        ("dso/limit-8", ["farm"], None)
+    ]
+
+
+def test_nothing_in_force_before_the_beginning(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("explain", "2026-06-21T03", "--state", state) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Nothing was in force from 2026-06-21T03:00:00.000Z")
+    assert "Nothing was decided" in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "orders"),
+    [("reserve", {"tso/reserve-1"}), ("AGG/BID", {"agg/bid-1"}), ("o1", {"agg/o1", "tso/aggregate"}), ("c1", None)],
+)
+def test_an_order_is_explained_by_how_it_begins(
+    state: Path, capsys: pytest.CaptureFixture[str], asked: str, orders: set[str] | None
+) -> None:
+    found = shown(capsys, "explain", asked, "--state", state)
+    told = {row["order"] for row in found}
+    if orders is None:
+        assert {"agg/c1", "agg/c2"} == told, "a commitment, and the one that is told to its buyer"
+    else:
+        assert orders <= told
+
+
+def test_points_and_segments_are_explained(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("explain", "west", "--state", state) == 0
+    assert "segment west is amber by C11; set by dso" in capsys.readouterr().out
+    assert command("explain", "station", "--state", state) == 0
+    assert "tso/aggregate shares out 2000 W of active-power at station by E" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("agg/c",), "'agg/c' is how 4 orders begin (agg/c1, agg/c2, agg/c3 ...); give more of it"),
+        ((), "name an order, a device, a resource or a point, or give --hour"),
+        (("--hour", "noon"), "'noon' is no time"),
+        (("2026-06-21T99",), "is in no record"),
+        (("rof", "--hour", "2026-06-21T12"), "did you mean roof?"),
+    ],
+)
+def test_what_cannot_be_explained_gets_one_line(
+    state: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    assert command("explain", *words, "--state", state) == 2
+    found = capsys.readouterr()
+    assert found.out == ""
+    assert found.err.count("\n") == 1
+    assert said in found.err
+
+
+# -- metrics
+
+
+def test_metrics_count_what_was_decided(played: tuple[Path, Street]) -> None:
+    street = played[1]
+    machine = street.machine
+    metrics = Metrics(lambda: machine.state, dict)
+    for tell in tells(street):
+        metrics.witness(tell)
+    limit = Tell(Topic.CURTAILED, NOON_MS, "agg/bid-9", "active-power", "C10", "", ("roof", "wall"), (30, 4), "")
+    metrics.witness(limit)
+    machine.state.points["extra"] = PointState(("house",), machine.state.points["station"].policy)
+    machine.state.points["extra"].unmet_w = {OrderKey("tso", "x"): -700}
+    text = metrics.text().decode()
+    del machine.state.points["extra"]
+    values = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    for labels, expected in {
+        ("gateway_orders_ruled_total", ("rule", "C3"), ("ruling", "in force")): 1,
+        ("gateway_orders_ruled_total", ("rule", "C10"), ("ruling", "suspended")): 1,
+        ("gateway_orders_ruled_total", ("rule", "E"), ("ruling", "in force")): 1,
+        ("gateway_refusals_total", ("rule", "C8")): 1,
+        ("gateway_overrides_total", ("issuer", "agg"), ("rule", "C10")): 2,
+        ("gateway_curtailed_watt_hours_total", ("issuer", "agg")): 34,
+        ("gateway_delivered_watt_hours_total", ("direction", "export"), ("service", "schedule")): 2165,
+        ("gateway_bypasses_total", ("device", "barn")): 1,
+        ("gateway_rulings_total", ("function", "active-power"), ("rule", "C3")): 2,
+        ("gateway_point_unmet_watts", ("point", "extra")): 700,
+        ("gateway_point_unmet_watts", ("point", "station")): 0,
+        ("gateway_commitments_open",): 0,
+        ("gateway_offers_open",): 0,
+    }.items():
+        assert values.get(labels) == expected, labels
+
+
+def test_metrics_show_commitments_and_offers_that_stand(tmp_path: Path) -> None:
+    street = Street(tmp_path)
+    street.feed(CommitmentHeard(promise("c1", 1800, 5400, Slice("roof", 2_000))))
+    limit = Ceiling(Function.EXPORT_LIMIT, Watts(1_000))
+    street.until(10, call("tight", "dso", limit, 20, 100))
+    street.close()
+    machine = street.machine
+    text = Metrics(lambda: machine.state, dict).text().decode()
+    assert "gateway_commitments_open 1.0" in text
+    assert "gateway_offers_open 0.0" in text
