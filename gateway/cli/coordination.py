@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.cli import coordination_grants
+from gateway.config import profiles
 from gateway.config.faults import Fault, quoted, suggestion
 from gateway.config.lines import Lines
 from gateway.coordination import reading
@@ -16,7 +17,6 @@ from gateway.coordination.assess import NOT_JUDGED, Assessment, assess
 from gateway.coordination.compare import Comparison, Needs, compare
 from gateway.coordination.draw import draw
 from gateway.coordination.skeleton import Skeleton, SkeletonFault
-from gateway.runtime.wiring import profiles
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names its type in private

@@ -19,6 +19,7 @@ from gateway.pki import PkiFault
 from gateway.runtime import daemon, wiring
 from gateway.runtime.clock import ClockFault, parse
 from gateway.store import JournalFault
+from gateway.web import TokenFault, local_api
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +80,18 @@ def run(args: argparse.Namespace) -> int:
             clock,
             may_write=not args.dry,
             witnesses=(TELLERS[args.tell],) if args.tell else (),
+            services=() if checked.site.local_api is None else (local_api(checked.site),),
         )
         uvloop.run(serving)
-    except (ClockFault, PkiFault, JournalFault) as fault:
+    except (ClockFault, PkiFault, JournalFault, TokenFault) as fault:
         print(f"gateway run: {fault}", file=sys.stderr)
         return WRONG_USE
     except OSError as fault:
-        hint = "; set health_port in [gateway] to a free port, or 0" if fault.errno == errno.EADDRINUSE else ""
+        hint = (
+            "; set health_port in [gateway] and port in [local_api] to free ports, or 0"
+            if fault.errno == errno.EADDRINUSE
+            else ""
+        )
         print(f"gateway run: {fault.strerror or fault}{hint}", file=sys.stderr)
         return WRONG_USE
     return DONE

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.config import site
+from gateway.config import cross, model, precedence, site
 from gateway.config.faults import Fault, Faults, nearest, quoted, suggestion
 from gateway.config.lines import Lines
-from gateway.config.site import SiteFile
+from gateway.config.site import Grant, SiteFile
 from gateway.config.tables import Entry, Reader, TableSpec, key_names
+from gateway.core.parties import USUAL_PRECEDENCE, Precedence
 
+GRANT = key_names(Grant)
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -35,7 +37,7 @@ def check(text: str, filename: str, tables: Mapping[str, TableSpec]) -> Checked:
     except tomllib.TOMLDecodeError as error:
         return Checked(None, (_syntax_fault(text, filename, str(error)),))
     faults = Faults(filename, Lines(text))
-    reading = _Reading(Reader(faults, Path(filename).parent), tables, raw)
+    reading = _Reading(Reader(faults, Path(filename).parent), tables, raw, Path(filename).parent)
     reading.read()
     found = faults.in_order()
     return Checked(None if found else reading.built(Path(filename)), found)
@@ -51,8 +53,13 @@ def _syntax_fault(text: str, filename: str, message: str) -> Fault:
 class _Reading:
     """One pass over the tables of a site file."""
 
-    def __init__(self, reader: Reader, tables: Mapping[str, TableSpec], raw: Mapping[str, object]) -> None:
+    def __init__(
+        self, reader: Reader, tables: Mapping[str, TableSpec], raw: Mapping[str, object], folder: Path
+    ) -> None:
         self._reader = reader
+        self._folder = folder
+        self._precedence = USUAL_PRECEDENCE
+        self._derived: tuple[Grant, ...] = ()
         self._specs = {**site.TABLES, **tables}
         self._entries: dict[str, list[Entry]] = {name: [] for name in self._specs}
         self._root = Entry((), "site", raw)
@@ -62,9 +69,13 @@ class _Reading:
         self._top()
         for name in self._below(""):
             self._table(self._root, "", name)
-        site.check_names(self._reader, self._entries)
-        site.check_references(self._reader, self._entries, self._specs)
-        site.cross_check(self._reader, self._entries, self._below("device"))
+        cross.check_names(self._reader, self._entries)
+        cross.check_references(self._reader, self._entries, self._specs)
+        cross.cross_check(self._reader, self._entries, self._below("device"))
+        self._precedence = self._profile()
+        if self._entries["coordination"]:
+            self._derived = model.granted(self._reader, self._entries, self._folder)
+        self._whole_tables()
 
     def built(self, path: Path) -> SiteFile:
         """Build what was read; only for a text without fault."""
@@ -73,12 +84,42 @@ class _Reading:
             path=path,
             gateway=made["gateway"],
             parties=made["party"],
-            grants=made["grant"],
+            grants=made.get("grant", self._derived),
             groups=made["group"],
             resources=made["resource"],
             devices=made["device"],
+            transformers=made.get("service_transformer", ()),
+            segments=made.get("segment", ()),
+            interface=made.get("interface"),
+            local_api=made.get("local_api"),
+            precedence=self._precedence,
             tables={name: table for name, table in made.items() if name not in site.TABLES},
         )
+
+    def _profile(self) -> Precedence:
+        """Read the DSO's profile that the site file names."""
+        for entry in self._entries["gateway"]:
+            found = precedence.find(entry.values.get("dso_profile", "default"), self._folder)
+            if isinstance(found, Precedence):
+                return found
+            self._reader.fault(entry, f'"dso_profile": {found}', "dso_profile")
+        return USUAL_PRECEDENCE
+
+    def _whole_tables(self) -> None:
+        """Let each adapter look at its tables whose every key is right."""
+        written = [
+            Grant(**entry.values) for entry in self._entries["grant"] if entry.sound and len(entry.values) == len(GRANT)
+        ]
+        levels: dict[str, dict[str, int]] = {}
+        for grant in written or self._derived:
+            held = levels.setdefault(grant.party, {})
+            held[grant.service] = min(grant.level, held.get(grant.service, grant.level))
+        for name, spec in self._specs.items():
+            if spec.faults is None:
+                continue
+            for entry in self._entries[name]:
+                for below, what in spec.faults(spec.kind(**entry.values), levels) if entry.sound else ():
+                    self._reader.fault(entry, what, *below)
 
     def _below(self, table: str) -> list[str]:
         """Name the tables that may stand below one, or at the top."""
@@ -93,7 +134,10 @@ class _Reading:
             if name not in known:
                 self._reader.fault(self._root, f"unknown table {quoted(name)}; {suggestion(name, absent)}", name)
         for name in absent:
-            if name in site.TABLES and name not in misspelt:
+            wanted = name in site.TABLES and site.TABLES[name].required
+            if name == "grant" and "coordination" in given:
+                continue
+            if wanted and name not in misspelt:
                 self._reader.fault(self._root, f"missing table {_title(name, self._specs[name])}")
 
     def _table(self, around: Entry, parent: str, name: str) -> None:

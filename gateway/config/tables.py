@@ -14,7 +14,7 @@ import pathlib
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,16 +25,23 @@ NOT_A_KEY = "not a key of the site file"
 """Marks, in a field's metadata, a field that is filled by other means than its table."""
 
 
+Granted = Mapping[str, Mapping[str, int]]
+"""The services that each party is granted, with the strongest level of each."""
+
+
 @dataclass(frozen=True, slots=True)
 class TableSpec:
     """What one table of the site file holds, and how often it may stand there.
 
-    `references` says which of its keys name an entry of which array of tables.
+    `references` says which of its keys name an entry of which array of tables. `faults` gives what is wrong with a
+    table whose every key is right, each with the place below it. Only tables of every site file can be `required`.
     """
 
     kind: type[Any]
     many: bool = False
     references: Mapping[str, str] = field(default_factory=dict)
+    faults: Callable[[Any, Granted], Iterable[tuple[Path, str]]] | None = None
+    required: bool = True
 
 
 @dataclass(slots=True)

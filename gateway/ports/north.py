@@ -1,19 +1,30 @@
 """The port to the tier above: it hears events, is owed answers, and is shown the picture of the domain."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.core.aggregate import Picture
 from gateway.core.answers import Answer
 from gateway.core.events import Event
 
-__all__ = ["Answer", "Hear", "Look", "NorthLink", "Picture"]
+__all__ = ["LOCAL", "Answer", "Hear", "LocalInbox", "Look", "NorthLink", "Picture"]
 
 Hear = Callable[[Event], None]
 """Hands an event to the deciding loop, in the order of the calls; to be called in the loop's thread."""
 
 Look = Callable[[], Picture]
 """Gives the picture of the domain as it is now."""
+
+
+LOCAL: Final = "local api"
+"""Where the answers go of an order that came over the local API; no server can be replied to there."""
+
+
+class LocalInbox(Protocol):
+    """Keeps the answers that parties on this machine fetch."""
+
+    def owe(self, answer: Answer) -> None:
+        """Keep this answer until it was fetched; then `Delivered` is heard."""
 
 
 class NorthLink(Protocol):

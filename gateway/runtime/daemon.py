@@ -4,7 +4,8 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,9 @@ from gateway.store import Continued, Entry, Journal, JournalFault
 log = logging.getLogger(__name__)
 
 RESTART_S: Final = 1.0
+
+Service = Callable[[Decider, SiteClock], AbstractAsyncContextManager[None]]
+"""Something that is served beside the gateway for as long as it decides; it is entered before anything is owed."""
 
 
 def recover(journal: Journal) -> Machine:
@@ -60,8 +64,9 @@ async def serve(
     *,
     may_write: bool,
     witnesses: tuple[Witness, ...] = (),
+    services: Sequence[Service] = (),
 ) -> None:
-    """Run the gateway until it is told to stop; `witnesses` are shown every decision."""
+    """Run the gateway until it is told to stop; `witnesses` are shown every decision, `services` run beside it."""
     log.info("TLS self-test passed with %s", tls.self_test())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -87,29 +92,39 @@ async def serve(
         metrics = Metrics(lambda: machine.state, lambda: _figures(decider, links.shared.writes))
         decider.witnesses = [metrics.witness, *witnesses]
         await decider.settle(Started(wiring.core_site(site)))
-        decider.resume()
-        runner, port = await health.serve(site.gateway.health_port, decider, lease, clock, metrics)
-        gc.collect()
-        gc.freeze()
-        log.info("health and metrics at http://%s:%d", health.LOOPBACK, port)
-        tasks = [asyncio.create_task(supervise("the links to the devices", links.run))]
-        tasks += [
-            asyncio.create_task(supervise(f"the link to {name}", link.run)) for name, link in decider.north.items()
-        ]
-        deciding = asyncio.create_task(decider.run())
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({deciding, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (*tasks, stopping):
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await runner.cleanup()
+        async with AsyncExitStack() as stack:
+            for service in services:
+                await stack.enter_async_context(service(decider, clock))
+            decider.resume()
+            runner, port = await health.serve(site.gateway.health_port, decider, lease, clock, metrics)
+            stack.push_async_callback(runner.cleanup)
+            gc.collect()
+            gc.freeze()
+            log.info("health and metrics at http://%s:%d", health.LOOPBACK, port)
+            running = {"the links to the devices": links.run}
+            running |= {f"the link to {name}": link.run for name, link in decider.north.items()}
+            deciding = await _until_stopped(decider, stop, running)
         decider.stop()
         await deciding
         journal.snapshot(machine.state)
     finally:
         journal.close()
+
+
+async def _until_stopped(
+    decider: Decider, stop: asyncio.Event, running: Mapping[str, Callable[[], Awaitable[None]]]
+) -> asyncio.Task[None]:
+    """Decide, and run what is named beside it, until told to stop; gives the deciding, which goes on."""
+    tasks = [asyncio.create_task(supervise(name, run)) for name, run in running.items()]
+    deciding = asyncio.create_task(decider.run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({deciding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (*tasks, stopping):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return deciding
 
 
 def _figures(decider: Decider, writes: int) -> dict[str, float]:

@@ -9,12 +9,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.core.events import Effect, Event, Owe, Tell, Tick, Topic, Write
 from gateway.core.machine import Machine
 from gateway.ports.clock import Clock
-from gateway.ports.north import NorthLink
+from gateway.ports.north import LOCAL, LocalInbox, NorthLink
 from gateway.ports.south import Lease, SouthLinks
 from gateway.store import Continued, Entry, Journal, JournalFault
 
@@ -32,6 +32,17 @@ PRUNE_MS: Final = 10_000
 Witness = Callable[[Tell], None]
 
 
+class Stopped(Exception):  # noqa: N818 - it is no error: the gateway goes down before it has decided
+    """What was asked is not decided by this process any more."""
+
+
+class _Asked(NamedTuple):
+    """Somebody waits for what is told of an event."""
+
+    future: "asyncio.Future[tuple[Tell, ...]]"
+    tells: list[Tell]
+
+
 class Decider:
     """Feeds the machine one event at a time and performs what it yields."""
 
@@ -40,13 +51,15 @@ class Decider:
         self.machine = machine
         self.south: Mapping[str, SouthLinks] = {}
         self.north: Mapping[str, NorthLink] = {}
+        self.local: LocalInbox | None = None
         self.witnesses: list[Witness] = []
         self.commit_s = 0.0
         self.events = 0
         self._journal = journal
         self._clock = clock
         self._lease = lease
-        self._queue: deque[Event] = deque()
+        self._queue: deque[tuple[Event, _Asked | None]] = deque()
+        self._waiting: set[asyncio.Future[tuple[Tell, ...]]] = set()
         self._wake = asyncio.Event()
         self._now_ms = machine.state.now_ms
         self._stopping = False
@@ -55,18 +68,35 @@ class Decider:
 
     def hear(self, event: Event) -> None:
         """Take an event; it is decided in the order of the calls."""
-        self._queue.append(event)
+        self._queue.append((event, None))
         self._wake.set()
+
+    async def decided(self, event: Event) -> tuple[Tell, ...]:
+        """Take an event, and give what is told of it once that is on disk; raise Stopped if it never will be."""
+        if self._stopping:
+            raise Stopped
+        asked = _Asked(asyncio.get_running_loop().create_future(), [])
+        self._waiting.add(asked.future)
+        asked.future.add_done_callback(self._waiting.discard)
+        self._queue.append((event, asked))
+        self._wake.set()
+        return await asked.future
 
     async def run(self) -> None:
         """Decide until told to stop; what has begun is finished, committed and performed."""
         self._renew()
-        while not self._stopping:
-            await self._wait()
-            if self._queue or self.machine.next_change() <= self._clock.now_ms():
-                await self._decide()
-            self._keep_house()
-            self._renew()
+        try:
+            while not self._stopping:
+                await self._wait()
+                if self._queue or self.machine.next_change() <= self._clock.now_ms():
+                    await self._decide()
+                self._keep_house()
+                self._renew()
+        finally:
+            self._stopping = True
+            for future in tuple(self._waiting):
+                if not future.done():
+                    future.set_exception(Stopped())
 
     def stop(self) -> None:
         """Let the loop end after what it is about."""
@@ -94,7 +124,7 @@ class Decider:
 
     async def settle(self, *events: Event) -> None:
         """Decide these events now, before the loop runs: the start of the process."""
-        self._queue.extend(events)
+        self._queue.extend((event, None) for event in events)
         await self._decide()
 
     def resume(self) -> None:
@@ -124,12 +154,12 @@ class Decider:
     async def _decide(self) -> None:
         """Decide what has come; writes leave as soon as they are on disk, before the answers are even decided."""
         if not self._queue:
-            self._queue.append(Tick())
+            self._queue.append((Tick(), None))
         batch = _Batch()
         breathe_s = time.monotonic() + SLICE_S
         for _event in range(min(len(self._queue), BATCH)):
-            event, now_ms = self._queue.popleft(), self._tick_ms()
-            batch.begin(now_ms, event)
+            (event, asked), now_ms = self._queue.popleft(), self._tick_ms()
+            batch.begin(now_ms, event, asked)
             for effect in self.machine.handle(event, now_ms):
                 if batch.writes and isinstance(effect, Tell) and effect.topic is Topic.ANSWERED:
                     await self._commit(batch)
@@ -138,6 +168,7 @@ class Decider:
                     await asyncio.sleep(0)
                     breathe_s = time.monotonic() + SLICE_S
             self._renew()
+        batch.end()
         await self._commit(batch)
 
     async def _commit(self, batch: "_Batch") -> None:
@@ -157,11 +188,17 @@ class Decider:
             for tell in entry.tells:
                 for witness in self.witnesses:
                     witness(tell)
+        for asked in batch.settled():
+            if not asked.future.done():
+                asked.future.set_result(tuple(asked.tells))
 
     def _write(self, write: Write) -> None:
         self.south[write.cleared.command.device].want(write.cleared)
 
     def _owe(self, owe: Owe) -> None:
+        if self.local is not None and owe.answer.reply_to == LOCAL:
+            self.local.owe(owe.answer)
+            return
         link = self.north.get(owe.answer.order.issuer)
         if link is not None:
             link.owe(owe.answer)
@@ -178,11 +215,20 @@ class _Batch:
         self._event: Event | Continued = Tick()
         self._tells: list[Tell] = []
         self._open = False
+        self._asked: _Asked | None = None
+        self._settled: list[_Asked] = []
 
-    def begin(self, now_ms: int, event: Event) -> None:
+    def begin(self, now_ms: int, event: Event, asked: _Asked | None) -> None:
         """Take what follows as decided on this event."""
+        self.end()
+        self._now_ms, self._event, self._open, self._asked = now_ms, event, True, asked
+
+    def end(self) -> None:
+        """Take it that all effects of the event were taken."""
         self._close()
-        self._now_ms, self._event, self._open = now_ms, event, True
+        if self._asked is not None:
+            self._settled.append(self._asked)
+            self._asked = None
 
     def take(self, effect: Effect) -> None:
         """Take an effect of the event."""
@@ -192,6 +238,8 @@ class _Batch:
             self._owed.append(effect)
         else:
             self._tells.append(effect)
+            if self._asked is not None:
+                self._asked.tells.append(effect)
 
     def cut(self) -> tuple[list[Entry], list[Write], list[Owe]]:
         """Give what there is to commit and perform; what the event still brings about will be its continuation."""
@@ -200,6 +248,11 @@ class _Batch:
         self._entries, self.writes, self._owed = [], [], []
         self._event = Continued()
         return cut
+
+    def settled(self) -> list[_Asked]:
+        """Give who may be told, once what was cut last is on disk."""
+        settled, self._settled = self._settled, []
+        return settled
 
     def _close(self) -> None:
         if self._open or self._tells:

@@ -18,6 +18,7 @@ from gateway.core.events import Contact, Delivered, Event, OrderHeard
 from gateway.core.known import Known, Reading
 from gateway.core.orders import Order
 from gateway.northbound.sep2_client import Link, Sep2Client, Sep2Resource
+from gateway.northbound.sep2_client.config import ProgramService
 from gateway.pki import files, identity, issue, tls
 from gateway.runtime.clock import parse
 from hil.clock import Clock
@@ -86,6 +87,8 @@ class World:
         contact_lost_s: int | None = None,
         post_s: int = 30,
         clock_rate: int = RATE,
+        split: tuple[ProgramService, ...] = (),
+        levels: Mapping[str, int] | None = None,
     ) -> None:
         text = f"x{clock_rate}@{1_800_000_000 - clock_rate * time.monotonic():.3f}"
         self.clock = parse(text)
@@ -95,7 +98,7 @@ class World:
         self._pki = pki
         self._pins = dict.fromkeys(HOUSES, PIN) if pins is None else pins
         self._may_write, self._contact_lost_s, self._post_s = may_write, contact_lost_s, post_s
-        self._is_parent = is_parent
+        self._is_parent, self._split, self._levels = is_parent, split, levels
         self._tasks: list[asyncio.Task[None]] = []
         self.own_lfdi = identity.lfdi(files.read_certificates(pki / "gateway.pem")[0].public_bytes(Encoding.DER))
         self.rates = Rates(page_limit=50, poll_rate_s=POLL_S, post_rate_s=30) if rates is None else rates
@@ -132,6 +135,7 @@ class World:
             poll_s=POLL_S,
             post_s=self._post_s,
             contact_lost_s=self._contact_lost_s,
+            program=self._split,
         )
         context = tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)
         resources = {house: Sep2Resource(lfdi(house).lower(), pin) for house, pin in self._pins.items()}
@@ -145,6 +149,7 @@ class World:
             self.events.append,
             self.look if self._is_parent else None,
             may_write=self._may_write,
+            levels=self._levels,
         )
         self._tasks = [asyncio.create_task(self.link.run())]
 

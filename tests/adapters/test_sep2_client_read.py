@@ -218,7 +218,7 @@ async def test_a_new_default_and_a_default_that_vanishes(pki: Path) -> None:
         world.server.set_default("street", None)
         await world.rounds(2)
         assert len(world.heard(DefaultHeard)) == 2
-        assert len(world.told("asks for setGradW, which this gateway cannot carry")) == 1
+        assert world.heard(DefaultHeard)[1].default.gradient_hundredths_per_s == 27
         assert len(world.told("offers no default any more; its last one holds")) == 1
 
 

@@ -246,9 +246,18 @@ def test_a_default_and_what_of_it_cannot_be_carried() -> None:
     base = DERControlBase(op_mod_gen_lim_w=ActivePower(15, -1), op_mod_imp_lim_w=ActivePower(9))
     default = DefaultDERControl(mrid="cc", base=base, set_grad_w_hundredths=27, set_soft_grad_w_hundredths=0)
     assert translate.default(default, PROGRAM, PARTY) == Default(
-        PARTY, "BB" * 16, f"{PARTY}:{'BB' * 16}", 3, (Ceiling(Function.GENERATION_LIMIT, Watts(1)),)
+        PARTY, "BB" * 16, f"{PARTY}:{'BB' * 16}", 3, (Ceiling(Function.GENERATION_LIMIT, Watts(1)),), 27
     )
-    assert translate.default_uncarried(default) == ("opModImpLimW", "setGradW")
+    assert translate.default_uncarried(default) == ("opModImpLimW",)
+
+
+def test_a_gradient_of_zero_is_none_and_a_soft_one_cannot_be_carried() -> None:
+    default = DefaultDERControl(
+        mrid="cc", base=DERControlBase(), set_grad_w_hundredths=0, set_soft_grad_w_hundredths=27
+    )
+    assert translate.default(default, PROGRAM, PARTY, "envelope").gradient_hundredths_per_s is None
+    assert translate.default(default, PROGRAM, PARTY, "envelope").service == "envelope"
+    assert translate.default_uncarried(default) == ("setSoftGradW",)
 
 
 def test_the_servers_clock_means_the_middle_of_its_second() -> None:

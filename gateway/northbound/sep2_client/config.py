@@ -1,11 +1,25 @@
 """The site file's tables `sep2_client`, one 2030.5 server above, and `resource.sep2`, how a resource is known there."""
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+Place = tuple[str | int, ...]
 Lfdi = Annotated[str, re.compile(r"[0-9A-Fa-f]{40}"), "40 hexadecimal digits"]
+
+
+Mrid = Annotated[str, re.compile(r"[0-9A-Fa-f]{1,32}"), "up to 32 hexadecimal digits"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramService:
+    """Which service a DERProgram of the server is for: known by its mRID, or else by its description."""
+
+    service: str
+    mrid: Mrid | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +28,8 @@ class Sep2Client:
 
     `poll_s` stands in for a poll rate that the server does not give (2018 schema: 900 s), `post_s` for a post rate;
     contact is lost after `contact_lost_s` without a complete read, by default twice the longest poll rate of a program
-    and at least 300 s (RULES C14).
+    and at least 300 s (RULES C14). Without `program` all programs of the server are one slot for each control function;
+    with it those of one service are (RULES B).
     """
 
     party: str
@@ -26,6 +41,26 @@ class Sep2Client:
     poll_s: Annotated[int, (1, 86_400)] = 900
     post_s: Annotated[int, (1, 86_400)] = 300
     contact_lost_s: Annotated[int, (1, 86_400)] | None = None
+    program: tuple[ProgramService, ...] = ()
+
+
+def program_faults(table: Sep2Client, granted: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[Place, str]]:
+    """Give what is wrong with the programs of a server, each with its place; `granted` are the parties' services."""
+    services = granted.get(table.party, {})
+    seen: dict[tuple[str, str], int] = {}
+    for index, one in enumerate(table.program):
+        if (one.mrid is None) == (one.description is None):
+            yield ("program", index), f'"program" item {index + 1}: give either mrid or description, to know it by'
+            continue
+        key = "mrid" if one.mrid is not None else "description"
+        first = seen.setdefault((key, (one.mrid or "").upper() or str(one.description)), index)
+        if first != index:
+            what = f"it stands as item {first + 1} already; a program is for one service"
+            yield ("program", index, key), f'"program" item {index + 1}: {what}'
+        if services and one.service not in services:
+            known = ", ".join(f'"{each}"' for each in services)
+            what = f'party "{table.party}" is granted no service "{one.service}"; known: {known}'
+            yield ("program", index, "service"), f'"program" item {index + 1}: {what}'
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway.core.events import Assigned, DefaultHeard, OrderHeard, OrderUnreadable
 from gateway.northbound.sep2_client import translate
+from gateway.northbound.sep2_client.programs import Split
 from gateway.northbound.sep2_client.said import Said
 from gateway.ports.north import Hear
 from gateway.wire.sep2 import Faulty, WireFault
@@ -44,13 +45,22 @@ class Programs:
 class Heard:
     """What one party's server wants, as it was told to the deciding loop."""
 
-    def __init__(self, party: str, resources: Iterable[str], hear: Hear, draw: Callable[[], int], said: Said) -> None:
-        """Tell of these resources; `draw` gives the one random number of each new order."""
+    def __init__(
+        self,
+        party: str,
+        resources: Iterable[str],
+        hear: Hear,
+        draw: Callable[[], int],
+        said: Said,
+        split: Split,
+    ) -> None:
+        """Tell of these resources; `draw` gives the one random number of each new order, `split` its service."""
         self._party = party
         self._resources = tuple(resources)
         self._hear = hear
         self._draw = draw
         self._said = said
+        self._split = split
         self._assigned: dict[str, tuple[str, ...]] = {}
         self._defaults: dict[str, DefaultHeard] = {}
         self._orders: dict[str, OrderHeard] = {}
@@ -76,7 +86,7 @@ class Heard:
 
     def default(self, control: DefaultDERControl, program: DERProgram) -> None:
         """Take a program's default."""
-        heard = DefaultHeard(translate.default(control, program, self._party))
+        heard = DefaultHeard(translate.default(control, program, self._party, self._split.service(program)))
         group = heard.default.group
         lacking = translate.default_uncarried(control)
         if lacking:
@@ -119,7 +129,8 @@ class Heard:
             return
         known = self._orders.get(mrid)
         received_ms, draw = (now_ms, None) if known is None else (known.order.received_ms, known.order.draw)
-        order = translate.order(control, program, self._party, received_ms, self._draw() if draw is None else draw)
+        draw = self._draw() if draw is None else draw
+        order = translate.order(control, program, self._party, received_ms, draw, self._split.service(program))
         if known is not None and known.order.scope != order.scope:
             self._said.amiss(f"home of {mrid}", f"event {mrid} is listed by two programs; the first one holds")
         elif known is None or known.order != order:
@@ -132,6 +143,11 @@ class Heard:
             self._unreadable.add(mrid)
             reply = translate.reply(item.reply_to, item.response_required)
             self._hear(OrderUnreadable(self._party, mrid, translate.group_of(self._party, program), why, reply))
+
+    def compare(self, programs: Iterable[DERProgram]) -> None:
+        """Say which programs the site file's split sets against their primacies."""
+        for key, text in self._split.contradictions(programs):
+            self._said.amiss(key, text)
 
     def close(self, server_ms: int) -> None:
         """End a round in which every list was read: say what is no longer listed, and forget what is long over."""

@@ -12,6 +12,7 @@ from gateway.northbound.sep2_client.config import Sep2Client, Sep2Resource
 from gateway.northbound.sep2_client.exchange import Exchange, ServerDown
 from gateway.northbound.sep2_client.mirror import Mirror
 from gateway.northbound.sep2_client.outbox import Outbox
+from gateway.northbound.sep2_client.programs import Split
 from gateway.northbound.sep2_client.reader import Reader
 from gateway.northbound.sep2_client.walk import Walker
 from gateway.ports.clock import Clock
@@ -38,10 +39,12 @@ class Link:
         look: Look | None,
         *,
         may_write: bool,
+        levels: Mapping[str, int] | None = None,
     ) -> None:
         """Be ready to speak with the server of this table for these resources.
 
         `look` gives the picture to show it; None where the server is not the parent's, who alone is reported to (A2).
+        `levels` is the level that the party stands at with each service that it is granted.
         """
         self._party = table.party
         self._clock = clock
@@ -57,6 +60,7 @@ class Link:
             hear,
             partial(secrets.randbits, 64),
             table.contact_lost_s,
+            Split(table.program, levels),
         )
         self._outbox = Outbox(self._exchange, resources, codes, clock, hear, self._walker.server_ms)
         self._mirror = Mirror(table.party, self._exchange, resources, own_lfdi, table.post_s)

@@ -102,8 +102,10 @@ def reply(reply_to: str | None, response_required: int | None) -> Reply:
     return Reply(reply_to or "", receipt=bool(reply_to and wanted & 1), progress=bool(reply_to and wanted & 2))
 
 
-def order(control: DERControl, program: DERProgram, party: str, received_ms: int, draw: int) -> Order:
-    """Turn a control of a program into an order; its times stay on the server's clock (RULES C17).
+def order(
+    control: DERControl, program: DERProgram, party: str, received_ms: int, draw: int, service: str = ""
+) -> Order:
+    """Turn a control of a program into an order of this service; its times stay on the server's clock (RULES C17).
 
     Raises WireFault where it was created, or starts, outside the years 1970 to 9999.
     """
@@ -127,6 +129,7 @@ def order(control: DERControl, program: DERProgram, party: str, received_ms: int
         ramp_ms=(control.base.ramp_tms_hundredths or 0) * 10,
         reply=reply(control.reply_to, control.response_required),
         uncarried=lacking,
+        service=service,
     )
 
 
@@ -145,17 +148,21 @@ def withdrawal(control: DERControl, party: str) -> Withdrawn | None:
             return None
 
 
-def default(control: DefaultDERControl, program: DERProgram, party: str) -> Default:
-    """Turn a program's default control into the default of its party's slots."""
+def default(control: DefaultDERControl, program: DERProgram, party: str, service: str = "") -> Default:
+    """Turn a program's default control into the default of its party's slots of this service.
+
+    A setGradW of 0 means that nothing limits the gradient (IEEE 2030.5-2018, DefaultDERControl), as none does.
+    """
     carried, _lacking = effects(control.base)
-    return Default(party, program.mrid.upper(), group_of(party, program), program.primacy, carried)
+    gradient = control.set_grad_w_hundredths or None
+    group = group_of(party, program)
+    return Default(party, program.mrid.upper(), group, program.primacy, carried, gradient, service)
 
 
 def default_uncarried(control: DefaultDERControl) -> tuple[str, ...]:
-    """Name what a default asks for and this gateway cannot carry: modes, and ramps between default and event."""
+    """Name what a default asks for and this gateway cannot carry: modes, and the ramp after a reconnection."""
     _carried, lacking = effects(control.base)
-    ramps = {"setGradW": control.set_grad_w_hundredths, "setSoftGradW": control.set_soft_grad_w_hundredths}
-    return (*lacking, *(name for name, value in ramps.items() if value))
+    return (*lacking, "setSoftGradW") if control.set_soft_grad_w_hundredths else lacking
 
 
 def response(answer: Answer, lfdi: str, codes: Mapping[str, int], created_s: int) -> DERControlResponse | None:

@@ -16,6 +16,7 @@ from gateway.northbound.sep2_client import translate
 from gateway.northbound.sep2_client.config import Sep2Resource
 from gateway.northbound.sep2_client.exchange import Impostor, ServerDown, ServerFault
 from gateway.northbound.sep2_client.heard import Heard, Programs
+from gateway.northbound.sep2_client.programs import Split
 from gateway.northbound.sep2_client.reader import Items, Reader
 from gateway.northbound.sep2_client.said import Said
 from gateway.ports.clock import Clock
@@ -64,8 +65,9 @@ class Walker:
         hear: Hear,
         draw: Callable[[], int],
         contact_lost_s: int | None,
+        split: Split,
     ) -> None:
-        """Walk for these resources; `draw` gives the one random number of each new order."""
+        """Walk for these resources; `draw` gives the one random number of each new order, `split` its service."""
         self.found = Found()
         self.timed = asyncio.Event()
         self.seen = asyncio.Event()
@@ -78,7 +80,7 @@ class Walker:
         self._hear = hear
         self._contact_lost_s = contact_lost_s
         self._said = Said(party)
-        self._heard = Heard(party, resources, hear, draw, self._said)
+        self._heard = Heard(party, resources, hear, draw, self._said, split)
         self._downs = 0
         self._next_ms = 0
         self._time: Time | None = None
@@ -141,6 +143,7 @@ class Walker:
         programs.whole = programs.whole and not self._reader.failing
         self._heard.begin()
         self._heard.assigned(programs)
+        self._heard.compare(programs.programs.values())
         for group, program in programs.programs.items():
             await self._program(program, programs.poll_s[group])
         self._reader.end()
