@@ -203,13 +203,19 @@ def _default_of(slot: Slot, defaults: Sequence[Default], ground: Ground) -> tupl
         for effect in default.effects:
             if effect.function is slot.function and not isinstance(effect, Release):
                 return OrderKey(default.issuer, default.id), _value(effect, ground)
-    if slot == _last_resort_slot(ground):
-        return LAST_RESORT, ground.last_resort_export_limit_w
-    return None
+    if slot.issuer != ground.limit_parent or slot.function is not Function.EXPORT_LIMIT:
+        return None
+    if any(default.issuer == slot.issuer and _has(default, slot.function) for default in defaults):
+        return None
+    return LAST_RESORT, ground.last_resort_export_limit_w
+
+
+def _has(default: Default, function: Function) -> bool:
+    return any(effect.function is function and not isinstance(effect, Release) for effect in default.effects)
 
 
 def _last_resort_slot(ground: Ground) -> Slot | None:
-    """Give the slot that holds the floor of last resort: the limit parent's own export limit."""
+    """Give a slot that the floor of last resort can hold in: the limit parent's own export limit."""
     level = ground.levels.get((ground.limit_parent, Function.EXPORT_LIMIT))
     return None if level is None else Slot(ground.limit_parent, level, Function.EXPORT_LIMIT)
 
@@ -382,6 +388,8 @@ def settle(
             state = Status.SUPERSEDED if over else _plain_status(entry, now_ms)
             states.setdefault(entry.key, []).append((state, slot.function))
         until_ms = min(until_ms, next_change(entries, now_ms))
+    if Function.EXPORT_LIMIT in held:
+        held[Function.EXPORT_LIMIT] = _last_resort_alone(held[Function.EXPORT_LIMIT], ground)
     agreement = Held(Level.CONNECTION, -1, AGREEMENT, ground.export_limit_w, "C2", is_order=False)
     held.setdefault(Function.EXPORT_LIMIT, []).append(agreement)
     for share in ground.situation.allotted:
@@ -391,6 +399,14 @@ def settle(
     asked = {each.key: each.value for each in held.get(Function.ACTIVE_POWER, ()) if each.is_order}
     rulings, suspended = _rulings(held, lost, ground)
     return Settlement(rulings, _statuses(states, suspended), until_ms, lost, asked, suspended)
+
+
+def _last_resort_alone(held: Sequence[Held], ground: Ground) -> list[Held]:
+    """Leave the floor of last resort only while the limit parent says nothing else of the connection point."""
+    others = [one for one in held if one.key != LAST_RESORT]
+    if any(one.key.issuer == ground.limit_parent and one.rule != "E" for one in others):
+        return others
+    return [*others, *[one for one in held if one.key == LAST_RESORT][:1]]
 
 
 def rating_key(point: str) -> OrderKey:

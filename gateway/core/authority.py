@@ -121,10 +121,10 @@ def may_limit(effect: Effect, party: Party, authority: Authority) -> bool:
     """Tell whether a party that is not the limit parent may send such an effect all the same.
 
     Local safety and emergency (levels 1 and 2) limit and switch whatever they are granted; a customer limits its own
-    DER, and releases what it limited, and that binds nobody else's (B).
+    DER, and releases what it limited, and that binds nobody else's (B). The bulk tier sends set-points only.
     """
     level = authority.strongest.get((party.name, effect.function))
-    if level is None:
+    if level is None or party.tier is Tier.BULK:
         return False
     if level <= Level.EMERGENCY:
         return True

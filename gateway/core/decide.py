@@ -12,10 +12,11 @@ from gateway.core.events import Effect, Write
 from gateway.core.guard import Blocked, Bounds, Cleared, clear
 from gateway.core.ledger import Ledger
 from gateway.core.orders import Function, OrderKey
-from gateway.core.parties import Direction
+from gateway.core.parties import Direction, Level
 from gateway.core.plan import Command, Part, commands
 from gateway.core.settling import Settled, Settler
 from gateway.core.state import DeviceState, ResourceState, State
+from gateway.core.units import HUNDREDTHS_OF_PERCENT
 
 GRACE_MS = 5_000
 """How long a cleared command outlasts the next change of its ruling, so that the link is never left without one."""
@@ -201,8 +202,9 @@ class Decider:
         )
         until_ms = self._valid_until(settled)
         outcomes: list[tuple[Command | None, Cleared | Blocked]] = []
-        for device, command in zip(devices, made, strict=True):
+        for device, planned in zip(devices, made, strict=True):
             before = device.command
+            command = self._ramped(resource, device, planned)
             changed = command != before
             if not changed and device.valid_until_ms == until_ms:
                 continue
@@ -217,6 +219,40 @@ class Decider:
                     device.verify_at_ms, device.verdict = None, None
             outcomes.append((before, outcome))
         return outcomes
+
+    def _ramped(self, resource: ResourceState, device: DeviceState, command: Command) -> Command:
+        """Say how fast a DER gets to a new command; what it was told already keeps its ramp (C16)."""
+        before = device.command
+        if before is not None and command == before._replace(ramp_ms=None):
+            return before
+        ramp_ms = self._ramp_ms(resource, device, command)
+        return command if ramp_ms is None else command._replace(ramp_ms=ramp_ms)
+
+    def _ramp_ms(self, resource: ResourceState, device: DeviceState, command: Command) -> int | None:
+        """Give the ramp: none at levels 1 and 2 and where it goes off, the order's, the default's, or the DER's own."""
+        state, ground = self._state, resource.ground
+        if command.connected is False or command.energized is False:
+            return 0
+        orders = [state.lives[key].order for key in command.basis if key in state.lives]
+        levels = [ground.level(one.issuer, one.service, effect.function) for one in orders for effect in one.effects]
+        if any(level is not None and level <= Level.EMERGENCY for level in levels):
+            return 0
+        ordered_ms = max((one.ramp_ms for one in orders), default=0)
+        if ordered_ms:
+            return ordered_ms
+        gradients = [
+            (default.precedence, default.id, default.gradient_hundredths_per_s)
+            for group in resource.groups
+            for default in state.defaults.get(group, {}).values()
+            if default.gradient_hundredths_per_s
+        ]
+        if not gradients:
+            return None
+        step_w = abs(command.limit_w - device.told_w())
+        if command.target_w is not None and device.command is not None:
+            step_w = max(step_w, abs(command.target_w - (device.command.target_w or 0)))
+        _precedence, _id, hundredths = min(gradients)
+        return step_w * HUNDREDTHS_OF_PERCENT * 1_000 // (device.device.rated_w * (hundredths or 1))
 
     def _clear(
         self, device: DeviceState, command: Command, resource: ResourceState, settled: Settled, until_ms: int

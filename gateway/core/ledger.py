@@ -143,10 +143,27 @@ class Ledger:
                 continue
             waits = (key, Function.ACTIVE_POWER) in settled.settlement.suspended
             short_w = _short_w(asked_w, None if waits and given_w is None else given_w)
+            cut: list[str] = []
             for name in resources:
                 course = live.courses.get(name)
-                if course is not None and not course.ended:
-                    course.fall_short(short_w, now_ms)
+                if course is None or course.ended:
+                    continue
+                if short_w and not waits and course.started and not course.short_w:
+                    cut.append(name)
+                course.fall_short(short_w, now_ms)
+            if cut:
+                self._cut(live, cut, settled)
+
+    def _cut(self, live: Live, resources: list[str], settled: Settled) -> None:
+        """Say that a set-point which runs is served in part from now on: a limit of another slot suspends the rest."""
+        bounds, ruling = settled.envelope, settled.settlement.ruling(Function.ACTIVE_POWER)
+        if bounds.target_w != bounds.ordered_w and bounds.target_by == live.order.key:
+            why = f"what lies above {bounds.target_w} W is suspended by {label(bounds.upper_by)}"
+            self.say(live, resources, Kind.SUSPENDED, "C10", why)
+            return
+        if ruling is not None:
+            for name in resources:
+                live.courses[name].short = f"held at {ruling.value} W by {ruling.rule}"
 
     def _end(self, live: Live, resources: list[str]) -> None:
         for name in resources:

@@ -395,7 +395,7 @@ class Machine:
             return
         device.adopted = True
         device.confirmed_w, device.confirmed_fallback_w = device.command.limit_w, device.command.revert_limit_w
-        ramp_ms = 0
+        ramp_ms = device.command.ramp_ms or 0
         for key in device.command.basis:
             live = self.state.lives.get(key)
             if live is not None and device.device.resource in live.courses:

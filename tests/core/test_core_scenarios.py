@@ -148,7 +148,8 @@ def test_a_limit_over_a_market_set_point_lets_it_resume_and_end_partial() -> Non
         adopt_all(player, now_s)
     assert seen == [4_000, 1_000, 1_500, 1_500]
     player.tick(50)
-    assert player.kinds("schedule") == [(1, Kind.RECEIVED), (10, Kind.STARTED), (50, Kind.PARTIAL)]
+    answers = [(1, Kind.RECEIVED), (10, Kind.STARTED), (20, Kind.SUSPENDED), (50, Kind.PARTIAL)]
+    assert player.kinds("schedule") == answers
 
 
 def test_a_stronger_set_point_suspends_and_the_weaker_resumes_and_ends_partial() -> None:
