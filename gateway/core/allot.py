@@ -81,11 +81,11 @@ class Allotter:
         point.totals = tuple(one for one in totals if (one.key, one.function) in kept)
         point.shared_ms = state.now_ms
         for one in made:
-            if one.unmet_w != point.unmet_w.get(one.key, 0) or any(
+            if one.unmet_w != point.unmet_w.get((one.key, one.function), 0) or any(
                 _share(point.shares.get(each, ()), one) != share_w for each, share_w in one.shares.items()
             ):
                 yield one._replace(point=name)
-        point.unmet_w = {one.key: one.unmet_w for one in made if one.unmet_w}
+        point.unmet_w = {(one.key, one.function): one.unmet_w for one in made if one.unmet_w}
         for member in point.resources:
             fallen = tuple(Allotment(one.key, one.function, one.shares[member]) for one in made if member in one.shares)
             if fallen == point.shares.get(member, ()):

@@ -40,6 +40,8 @@ POINTS = (
     (Function.GENERATION_LIMIT, Function.RATING_LIMIT, Function.LOAD_LIMIT),
 )
 """Limits that meet at the connection point, and limits that meet at the DER: only limits of one point are compared."""
+_REORDERED = (Level.DSO_RELIABILITY, Level.MARKET)
+"""The levels whose order is data; those outside are fixed (B)."""
 _TIGHTENED = (*LIMITS, *SWITCHES)
 """Functions that have a tighter side."""
 
@@ -273,9 +275,10 @@ def _rule_target(held: Sequence[Held], ground: Ground) -> Choice:
     What would load the constrained direction of a red segment waits (C11); the others that are beaten wait too (C10).
     """
     situation, strength = ground.situation, ground.precedence.strength
-    waiting = {one.key: "C11" for one in held if one.is_order and _loads(one, situation)}
+    barred = [one for one in held if one.is_order and _loads(one, situation)]
+    waiting = {one.key: "C11" for one in barred}
     ordered = sorted(
-        (one for one in held if one.key not in waiting),
+        (one for one in held if one not in barred),
         key=lambda one: (not one.is_order, strength(one.level, situation.colour), one.party_rank, one.key),
     )
     if not ordered:
@@ -313,7 +316,9 @@ def _preferred(ordered: Sequence[Held], ground: Ground) -> tuple[Held, str]:
     rule = "C3" if sum(one.is_order for one in ordered) > 1 else best.rule
     for one in ordered[1:] if ground.precedence.preferences else ():
         direction = Direction.EXPORT if one.value >= 0 else Direction.IMPORT
-        if one.is_order and ground.precedence.prefers(one.service, best.service, direction, colour):
+        if not (one.is_order and _REORDERED[0] <= best.level <= _REORDERED[1] and one.level <= _REORDERED[1]):
+            continue
+        if ground.precedence.prefers(one.service, best.service, direction, colour):
             best, rule = one, "B"
     return best, rule
 

@@ -303,4 +303,6 @@ def _tightens(before: Command | None, command: Command) -> bool:
         return False
     if (command.connected, command.energized) != (before.connected, before.energized):
         return command.connected is False or command.energized is False
+    if command.limit_w < before.limit_w:
+        return True
     return before.target_w is None or (command.target_w is not None and command.target_w <= before.target_w)

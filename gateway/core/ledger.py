@@ -97,6 +97,7 @@ class Ledger:
                     starting.append((live, moved, status, settled))
                 elif status is Status.SUPERSEDED:
                     why = f"superseded in its slot by {winners(live.order, settled)}"
+                    self._close(live, moved)
                     self.say(live, moved, Kind.SUPERSEDED, "C2", why)
                 elif status is Status.OVER:
                     self._end(live, moved)
@@ -115,6 +116,8 @@ class Ledger:
                 for name in resources:
                     if name in live.courses and not live.courses[name].ended:
                         live.courses[name].lose(function, self._state.now_ms)
+                        if function is Function.ACTIVE_POWER:
+                            live.courses[name].fall_short(0, self._state.now_ms)
 
     def _note_basis(self, settled: Settled, resources: list[str]) -> None:
         """Note on the orders that commands rest on them, and on a clipped set-point that it is served short."""
@@ -165,11 +168,17 @@ class Ledger:
             for name in resources:
                 live.courses[name].short = f"held at {ruling.value} W by {ruling.rule}"
 
-    def _end(self, live: Live, resources: list[str]) -> None:
+    def _close(self, live: Live, resources: list[str]) -> None:
+        """Sum up what an order was not served where it ends (C10)."""
         for name in resources:
-            live.courses[name].fall_short(0, self._state.now_ms)
-            if live.courses[name].short_w_ms:
-                self._curtailed.setdefault(live.order.key, []).append((name, live.courses[name].short_wh()))
+            course = live.courses[name]
+            course.fall_short(0, self._state.now_ms)
+            if course.short_w_ms:
+                self._curtailed.setdefault(live.order.key, []).append((name, course.short_wh()))
+
+    def _end(self, live: Live, resources: list[str]) -> None:
+        self._close(live, resources)
+        for name in resources:
             if live.cut_ms is not None and interval_at(self._state, live, name).end_ms >= live.cut_ms:
                 kind = Kind.CANCELLED if live.cut_how is Withdrawal.CANCELLED else Kind.SUPERSEDED
                 self.say(live, (name,), kind, "C13", f"{kind.value} by its issuer")

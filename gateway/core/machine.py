@@ -428,7 +428,7 @@ class Machine:
         state, device = self.state, self.state.devices[event.device]
         known, device.contested_until_ms = device.contested_until_ms, state.now_ms + QUIET_MS
         state.remind(device.contested_until_ms, "contested", event.device)
-        device.adopted = False
+        device.adopted, device.confirmed_w, device.confirmed_fallback_w = False, None, None
         self._decider.touch([device.device.resource])
         if not known:
             yield self._tell(Topic.BYPASS, None, "A7", "contested", (event.device,), (), event.why)

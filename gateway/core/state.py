@@ -14,7 +14,7 @@ from gateway.core.known import Reading, Unknown
 from gateway.core.meter import Meter
 from gateway.core.observe import Verdict
 from gateway.core.offers import OfferBook
-from gateway.core.orders import Default, Effect, Order, OrderKey
+from gateway.core.orders import Default, Effect, Function, Order, OrderKey
 from gateway.core.parties import Colour, Direction
 from gateway.core.plan import Command
 from gateway.core.sharing import Policy
@@ -108,7 +108,7 @@ class PointState:
     shares: dict[str, tuple[Allotment, ...]] = field(default_factory=dict)
     shared_ms: int = 0
     due_ms: int = 0
-    unmet_w: dict[OrderKey, int] = field(default_factory=dict)
+    unmet_w: dict[tuple[OrderKey, Function], int] = field(default_factory=dict)
     summed: bool = False
 
     def like(self, other: "PointState") -> bool:
