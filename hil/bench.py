@@ -227,6 +227,7 @@ class Bench:
             schema=schema,
         )
         head_end.tree.time_offset_ms = plan.time_offset_ms
+        head_end.tree.status_lag_s = plan.status_lag_s
         return head_end
 
     def _issue(self, issue: Issue) -> None:

@@ -63,7 +63,10 @@ class ProgramPlan(Strict):
 
 
 class HeadEndPlan(Strict):
-    """One 2030.5 server; `resources` empty means all of the scenario; port 0 is any free one."""
+    """One 2030.5 server; `resources` empty means all of the scenario; port 0 is any free one.
+
+    `status_lag_s` is how much later than it happens the server shows that an event has begun, ended or been replaced.
+    """
 
     name: str
     certificate: str
@@ -72,6 +75,7 @@ class HeadEndPlan(Strict):
     poll_rate_s: int = 60
     post_rate_s: int = 60
     time_offset_ms: int = 0
+    status_lag_s: int = 0
     resources: tuple[str, ...] = ()
     programs: tuple[ProgramPlan, ...] = msgspec.field(name="program", default=())
 

@@ -7,7 +7,7 @@ from gateway.core.allot import lay_points
 from gateway.core.answers import Course, Kind
 from gateway.core.authority import Accepted, Authority, Refused, judge, judge_freshness, judge_version
 from gateway.core.decide import Decider
-from gateway.core.events import Assigned, Effect, OrderHeard, OrderUnreadable, Topic, Withdrawn
+from gateway.core.events import Assigned, Effect, OrderHeard, OrderUnreadable, Topic, Withdrawal, Withdrawn
 from gateway.core.ledger import Ledger
 from gateway.core.narrate import tell
 from gateway.core.orders import LIMITS, Each, Function, Order, OrderKey, Rank, Total
@@ -17,6 +17,9 @@ from gateway.core.state import Live, PartyState, State, groups_by_resource
 from gateway.core.timeline import FOR_EVER_MS, Interval, effective
 
 LATEST_MS = 3_600_000
+AHEAD_MS = 10_000
+"""How far a server's clock may be ahead of ours when it says that an order is superseded."""
+JUST_AFTER_MS = 1_000
 UNREAD_VERSION = -1
 """Older than any version: what is unreadable once may still be read, and holds then."""
 
@@ -225,13 +228,32 @@ class Admission:
         live = self._state.lives.get(OrderKey(event.issuer, event.id))
         if live is None or live.cut_ms is not None:
             return
-        live.cut_ms, live.cut_how, live.spread_ms = self._state.now_ms, event.how, event.spread_ms
+        live.cut_ms, live.cut_how, live.spread_ms = self._cut_ms(live, event), event.how, event.spread_ms
         if event.spread_ms:
             live.uniform = False
         self.retime(live)
         self.remind_of(live)
         self._decider.touch(live.effects)
         yield from ()
+
+    def _cut_ms(self, live: Live, event: Withdrawn) -> int:
+        """Give when a withdrawn order ends: now, or just after the start of the one that supersedes it.
+
+        A server whose clock is a little ahead says so before that start; nothing else is to hold in between (C6).
+        """
+        state = self._state
+        if event.how is not Withdrawal.SUPERSEDED:
+            return state.now_ms
+        functions = [effect.function for effect in live.order.effects]
+        starts = [
+            other.interval.start_ms
+            for other in (state.lives[key] for key in state.book.get(live.group, ()))
+            if other is not live
+            and other.order.issuer == event.issuer
+            and any(effect.function in functions for effect in other.order.effects)
+            and state.now_ms < other.interval.start_ms <= state.now_ms + AHEAD_MS
+        ]
+        return min(starts) + JUST_AFTER_MS if starts else state.now_ms
 
     def retime(self, live: Live) -> None:
         """Put an order's interval on our clock anew (C17)."""

@@ -64,6 +64,7 @@ class Tree:
         self.programs = list(programs)
         self.rates = rates
         self.time_offset_ms = 0
+        self.status_lag_s = 0
         self.time_quality = 4
         self.intake = Intake(clock, [client_lfdi, *(one.lfdi for one in resources)], report, schema)
         self._clock = clock
@@ -247,7 +248,7 @@ class Tree:
 
     def _control_item(self, program: Program, control: Control) -> der.DERControlResponse:
         href = f"{self._href(program)}/derc/{control.mrid}"
-        mark = marking(control, program.controls.values(), self.now_s())
+        mark = marking(control, program.controls.values(), self.now_s() - self.status_lag_s)
         return bodies.control_item(href, f"/rsps/{self.programs.index(program) + 1}/rsp", control, mark)
 
     def _der_list(self, path: str, page: Page, index: str) -> bytes:

@@ -265,3 +265,14 @@ def test_a_restart_on_a_smaller_site_drops_what_is_gone_and_keeps_the_rest() -> 
     player.feed(5, Started(smaller))
     assert player.over(10, 89, 90) == [700, 700, 1_500]
     assert player.machine.state.resources.keys() == {"house-1", "house-2"}
+
+
+def test_a_server_that_says_superseded_a_little_early_leaves_no_gap() -> None:
+    player = Player().start()
+    player.hear(1, order("old", export(5_000), 10, 100))
+    player.hear(2, order("new", export(7_000), 50, 100, created_s=1))
+    player.tick(10)
+    player.cancel(49, "old", how=Withdrawal.SUPERSEDED)
+    assert player.over(49, 50, 52) == [5_000, 7_000, 7_000]
+    assert player.terminal("old") == [(50, Kind.SUPERSEDED)]
+    assert player.answers("old", "house-1")[-1].rule == "C2"
