@@ -100,7 +100,6 @@ class Admission:
                 yield from self._take(live, resources, verdict)
                 return
             self._replace(held)
-        self._close_the_book(group)
         state.lives[order.key] = live
         state.book.setdefault(group, []).append(order.key)
         self.retime(live)
@@ -115,11 +114,11 @@ class Admission:
         effect, why = f"at precedence {rank.precedence}", f"it was {before.precedence} when it was last heard"
         yield tell(self._state.now_ms, Topic.ADMITTED, live.order.key, "C3", effect, live.effects, (), why)
 
-    def _close_the_book(self, group: str) -> None:
-        """Take off the timeline what has long been over: an order that comes as late as that is not held against it."""
+    def close_the_book(self) -> None:
+        """Take off the timelines what has long been over: what comes as late as that is not held against it."""
         lives, now_ms = self._state.lives, self._state.now_ms
-        keys = self._state.book.get(group, [])
-        keys[:] = [key for key in keys if lives[key].over_ms + LATEST_MS > now_ms]
+        for keys in self._state.book.values():
+            keys[:] = [key for key in keys if lives[key].over_ms + LATEST_MS > now_ms]
 
     def _replace(self, held: Live) -> None:
         open_at = [name for name, course in held.courses.items() if not course.ended]

@@ -237,6 +237,7 @@ class Machine:
         state = self.state
         state.renew_at_ms = state.now_ms + RENEW_MS
         self.state.remind(state.renew_at_ms, "renew")
+        self._admission.close_the_book()
         self._decider.touch(state.resources)
         for key, live in list(state.lives.items()):
             if live.ended == len(live.courses) and live.interval.end_ms + KEEP_ENDED_MS < state.now_ms:
