@@ -99,7 +99,7 @@ def _one_of(found: Found, name: str, wanted: str) -> Found:
 def read_file(path: Path) -> Found:
     """Read every architecture of a file; nothing is raised for a faulty one."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         raw = tomllib.loads(text)
     except OSError as error:
         return Found((), (f"{path}:1: file: cannot be read: {error.strerror}",))

@@ -68,7 +68,7 @@ def find(model: str, folder: Path) -> Skeleton | str:
 
 def _of_file(path: Path, wanted: str) -> Skeleton | str:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         done = reading.read(tomllib.loads(text))
     except OSError as error:
         return f"{path}: cannot be read: {error.strerror}"

@@ -97,7 +97,9 @@ class _Graph:
         layers = tuple(flow for flow in _instructing(skeleton) if not bypasses(skeleton, flow))
         below = downstream(layers)
         starts = [each.id for each in skeleton.entities if each.tier is Tier.BULK]
-        reached = [hops(start, below) for start in starts]
+        local = {each.id for each in skeleton.entities if is_operator(each) and each.tier is Tier.DISTRIBUTION}
+        through = [name for start in starts for name in hops(start, below) if name in local]
+        reached = [hops(name, below) for name in dict.fromkeys(through)]
         return cls(
             skeleton, ders, bypassing, layers, tuple(der for der in ders if any(der in each for each in reached))
         )

@@ -51,12 +51,15 @@ def hops(start: str, neighbours: Mapping[str, Sequence[str]], avoid: str | None 
 def shortest(start: str, end: str, flows: Sequence[Flow], avoid: str | None = None) -> tuple[Flow, ...]:
     """Give the flows of a shortest path; none where there is no path."""
     came: dict[str, Flow] = {}
+    leaving: dict[str, list[Flow]] = {}
+    for flow in flows:
+        leaving.setdefault(flow.sender, []).append(flow)
     wave = [start]
     while wave and end not in came:
         following = []
         for node in wave:
-            for flow in flows:
-                if flow.sender == node and flow.receiver not in (start, avoid) and flow.receiver not in came:
+            for flow in leaving.get(node, ()):
+                if flow.receiver not in (start, avoid) and flow.receiver not in came:
                     came[flow.receiver] = flow
                     following.append(flow.receiver)
         wave = following

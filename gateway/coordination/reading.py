@@ -135,11 +135,12 @@ class _Architecture:
         return tuple(made.values())
 
     def _flows(self, raw: Mapping[str, object], names: tuple[str, ...]) -> tuple[Flow, ...]:
-        made: list[Flow] = []
+        made: dict[tuple[str, str, Kind], list[Flow]] = {}
+        known = frozenset(names)
         for index, each in self._tables(raw, "flow"):
             below = ("flow", index)
             self._keys(each, FLOW, *below)
-            ends = [self._end(each, key, names, *below) for key in ("from", "to")]
+            ends = [self._end(each, key, names, known, *below) for key in ("from", "to")]
             kind = self._choice(Kind, each, "kind", *below)
             both, joint = (self._flag(each, key, *below) for key in ("both", "joint"))
             overlap = self._choice(Overlap, each, "overlap", *below) if "overlap" in each else None
@@ -152,23 +153,26 @@ class _Architecture:
                 if both:
                     back = Flow(ends[1], ends[0], kind, joint, overlap, services, cycle_s)
                     self._add(made, back, index)
-        return tuple(made)
+        return tuple(flow for alike in made.values() for flow in alike)
 
-    def _add(self, made: list[Flow], flow: Flow, index: int) -> None:
-        if any(_same(flow, other) for other in made):
+    def _add(self, made: dict[tuple[str, str, Kind], list[Flow]], flow: Flow, index: int) -> None:
+        alike = made.setdefault((flow.sender, flow.receiver, flow.kind), [])
+        if any(_same(flow, other) for other in alike):
             self.fault(f"{_line(str(flow))} stands there already; take one out", "flow", index)
         else:
-            made.append(flow)
+            alike.append(flow)
 
-    def _end(self, raw: Mapping[str, object], key: str, names: tuple[str, ...], *below: str | int) -> str:
+    def _end(
+        self, raw: Mapping[str, object], key: str, names: tuple[str, ...], known: frozenset[str], *below: str | int
+    ) -> str:
         name = self._text(raw, key, *below)
-        if name and name not in names:
+        if name and name not in known:
             self.fault(f'"{key}": no entity has the id "{_line(name)}"', *below, key, wrong=name, known=names)
             return ""
         return name
 
     def _serves(self, raw: Mapping[str, object], names: tuple[str, ...]) -> str | None:
-        return (self._end(raw, "serves", names) or None) if "serves" in raw else None
+        return (self._end(raw, "serves", names, frozenset(names)) or None) if "serves" in raw else None
 
     def _path_to_der(self, entities: tuple[Entity, ...], flows: tuple[Flow, ...]) -> None:
         ders = der_ids(entities, flows)
@@ -239,9 +243,7 @@ class _Architecture:
 
 
 def _same(one: Flow, other: Flow) -> bool:
-    """Say whether two flows carry the same thing; those that name different services do not."""
-    if (one.sender, one.receiver, one.kind) != (other.sender, other.receiver, other.kind):
-        return False
+    """Say whether two flows of one kind between the same ends carry the same; those for different services do not."""
     if one.services is None or other.services is None:
         return True
     return not one.services or not other.services or any(each in other.services for each in one.services)

@@ -1,7 +1,7 @@
 """A coordination architecture as entities and directed flows (RULES D; De Martini, Kristov, Taft 2019, chapter 3)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.core.parties import Tier
@@ -133,14 +133,19 @@ class Skeleton:
     serves: str | None = None
     title: str = ""
     sources: tuple[str, ...] = ()
+    _by_id: Mapping[str, Entity] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the entities."""
+        object.__setattr__(self, "_by_id", {each.id: each for each in self.entities})
 
     def entity(self, name: str) -> Entity:
         """Give the entity of this id; raise KeyError where there is none."""
-        return self.by_id()[name]
+        return self._by_id[name]
 
     def by_id(self) -> Mapping[str, Entity]:
         """Give the entities by their ids."""
-        return {each.id: each for each in self.entities}
+        return self._by_id
 
     def control(self) -> tuple[Flow, ...]:
         """Give the flows that instruct."""
@@ -164,13 +169,11 @@ def is_operator(entity: Entity) -> bool:
 
 
 def der_ids(entities: tuple[Entity, ...], flows: tuple[Flow, ...]) -> tuple[str, ...]:
-    """Name the entities that are DER: by their role, and else by instructing no other customer."""
+    """Name the entities that are DER: by their role, and else by being instructed and instructing no other customer."""
     customers = {each.id: each for each in entities if each.tier is Tier.CUSTOMER}
     instructing = {flow.sender: flow for flow in flows if flow.kind is Kind.CONTROL and flow.receiver in customers}
+    instructed = {flow.receiver: flow for flow in flows if flow.kind is Kind.CONTROL}
     last = tuple(each for each in customers.values() if each.id not in instructing)
-    named = tuple(
-        each.id
-        for each in customers.values()
-        if each.role in DER_ROLES or (each in last and each.role not in CONTROLLER_ROLES)
-    )
+    driven = {each.id: each for each in last if each.id in instructed and each.role not in CONTROLLER_ROLES}
+    named = tuple(each.id for each in customers.values() if each.role in DER_ROLES or each.id in driven)
     return named or tuple(each.id for each in last if each.role in PREMISES_ROLES)

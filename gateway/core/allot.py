@@ -76,6 +76,7 @@ class Allotter:
         totals = tuple(self._totals(name, point))
         if totals == point.totals and not (totals and self._due(point, totals, name)):
             return
+        self._close({one.key for one in point.totals} - {one.key for one in totals})
         made = [one for one in self._shares(name, point, totals, settler) if not (one.slack and one.key.issuer == SITE)]
         kept = [(one.key, one.function) for one in made]
         point.totals = tuple(one for one in totals if (one.key, one.function) in kept)
@@ -123,7 +124,7 @@ class Allotter:
             import_w = sum(device.charge_max_w for device in devices if device.device.energy_wh)
             import_w = import_w if settled.lower_w is None else min(import_w, -settled.lower_w)
         if not any(device.obeys() for device in devices):
-            export_w = counted_w
+            export_w = max(export_w, counted_w)
         load = Load(export_w, max(export_w, min(counted_w, _told_target_w(devices, counted_w))), import_w)
         for name in resource.points:
             point = self._state.points[name]
@@ -220,6 +221,12 @@ class Allotter:
             state.awards[key] = one.awards
             if not one.awards:
                 del state.awards[key]
+
+    def _close(self, over: Iterable[OrderKey]) -> None:
+        """Take out what was awarded of dispatches that are in force no longer; it is accounted up to now (C9)."""
+        for key in sorted(over):
+            ended = self._state.awards.pop(key, ())
+            self._state.past_awards += [each._replace(end_ms=min(each.end_ms, self._state.now_ms)) for each in ended]
 
     def _target_claim(
         self,

@@ -267,9 +267,11 @@ def cap_upper(policy: Policy, upper_w: int, claims: Sequence[Claim]) -> Caps:
         max(0, aim - max(0, claim.counted_w)) if claim.reachable else 0 for aim, claim in zip(aims, claims, strict=True)
     ]
     grown = _strongest_first(policy, free_w, claims, growths)
+    over = sum(max(0, claim.counted_w) for claim in claims) > upper_w
+    held = [_last_word_w(claim) if over else max(0, claim.counted_w) for claim in claims]
     caps = [
-        min(aim, max(0, claim.counted_w) + step) if claim.reachable else aim
-        for aim, claim, step in zip(aims, claims, grown, strict=True)
+        min(aim, before + step) if claim.reachable else aim
+        for aim, claim, step, before in zip(aims, claims, grown, held, strict=True)
     ]
     return Caps(tuple(caps), tuple(aims), max(0, silent_w - upper_w))
 

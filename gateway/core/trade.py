@@ -160,7 +160,7 @@ class Trade:
         return Nameplate(
             parties,
             sum(device.device.rated_w for device in devices),
-            sum(device.charge_max_w for device in devices),
+            sum(device.charge_max_w for device in devices if device.device.energy_wh),
             stored_most_wh(devices),
         )
 

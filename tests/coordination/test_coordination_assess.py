@@ -288,3 +288,29 @@ def test_the_shipped_models_are_what_they_are_called() -> None:
         real = [each for each in shipped() if each["id"].startswith(place)]
         assert real
         assert all(each["source"] for each in real)
+
+
+def test_a_retailer_on_the_distribution_tier_is_no_layer() -> None:
+    entities = [
+        entity("tso", "bulk", "tso", "one"),
+        entity("dso", "distribution", "dso", "few"),
+        entity("shop", "distribution", "retailer"),
+        entity("der", "customer", "der", "very-many"),
+    ]
+    flows = [flow("tso", "dso", "data"), flow("tso", "der"), flow("shop", "der")]
+    before = verdicts(architecture(entities, flows))
+    after = verdicts(architecture(entities, [*flows, flow("tso", "shop")]))
+    assert before["layered"] == "no"
+    assert not improved(after, before)
+
+
+def test_a_customer_that_nobody_instructs_leaves_a_sound_skeleton_sound() -> None:
+    entities = [
+        entity("tso", "bulk", "tso", "one"),
+        entity("dso", "distribution", "dso", "few"),
+        entity("ems", "customer", "ems", "many"),
+    ]
+    flows = [flow("tso", "dso"), flow("dso", "ems")]
+    weather = entity("weather", "customer", "weather-service", "one")
+    read = [*flows, flow("weather", "ems", "data")]
+    assert verdicts(architecture([*entities, weather], read))["layered"] == "yes"

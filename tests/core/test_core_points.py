@@ -246,3 +246,26 @@ def test_a_dispatch_at_an_unrated_interface_is_shared_as_well() -> None:
     made.over(20)
     settle(made, 20)
     assert targets(made, 2) == [3_000, 3_000]
+
+
+def test_a_dead_device_is_not_told_more_than_the_rating_leaves_beside_the_others() -> None:
+    made = running(houses_of_one(2, points=transformer(6_000)))
+    made.hear(10, order("off", export(0), 20, 100))
+    made.over(20)
+    settle(made, 20)
+    made.feed(60, LinkDown("der-2", "no reply"))
+    made.over(100)
+    settle(made, 101)
+    assert sum(limits_w(made, 2)) <= 6_000
+
+
+def test_a_dispatch_that_is_cancelled_is_accounted_up_to_then() -> None:
+    made = at_the_interface()
+    made.hear(15, order("dispatch", target(4_000), 20, 3_620, scope=Total(INTERFACE)))
+    made.over(20)
+    settle(made, 20)
+    made.cancel(200, "dispatch")
+    assert made.machine.state.awards == {}
+    made.over(900, 1_800)
+    awarded = [one.effect for one in told(made.effects, Topic.ACCOUNTED) if one.names == (MARKET,)]
+    assert awarded == ["delivered 0 Wh of 50 Wh awarded in export"]
