@@ -358,7 +358,7 @@ def test_metrics_count_what_was_decided(played: tuple[Path, Street]) -> None:
     limit = Tell(Topic.CURTAILED, NOON_MS, "agg/bid-9", "active-power", "C10", "", ("roof", "wall"), (30, 4), "")
     metrics.witness(limit)
     machine.state.points["extra"] = PointState(("house",), machine.state.points["station"].policy)
-    machine.state.points["extra"].unmet_w = {OrderKey("tso", "x"): -700}
+    machine.state.points["extra"].unmet_w = {(OrderKey("tso", "x"), Function.ACTIVE_POWER): -700}
     text = metrics.text().decode()
     del machine.state.points["extra"]
     values = {
