@@ -94,7 +94,10 @@ CALM = Situation()
 
 
 class Held(NamedTuple):
-    """What one slot contributes at an instant."""
+    """What one slot contributes at an instant.
+
+    `precedence` and `age` (the later created, the smaller) decide between the slots of one party alone (C3, C4).
+    """
 
     level: int
     party_rank: int
@@ -103,6 +106,8 @@ class Held(NamedTuple):
     rule: str
     is_order: bool
     service: str = ""
+    precedence: int = 0
+    age: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,18 +240,22 @@ def _held(slot: Slot, winner: Entry | None, default: tuple[OrderKey, int] | None
             if slot.function not in LIMITS or ground.situation.trial:
                 return None
             allotted_w = 0
-        return Held(slot.level, rank, winner.key, allotted_w, "E", True, service)
+        return Held(slot.level, rank, winner.key, allotted_w, "E", True, service, *_seniority(winner))
     if winner is not None and not isinstance(winner.effect, Release):
         value, rule = _value(winner.effect, ground), "C2"
         if default is not None and slot.function in _TIGHTENED:
             unproven = slot.issuer in ground.unproven
             if unproven or not ground.situation.validated:
                 value, rule = _tighter(slot.function, value, default[1]), "C14" if unproven else "C19"
-        return Held(slot.level, rank, winner.key, value, rule, True, service)
+        return Held(slot.level, rank, winner.key, value, rule, True, service, *_seniority(winner))
     if default is None:
         return None
     key, value = default
     return Held(slot.level, rank, key, value, "C14" if key == LAST_RESORT else "C5", False, service)
+
+
+def _seniority(entry: Entry) -> tuple[int, int]:
+    return entry.rank.precedence, -entry.rank.created_ms
 
 
 def _rule_limit(function: Function, held: Sequence[Held], lower_w: int | None, upper_w: int | None) -> Ruling:
@@ -279,7 +288,14 @@ def _rule_target(held: Sequence[Held], ground: Ground) -> Choice:
     waiting = {one.key: "C11" for one in barred}
     ordered = sorted(
         (one for one in held if one not in barred),
-        key=lambda one: (not one.is_order, strength(one.level, situation.colour), one.party_rank, one.key),
+        key=lambda one: (
+            not one.is_order,
+            strength(one.level, situation.colour),
+            one.party_rank,
+            one.precedence,
+            one.age,
+            one.key,
+        ),
     )
     if not ordered:
         return Choice(None, waiting)

@@ -49,7 +49,7 @@ from gateway.core.ledger import Ledger
 from gateway.core.meter import QUARTER_MS, Meter, collect
 from gateway.core.narrate import tell
 from gateway.core.observe import Circumstances, verify
-from gateway.core.orders import OrderKey
+from gateway.core.orders import Default, OrderKey
 from gateway.core.parties import Colour
 from gateway.core.settling import colour_now
 from gateway.core.state import DeviceState, Live, PartyState, ResourceState, SegmentColour, State
@@ -253,11 +253,22 @@ class Machine:
         held, key = state.defaults.setdefault(default.group, {}), OrderKey(default.issuer, default.id)
         if held.get(key) == default:
             return
-        held[key] = default
-        names = state.reached(default.group)
-        self._decider.touch(names)
         said = ", ".join(effect.function.value for effect in default.effects)
+        names = state.reached(default.group)
+        inside = [name for name in names if self._granted(default, name)]
+        if names and default.effects and not inside:
+            why = f"{default.issuer} holds no grant for a default of {said} there"
+            yield self._tell(Topic.REFUSED, key, "A6", "no effect", names, (), why, said)
+            return
+        held[key] = default
+        self._decider.touch(names)
+        names = tuple(inside)
         yield self._tell(Topic.DEFAULT, key, "C5", "default", names, (), f"sets {said or 'nothing'}", said)
+
+    def _granted(self, default: Default, resource: str) -> bool:
+        """Tell whether anything of a default is granted at a resource."""
+        granted = self._admission.authority.resources
+        return any(resource in granted(default.issuer, default.service, one.function) for one in default.effects)
 
     def _contact(self, event: Contact) -> Iterator[Effect]:
         party = self.state.parties[event.issuer]

@@ -1,13 +1,15 @@
 """Who may say what, here: every way in which an order is accepted, accepted in part or refused (A1 to A6)."""
 
 import pytest
-from core_world import CORNER, DSO, GRANTS, MARKET, STREET, TSO, export, house, order, site, target
+from core_world import CORNER, DSO, GRANTS, MARKET, STREET, TSO, Player, export, house, order, site, target, told
 
 from gateway.core.authority import Accepted, Refused, judge, judge_freshness, judge_version
+from gateway.core.events import DefaultHeard, Topic
 from gateway.core.ground import authority
 from gateway.core.orders import (
     Ceiling,
     Connect,
+    Default,
     Effect,
     Energize,
     Floor,
@@ -128,3 +130,10 @@ def test_only_a_newer_version_takes_the_place_of_the_one_held(held: int | None, 
     assert (refused is None) is taken
     if refused is not None:
         assert refused.rule == "A5"
+
+
+def test_a_default_without_any_grant_is_refused_and_not_held() -> None:
+    player = Player().start()
+    refused = told(player.feed(1, DefaultHeard(Default(TSO, "d", STREET, 1, (export(100),)))), Topic.REFUSED)
+    assert [(one.rule, one.order) for one in refused] == [("A6", "tso/d")]
+    assert player.machine.state.defaults.get(STREET, {}) == {}

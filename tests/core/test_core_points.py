@@ -269,3 +269,12 @@ def test_a_dispatch_that_is_cancelled_is_accounted_up_to_then() -> None:
     made.over(900, 1_800)
     awarded = [one.effect for one in told(made.effects, Topic.ACCOUNTED) if one.names == (MARKET,)]
     assert awarded == ["delivered 0 Wh of 50 Wh awarded in export"]
+
+
+def test_of_one_partys_set_points_in_sum_and_its_own_the_later_created_holds() -> None:
+    made = running(houses_of_one(2))
+    made.hear(10, order("z-own", target(1_000), 20, 300, scope=Each(STREET), created_s=9))
+    made.hear(11, order("a-sum", target(8_000), 20, 300, scope=Total(STREET), created_s=8))
+    made.over(20)
+    settle(made, 20)
+    assert targets(made, 2) == [1_000, 1_000]
