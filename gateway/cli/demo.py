@@ -126,6 +126,7 @@ class _Demo:
         self._clock = f"x{RATE}@{origin_s:.6f}"
         self._names: dict[str, str] = {}
         self._summary: Line = {}
+        self._device = ""
         self._over = self._daemon_lost = False
 
     async def run(self) -> int:
@@ -142,6 +143,7 @@ class _Demo:
             if first is None:
                 return WRONG_USE
             ready = first["ready"]
+            self._device = [*ready["inverters"]][-1]
             site = self._folder / "site.toml"
             site.write_text(site_file(ready), encoding="utf-8")
             self._say(f"{len(ready['inverters'])} inverters and {len(ready['head_ends'])} head-ends listen; x{RATE:g}")
@@ -230,6 +232,9 @@ class _Demo:
         for (order, resource), kinds in unanswered.items():
             said = ", ".join(kinds) or "none"
             print(f"gateway demo: {self._named(order)} at {resource} has terminal answers {said}", file=sys.stderr)
+        if self._kept:
+            state = self._folder / STATE
+            self._end_with(f"journal: {state}; try: gateway explain {self._device} --state {state}")
         right = bool(verdicts) and self._summary["ok"] and not unanswered
         return DONE if right else FAULT_FOUND
 
@@ -246,11 +251,14 @@ class _Demo:
             self._say(f"{name} is {mrid}; ask: gateway explain {mrid} --state {self._folder / STATE}")
         right = sum(verdict["ok"] for verdict in verdicts)
         shown = sum(proof["ok"] for proof in proofs)
-        print(
+        self._end_with(
             f"{right} of {len(verdicts)} answers right, {shown} of {len(proofs)} measurements as they must be, "
-            f"{len(answered)} terminal answers in the journal",
-            file=sys.stderr if self._as_json else sys.stdout,
+            f"{len(answered)} terminal answers in the journal"
         )
+
+    def _end_with(self, text: str) -> None:
+        """Say it as text also where the records are JSON: beside them, on standard error."""
+        print(text, file=sys.stderr if self._as_json else sys.stdout)
 
 
 def terminal_answers(state: Path) -> Answers:

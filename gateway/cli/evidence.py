@@ -63,7 +63,7 @@ def register(subparsers: "Commands") -> None:
     parser.add_argument("--service", metavar="NAME", help="of this service only")
     parser.add_argument("--from", dest="start", type=_instant, metavar="ISO", help="from this instant on (UTC)")
     parser.add_argument("--to", dest="end", type=_instant, metavar="ISO", help="until before this instant (UTC)")
-    parser.add_argument("--table", choices=TABLES, default=TABLES[0], help="which table --csv prints (delivered)")
+    parser.add_argument("--table", choices=TABLES, help="which table --csv prints (delivered)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print CSV")
     form.add_argument("--json", action="store_true", help="print JSON: all three tables")
@@ -71,7 +71,12 @@ def register(subparsers: "Commands") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prove; 0, or 2 where the journal cannot be read or knows nothing of the service."""
+    """Prove; 0, or 2 where the journal cannot be read or knows nothing of the service, or options contradict."""
+    start_ms, end_ms = args.start or 0, FOR_EVER_MS if args.end is None else args.end
+    wrong = _contradiction(args, start_ms, end_ms)
+    if wrong:
+        print(f"gateway evidence: {wrong}", file=sys.stderr)
+        return WRONG_USE
     try:
         reader = Reader.open(args.state)
         try:
@@ -87,18 +92,29 @@ def run(args: argparse.Namespace) -> int:
         known = f"it knows {listed(services)}" if services else "it knows of none"
         print(f"gateway evidence: no service {args.service!r} in this journal; {known}", file=sys.stderr)
         return WRONG_USE
-    start_ms, end_ms = args.start or 0, FOR_EVER_MS if args.end is None else args.end
-    tables = _tables(_narrowed(proof, args.service, start_ms, end_ms))
-    if args.csv:
-        rows = csv.DictWriter(sys.stdout, COLUMNS[args.table], lineterminator="\n")
-        rows.writeheader()
-        rows.writerows(tables[args.table])
-    elif args.json:
-        print(json.dumps(tables, indent=2))
-    else:
-        for line in _sentences(_narrowed(proof, args.service, start_ms, end_ms)):
-            print(line)
+    _show(args, _narrowed(proof, args.service, start_ms, end_ms))
     return DONE
+
+
+def _contradiction(args: argparse.Namespace, start_ms: int, end_ms: int) -> str:
+    if start_ms > end_ms:
+        return "--from is after --to; give a time that begins before it ends"
+    if args.table and not args.csv:
+        return "--table is of --csv; give --csv too, or leave --table out"
+    return ""
+
+
+def _show(args: argparse.Namespace, proof: Proof) -> None:
+    if args.csv:
+        table = args.table or TABLES[0]
+        rows = csv.DictWriter(sys.stdout, COLUMNS[table], lineterminator="\n")
+        rows.writeheader()
+        rows.writerows(_tables(proof)[table])
+    elif args.json:
+        print(json.dumps(_tables(proof), indent=2))
+    else:
+        for line in _sentences(proof):
+            print(line)
 
 
 def _instant(text: str) -> int:
@@ -127,7 +143,7 @@ def _told(reader: Reader) -> Iterator[Told]:
 
 def _services(proof: Proof) -> list[str]:
     found = [row.service or row.tag for row in proof.rows] + [one.commitment.service for one in proof.kept]
-    return sorted({*found, *(one.service for one in proof.accounts)})
+    return sorted({*found, *(one.service for one in proof.accounts), *(one.service for one in proof.open)})
 
 
 def _narrowed(proof: Proof, service: str | None, start_ms: int, end_ms: int) -> Proof:
@@ -143,7 +159,8 @@ def _narrowed(proof: Proof, service: str | None, start_ms: int, end_ms: int) -> 
         if wanted(one.commitment.service) and one.commitment.start_ms < end_ms and one.until_ms > start_ms
     ]
     accounts = [one for one in proof.accounts if wanted(one.service) and start_ms < one.end_ms <= end_ms]
-    return Proof(tuple(rows), tuple(kept), tuple(accounts))
+    still = [one for one in proof.open if wanted(one.service) and one.start_ms < end_ms and one.end_ms > start_ms]
+    return Proof(tuple(rows), tuple(kept), tuple(accounts), tuple(still), proof.counts_ms)
 
 
 # -- tables
@@ -196,7 +213,7 @@ def _sentences(proof: Proof) -> Iterator[str]:
     for row in proof.rows:
         totals.setdefault((row.service or row.tag, row.direction.value), []).append(row)
     if not proof.rows:
-        yield "nothing was delivered or promised in that time"
+        yield "nothing was delivered yet" if proof.open else "nothing was delivered or promised in that time"
     for (service, direction), rows in totals.items():
         yield _total(service, direction, rows)
     for one in proof.kept:
@@ -210,6 +227,14 @@ def _sentences(proof: Proof) -> Iterator[str]:
     for own in proof.accounts:
         why = f"; {own.why}" if own.why else ""
         yield in_units(f"{own.party} {own.effect} for {own.service} by C9 until {iso_utc(own.end_ms)}{why}")
+    for promise in proof.open:
+        parts = listed(f"{part.device} {amount(part.w, 'W')}" for part in promise.slices)
+        yield (
+            f"commitment {promise.party}/{promise.id} for {promise.service} to {promise.buyer} is open by C8: {parts}"
+            f" in {promise.direction.value} from {iso_utc(promise.start_ms)} until {iso_utc(promise.end_ms)}"
+        )
+    if proof.open:
+        yield f"the running quarter of an hour counts when it is over, at {iso_utc(proof.counts_ms)}"
 
 
 def _total(service: str, direction: str, rows: Sequence[Evidence]) -> str:

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.core.events import Started, Tell
+from gateway.core.events import DefaultHeard, OrderHeard, OrderUnreadable, Started, Tell
+from gateway.core.state import State
 from gateway.core.topology import Site
-from gateway.diagnostics.hour import HOUR_MS, summary
+from gateway.diagnostics.hour import HOUR_MS, clock, summary
 from gateway.diagnostics.records import iso_utc, records, sentence
 from gateway.store import JournalFault, Reader
 
@@ -24,10 +25,23 @@ NEAR_AT_MOST = 3
 
 
 class Subject(NamedTuple):
-    """What is asked about: the orders by their full names, and the devices, resources, points or parties."""
+    """What is asked about: the orders by their full names, and the devices, resources, points or parties.
+
+    `of_group` are the orders and defaults that were given for the group that is asked about.
+    """
 
     orders: frozenset[str]
     names: frozenset[str]
+    of_group: frozenset[str] = frozenset()
+
+
+class Journalled(NamedTuple):
+    """What a journal holds: its records, its site, when its last entry was made (ms), and each group's orders."""
+
+    tells: list[Tell]
+    site: Site | None
+    until_ms: int
+    groups: dict[str, set[str]]
 
 
 class Period(NamedTuple):
@@ -60,19 +74,19 @@ def run(args: argparse.Namespace) -> int:
     try:
         reader = Reader.open(args.state)
         try:
-            tells = [tell for _number, tell in reader.tells()]
-            site = _site(reader)
+            journalled = _read(reader)
         finally:
             reader.close()
-        return _explain(args, tells, site)
+        return _explain(args, journalled)
     except (JournalFault, UnknownError) as fault:
         print(f"gateway explain: {fault}", file=sys.stderr)
         return WRONG_USE
 
 
-def _explain(args: argparse.Namespace, tells: list[Tell], site: Site | None) -> int:
+def _explain(args: argparse.Namespace, journalled: Journalled) -> int:
     asked, hour = args.subject, args.hour
-    subject = None if asked is None else _subject(asked, tells, site)
+    tells, site = journalled.tells, journalled.site
+    subject = None if asked is None else _subject(asked, journalled)
     if subject is None and asked is not None:
         if hour is not None or _period(asked) is None:
             raise UnknownError(_unknown(asked, tells, site))
@@ -81,7 +95,7 @@ def _explain(args: argparse.Namespace, tells: list[Tell], site: Site | None) -> 
         period = _period(hour)
         if period is None:
             raise UnknownError(f"{hour!r} is no time; give an hour such as 2026-06-21T12, or 2026-06-21T12:10Z")
-        return _of_period(period, _of(tells, subject), args.json)
+        return _of_period(period, journalled._replace(tells=_of(tells, subject)), args.json)
     if subject is None:
         raise UnknownError("name an order, a device, a resource or a point, or give --hour")
     return _of_subject(asked, _of(tells, subject), args.json)
@@ -98,19 +112,25 @@ def _of_subject(asked: str, found: Sequence[Tell], as_json: bool) -> int:
     return DONE
 
 
-def _of_period(period: Period, tells: Sequence[Tell], as_json: bool) -> int:
-    lines = summary(tells, period.from_ms, period.until_ms)
+def _of_period(period: Period, journalled: Journalled, as_json: bool) -> int:
+    tells, ended_ms = journalled.tells, journalled.until_ms
+    lines = summary(tells, period.from_ms, period.until_ms, ended_ms)
     told = [tell for tell in tells if period.start_ms <= tell.at_ms < period.end_ms]
     start, end = iso_utc(period.from_ms), iso_utc(period.until_ms)
     if as_json:
         rows = [row for tell in told for row in records(tell)]
         shown = {"from": start, "until": end, "in_force": [line.row() for line in lines], "records": rows}
-        print(json.dumps(shown, indent=2))
+        print(json.dumps({**shown, "journal_ends": iso_utc(ended_ms)}, indent=2))
         return DONE
     when = f"at {start}" if period.until_ms == period.from_ms + 1 else f"from {start} until {end}"
-    print(f"In force {when}:" if lines else f"Nothing was in force {when}.")
+    known = period.from_ms <= ended_ms
+    print(f"In force {when}:" if lines else f"Nothing {'was in force' if known else 'is known'} {when}.")
     for line in lines:
         print(f"- {line.said}")
+    if ended_ms + 1 < period.until_ms:
+        print(f"the journal ends {clock(ended_ms, period.from_ms)}; nothing is known after it")
+    if not known:
+        return DONE
     hour = f"from {iso_utc(period.start_ms)} until {iso_utc(period.end_ms)}"
     print(f"\nDecided {hour}:" if told else f"\nNothing was decided {hour}.")
     for tell in told:
@@ -134,25 +154,60 @@ def _period(asked: str) -> Period | None:
     return Period(start_ms, start_ms + HOUR_MS, at_ms, at_ms + 1)
 
 
-def _site(reader: Reader) -> Site | None:
-    """Give the site as the last snapshot, or a start after it, has it."""
+def _read(reader: Reader) -> Journalled:
+    """Read all records, the older ones first, and the site as the last start, or a snapshot, has it."""
     snapshot = next(reader.snapshots_back(), None)
-    site = snapshot.state.site if snapshot else None
-    for _number, entry in reader.entries(snapshot.after + 1 if snapshot else reader.first_whole()):
+    site, until_ms, groups = None, 0, {}
+    if snapshot is not None:
+        site, until_ms = snapshot.state.site, snapshot.state.now_ms
+        groups = _groups(snapshot.state)
+    tells: list[Tell] = []
+    for kept in reader.kept():
+        tells += kept.tells
+        until_ms = max(until_ms, kept.now_ms)
+    for _number, entry in reader.entries():
+        tells += entry.tells
+        until_ms = max(until_ms, entry.now_ms)
         if isinstance(entry.event, Started):
             site = entry.event.site
-    return site
+        for group, order in _for_group(entry.event):
+            groups.setdefault(group, set()).add(order)
+    return Journalled(tells, site, until_ms, groups)
 
 
-def _subject(asked: str, tells: Sequence[Tell], site: Site | None) -> Subject | None:
+def _groups(state: State) -> dict[str, set[str]]:
+    """Give the orders and defaults that a snapshot holds, by the group that they are for."""
+    found: dict[str, set[str]] = {}
+    for key, live in state.lives.items():
+        found.setdefault(live.order.scope.group, set()).add("/".join(key))
+    for held in state.defaults.values():
+        for key, default in held.items():
+            found.setdefault(default.group, set()).add("/".join(key))
+    return found
+
+
+def _for_group(event: object) -> Iterator[tuple[str, str]]:
+    """Give the group that an order or default is for, and its full name; nothing for any other event."""
+    match event:
+        case OrderHeard(order):
+            yield order.scope.group, f"{order.issuer}/{order.id}"
+        case DefaultHeard(default):
+            yield default.group, f"{default.issuer}/{default.id}"
+        case OrderUnreadable(issuer, name, group):
+            yield group, f"{issuer}/{name}"
+
+
+def _subject(asked: str, journalled: Journalled) -> Subject | None:
+    tells, site = journalled.tells, journalled.site
+    of_group = frozenset(journalled.groups.get(asked, ()))
     every = dict.fromkeys(tell.order for tell in tells if tell.order)
     orders = frozenset(order for order in every if asked in {order, _id(order)})
     names = frozenset(_together(asked, site)) or frozenset(
         name for tell in tells for name in tell.names if name == asked
     )
-    if not orders and not names:
+    if not orders and not names and not of_group:
         orders = _beginning(asked, list(every))
-    return Subject(orders, names) if orders or names else None
+    return Subject(orders, names, of_group) if orders or names or of_group else None
 
 
 def _beginning(asked: str, every: Sequence[str]) -> frozenset[str]:
@@ -202,7 +257,9 @@ def _of(tells: Sequence[Tell], subject: Subject | None) -> list[Tell]:
 
 
 def _concerns(tell: Tell, subject: Subject) -> bool:
-    if tell.order in subject.orders or any(name in subject.names for name in tell.names):
+    if tell.order in subject.orders or tell.order in subject.of_group:
+        return True
+    if any(name in subject.names for name in tell.names):
         return True
     text = f"{tell.effect} {tell.why}"
     if any(_mentions(text, order) for order in subject.orders):
@@ -217,7 +274,9 @@ def _mentions(text: str, order: str) -> bool:
 
 def _narrowed(tell: Tell, subject: Subject) -> Tell:
     """Leave of a record on many names those that were asked about; an order is explained at all of them."""
-    if tell.order in subject.orders or not any(name in subject.names for name in tell.names):
+    if tell.order in subject.orders or tell.order in subject.of_group:
+        return tell
+    if not any(name in subject.names for name in tell.names):
         return tell
     own_value = len(tell.values) == len(tell.names)
     places = [place for place, name in enumerate(tell.names) if name in subject.names]

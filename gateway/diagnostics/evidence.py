@@ -51,11 +51,16 @@ class Account(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """All evidence of a journal: rows that hold every measured Wh once, the commitments, and the accounts."""
+    """All evidence of a journal: rows that hold every measured Wh once, the commitments, and the accounts.
+
+    `open` are the commitments of which no quarter of an hour is over yet; the running one is over at `counts_ms`.
+    """
 
     rows: tuple[Evidence, ...]
     kept: tuple[Kept, ...]
     accounts: tuple[Account, ...]
+    open: tuple[Commitment, ...]
+    counts_ms: int
 
 
 def prove(past: Past) -> Proof:
@@ -72,7 +77,8 @@ def prove(past: Past) -> Proof:
         Kept(one, one.end_ms, measure(one, _stretches(one, promised, asked, reach, book)))
         for one in promised.commitments
     )
-    return Proof(tuple(rows), kept, tuple(_accounts(past.tells)))
+    to_come = tuple(one for one in past.commitments if until_ms <= one.start_ms < one.end_ms)
+    return Proof(tuple(rows), kept, tuple(_accounts(past.tells)), to_come, until_ms + QUARTER_MS)
 
 
 def _metered(tells: Sequence[Tell]) -> dict[int, dict[Place, dict[str, int]]]:

@@ -35,12 +35,14 @@ class Line(NamedTuple):
         return {**row, "from": iso_utc(self.start_ms), "until": end, "said": self.said}
 
 
-def summary(tells: Sequence[Tell], start_ms: int, end_ms: int) -> list[Line]:
+def summary(tells: Sequence[Tell], start_ms: int, end_ms: int, known_ms: int = FOR_EVER_MS) -> list[Line]:
     """Give what held at any time in a half-open period (ms), in sentences with their rules.
 
-    `tells` are all records there are: what held then may have been told long before, and its end after it.
+    `tells` are all records there are: what held then may have been told long before, and its end after it. Nothing is
+    said of the time after `known_ms`, the journal's last entry.
     """
-    within = [span for span in spans(tells) if span.start_ms < end_ms and span.end_ms > start_ms]
+    every = (span._replace(known_ms=min(span.end_ms, known_ms + 1)) for span in spans(tells))
+    within = [span for span in every if span.start_ms < end_ms and span.known_ms > start_ms]
     alike: dict[tuple[object, ...], list[Span]] = {}
     for span in within:
         tell = span.tell
@@ -67,7 +69,7 @@ class _Group(NamedTuple):
 
     def line(self, about: str, text: str, start_ms: int, end_ms: int, rule: str = "", order: str = "") -> Line:
         span = self.span
-        when = _when(span.start_ms, span.end_ms, start_ms, end_ms)
+        when = _when(span, start_ms, end_ms)
         rule, order = rule or span.tell.rule, order or span.tell.order
         return Line(about, f"{when}: {text}", rule, order, self.names, span.start_ms, span.end_ms)
 
@@ -115,7 +117,7 @@ def _moments(tells: Iterable[Tell], start_ms: int, end_ms: int) -> Iterator[Line
         if not start_ms <= tell.at_ms < end_ms:
             continue
         if tell.topic in MOMENTS or tell.effect == Verdict.DISOBEYED:
-            text = f"at {_clock(tell.at_ms, start_ms)}: {said(tell)}"
+            text = f"at {clock(tell.at_ms, start_ms)}: {said(tell)}"
             yield Line(tell.topic.value, text, tell.rule, tell.order, tell.names, tell.at_ms, tell.at_ms)
 
 
@@ -134,15 +136,17 @@ def _delivered(tells: Iterable[Tell], start_ms: int, end_ms: int) -> Iterator[Li
         yield Line("delivered", text, rule, "", names, start_ms, end_ms)
 
 
-def _when(start_ms: int, end_ms: int, from_ms: int, until_ms: int) -> str:
+def _when(span: Span, from_ms: int, until_ms: int) -> str:
     """Say when something held beside a period."""
-    if start_ms <= from_ms and end_ms >= until_ms > from_ms + 1:
+    if span.start_ms <= from_ms and span.known_ms >= until_ms > from_ms + 1:
         return "all the time"
-    until = "" if end_ms >= FOR_EVER_MS else f" until {_clock(end_ms, from_ms)}"
-    return f"from {_clock(start_ms, from_ms)}{until}"
+    until = "" if span.known_ms >= until_ms else " until the journal ends"
+    if span.end_ms < FOR_EVER_MS:
+        until = f" until {clock(span.end_ms, from_ms)}"
+    return f"from {clock(span.start_ms, from_ms)}{until}"
 
 
-def _clock(at_ms: int, beside_ms: int) -> str:
+def clock(at_ms: int, beside_ms: int) -> str:
     """Give an instant as the time of the day where it is the day of the other."""
     text, beside = iso_utc(at_ms), iso_utc(beside_ms)
     return text[11:19] if text[:10] == beside[:10] else f"{text[:19]}Z"

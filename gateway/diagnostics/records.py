@@ -14,6 +14,8 @@ LARGE: Final = 10_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _AMOUNT: Final = re.compile(r"(?<![\w./-])(-?\d+) (W|Wh|var)\b")
 _PRICE: Final = re.compile(r"(?<![\w./-])(-?\d+) thousandths")
+_CURTAILED_WH: Final = re.compile(r"by about -?\d+ Wh\b")
+_NOT_THE_PARENT: Final = re.compile(r"(\S+) is not the limit parent and may not say (.+)")
 _STANDINGS: Final = {"slack": "not binding", "suspended": "suspended", "beaten": "beaten"}
 
 
@@ -145,10 +147,18 @@ def _answered(tell: Tell) -> str:
 
 def _refused(tell: Tell) -> str:
     what = f" ({tell.function})" if tell.function else ""
-    refused = f"{tell.order}{what} is refused" if tell.order else "what was asked for is refused"
+    refused = f"{tell.order}{what} is refused" if tell.order else f"{_unnamed(tell)} is refused"
     at = f" at {_where(tell)}" if tell.names else ""
     rest = "has no effect" if tell.effect == "no effect" else f"what is held is {tell.effect}"
     return f"{refused}{at} by {tell.rule} and {rest}"
+
+
+def _unnamed(tell: Tell) -> str:
+    """Say who asked for what has no id: colours and changes of the network, which only the limit parent may tell."""
+    if tell.rule == "C11":
+        return "a segment's colour from the limit parent"
+    said = _NOT_THE_PARENT.fullmatch(tell.why)
+    return f"{said[2]} from {said[1]}" if said else "what was asked for"
 
 
 def _admitted(tell: Tell) -> str:
@@ -197,6 +207,8 @@ def _unmet(tell: Tell) -> str:
 
 def _curtailed(tell: Tell) -> str:
     effect = tell.effect.replace(" of its ", " over its ")
+    if len(tell.values) == len(tell.names) > 0:
+        effect = _CURTAILED_WH.sub(f"by about {sum(tell.values)} Wh", effect, count=1)
     each = f" ({_each(tell, 'Wh')})" if len(tell.names) > 1 else ""
     return f"{tell.order} is {effect} at {_where(tell)} by {tell.rule}{each}"
 

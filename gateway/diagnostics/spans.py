@@ -20,13 +20,17 @@ Key = tuple[Topic, str, str]
 
 
 class Span(NamedTuple):
-    """What a record said of one name from `start_ms` until before `end_ms`; FOR_EVER_MS where it still holds."""
+    """What a record said of one name from `start_ms` until before `end_ms`; FOR_EVER_MS where it still holds.
+
+    Whoever knows when the journal ends sets `known_ms`: until before when it is known to have held.
+    """
 
     tell: Tell
     name: str
     value: int | None
     start_ms: int
     end_ms: int
+    known_ms: int = FOR_EVER_MS
 
 
 def spans(tells: Iterable[Tell]) -> Iterator[Span]:

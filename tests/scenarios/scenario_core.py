@@ -108,7 +108,10 @@ def effects(given: Effects) -> tuple[OrderEffect, ...]:
 def site_of(case: Case, folder: Path) -> Site:
     """Give the core's site of a scenario, read by the gateway's own way in; every fault in it is an error."""
     shape = Shape(case.site_text())
-    places = {place: "1502" if place in shape.devices else "https://127.0.0.1:1/dcap" for place in shape.places}
+    places = {
+        place: str(1502 + number) if place in shape.devices else "https://127.0.0.1:1/dcap"
+        for number, place in enumerate(shape.places)
+    }
     places |= {place: "0" * 40 for place in shape.places if place.endswith(".lfdi")}
     checked = check(case.fill(places), str(folder / "site.toml"), wiring.TABLES)
     assert checked.site is not None, "\n".join(map(str, checked.faults))

@@ -1,8 +1,14 @@
 """A day of trade on a small street, journalled: commitments, a reserve call, an override, a colour, a foreign hand."""
 
+import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from gateway.cli import evidence, explain
 from gateway.core.capacity import Commitment, Domain, Slice, Terms
 from gateway.core.events import (
     Adopted,
@@ -180,3 +186,20 @@ def day(folder: Path) -> Street:
     street.until(9_100)
     street.close()
     return street
+
+
+def command(*words: str | Path) -> int:
+    """Run a command as the command line would."""
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    explain.register(commands)
+    evidence.register(commands)
+    args = parser.parse_args([str(word) for word in words])
+    code: int = args.run(args)
+    return code
+
+
+def shown(capsys: pytest.CaptureFixture[str], *words: str | Path) -> Any:
+    """Give what a command prints as JSON."""
+    assert command(*words, "--json") == 0
+    return json.loads(capsys.readouterr().out)

@@ -1,22 +1,20 @@
-"""`gateway evidence`, `gateway explain` of hours and the metrics, on the journal of a day of a real machine."""
+"""`gateway evidence` and the metrics, on the journal of a day of a real machine."""
 
-import argparse
 import csv
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from evidence_world import NOON_MS, STREET, Street, call, day, promise, target, tells
+from evidence_world import NOON_MS, STREET, Street, call, command, day, promise, shown, target, tells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.cli import evidence, explain
+from gateway.cli import evidence
 from gateway.core.capacity import Slice
-from gateway.core.events import CommitmentHeard, Tell, Tick, Topic
+from gateway.core.events import CommitmentEnded, CommitmentHeard, Tell, Tick, Topic
 from gateway.core.orders import Ceiling, Function, OrderKey
 from gateway.core.parties import Direction
 from gateway.core.performance import Evidence
@@ -41,22 +39,6 @@ def state(played: tuple[Path, Street]) -> Path:
     return played[0]
 
 
-def command(*words: str | Path) -> int:
-    """Run a command as the command line would."""
-    parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers()
-    explain.register(commands)
-    evidence.register(commands)
-    args = parser.parse_args([str(word) for word in words])
-    code: int = args.run(args)
-    return code
-
-
-def shown(capsys: pytest.CaptureFixture[str], *words: str | Path) -> Any:
-    assert command(*words, "--json") == 0
-    return json.loads(capsys.readouterr().out)
-
-
 def metered(told: Iterator[Tell]) -> dict[tuple[str, str, str], int]:
     """Sum what was metered by device, service and direction (Wh)."""
     sums: dict[tuple[str, str, str], int] = {}
@@ -66,9 +48,6 @@ def metered(told: Iterator[Tell]) -> dict[tuple[str, str, str], int]:
                 key = (device, tell.function, tell.effect.rpartition(" ")[2])
                 sums[key] = sums.get(key, 0) + wh
     return sums
-
-
-# -- evidence
 
 
 def test_every_watt_hour_is_in_exactly_one_row(played: tuple[Path, Street], capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,6 +172,48 @@ def test_wrong_use_of_evidence_gets_one_line(state: Path, tmp_path: Path, capsys
     assert "'noon' is no time" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--from", "2026-06-21T13Z", "--to", "2026-06-21T12Z"), "--from is after --to"),
+        (("--table", "accounts"), "--table is of --csv"),
+        (("--table", "accounts", "--json"), "--table is of --csv"),
+    ],
+)
+def test_options_that_contradict_each_other_get_one_line(
+    state: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    assert command("evidence", "--state", state, *words) == 2
+    found = capsys.readouterr()
+    assert found.out == ""
+    assert found.err.count("\n") == 1
+    assert said in found.err
+
+
+def test_open_commitments_are_listed_before_anything_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    street = Street(tmp_path)
+    street.until(60, CommitmentHeard(promise("c1", 120, 5400, Slice("roof", 2_000), Slice("wall", 1_000))))
+    street.until(61, CommitmentHeard(promise("c2", 9000, 9600, Slice("roof", 2_000))))
+    street.until(62, CommitmentHeard(promise("gone", 9000, 9600, Slice("wall", 2_000))))
+    street.until(63, CommitmentEnded("agg", "gone"))
+    street.until(240, Tick())
+    street.close()
+    quarter = "the running quarter of an hour counts when it is over, at 2026-06-21T12:15:00.000Z"
+    first = (
+        "commitment agg/c1 for reserve to tso is open by C8: roof 2000 W and wall 1000 W in export"
+        " from 2026-06-21T12:02:00.000Z until 2026-06-21T13:30:00.000Z"
+    )
+    second = (
+        "commitment agg/c2 for reserve to tso is open by C8: roof 2000 W in export"
+        " from 2026-06-21T14:30:00.000Z until 2026-06-21T14:40:00.000Z"
+    )
+    assert command("evidence", "--state", tmp_path, "--service", "reserve", "--from", "2026-06-21T12:00Z") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["nothing was delivered yet", first, second, quarter]
+    assert command("evidence", "--state", tmp_path, "--from", "2026-06-21T12:00Z", "--to", "2026-06-21T14:00Z") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [first, quarter]
+
+
 def proven(street: Street) -> tuple[Evidence, ...]:
     return prove(read(Told(*entry) for entry in street.entries)).rows
 
@@ -239,111 +260,6 @@ def test_no_watt_hour_is_lost_or_counted_twice(
                 key = (device, tell.at_ms - tell.at_ms % QUARTER_MS - QUARTER_MS, way)
                 told[key] = told.get(key, 0) + wh
     assert {key: wh for key, wh in sums.items() if wh} == {key: wh for key, wh in told.items() if wh}
-
-
-# -- explain
-
-
-def test_an_hour_is_explained_in_sentences_with_rules(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command("explain", "--hour", "2026-06-21T12", "--state", state) == 0
-    said = capsys.readouterr().out
-    in_force, _, decided = said.partition("\n\n")
-    lines = in_force.splitlines()
-    assert lines[0] == "In force from 2026-06-21T12:00:00.000Z until 2026-06-21T13:00:00.000Z:"
-    wanted = (
-        "- from 12:10:00 until 12:30:00: agg/bid-1 rules active-power at house and farm by C2: set-point 1500 W",
-        (
-            "- from 12:30:00 until 13:00:00: tso/reserve-1 rules active-power at house and farm by C3:"
-            " set-point 2500 W; suspended: agg/bid-1"
-        ),
-        (
-            "- from 12:30:00 until 13:00:00: agg/bid-1 is suspended at house and farm by C10"
-            " while tso/reserve-1 rules active-power"
-        ),
-        "- from 12:40:00 until 12:50:00: segment west is amber by C11; set by dso",
-        "- from 12:45:00 until 12:48:20: wall is out of reach by C14; no reply within 3 s",
-        "- from 12:40:00 until 12:55:00: barn is moved past this gateway and contested by A7; its limit is 0 W",
-        (
-            "- at 12:45:00: commitment agg/c1 falls short at wall by C8, told to tso;"
-            " 0 W of the 1000 W promised can be kept"
-        ),
-        "- in all: 1000 Wh of roof, wall and barn are delivered in export for the service schedule by C9",
-    )
-    assert [line for line in wanted if line not in lines] == []
-    assert decided.splitlines()[0] == "Decided from 2026-06-21T12:00:00.000Z until 2026-06-21T13:00:00.000Z:"
-    assert all(line.startswith("2026-06-21T12:") for line in decided.splitlines()[1:])
-
-
-def test_an_instant_is_explained_by_what_held_then(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = shown(capsys, "explain", "2026-06-21T12:35Z", "--state", state)
-    assert (found["from"], found["until"]) == ("2026-06-21T12:35:00.000Z", "2026-06-21T12:35:00.001Z")
-    held = [(line["about"], line["order"], line["rule"], line["names"]) for line in found["in_force"]]
-    assert held == [
-        ("ruling", "dso/limit-8", "C2", ["house", "farm"]),
-        ("ruling", "tso/reserve-1", "C3", ["house", "farm"]),
-        ("override", "agg/bid-1", "C10", ["house", "farm"]),
-    ]
-    assert found["in_force"][1]["until"] == "2026-06-21T13:00:00.000Z"
-    assert {row["t"][:13] for row in found["records"]} == {"2026-06-21T12"}
-
-
-def test_an_hour_of_one_name_is_narrowed_to_it(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = shown(capsys, "explain", "wall", "--hour", "2026-06-21T12Z", "--state", state)
-    assert {name for line in found["in_force"] for name in line["names"]} == {"farm", "wall"}
-    after = shown(capsys, "explain", "barn", "--hour", "2026-06-21T20", "--state", state)
-    assert after["records"] == []
-    assert [(line["order"], line["names"], line["until"]) for line in after["in_force"]] == [
-        ("dso/limit-8", ["farm"], None)
-    ]
-
-
-def test_nothing_in_force_before_the_beginning(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command("explain", "2026-06-21T03", "--state", state) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("Nothing was in force from 2026-06-21T03:00:00.000Z")
-    assert "Nothing was decided" in said
-
-
-@pytest.mark.parametrize(
-    ("asked", "orders"),
-    [("reserve", {"tso/reserve-1"}), ("AGG/BID", {"agg/bid-1"}), ("o1", {"agg/o1", "tso/aggregate"}), ("c1", None)],
-)
-def test_an_order_is_explained_by_how_it_begins(
-    state: Path, capsys: pytest.CaptureFixture[str], asked: str, orders: set[str] | None
-) -> None:
-    found = shown(capsys, "explain", asked, "--state", state)
-    told = {row["order"] for row in found}
-    if orders is None:
-        assert {"agg/c1", "agg/c2"} == told, "a commitment, and the one that is told to its buyer"
-    else:
-        assert orders <= told
-
-
-def test_points_and_segments_are_explained(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command("explain", "west", "--state", state) == 0
-    assert "segment west is amber by C11; set by dso" in capsys.readouterr().out
-    assert command("explain", "station", "--state", state) == 0
-    assert "tso/aggregate shares out 2000 W of active-power at station by E" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("agg/c",), "'agg/c' is how 4 orders begin (agg/c1, agg/c2, agg/c3 ...); give more of it"),
-        ((), "name an order, a device, a resource or a point, or give --hour"),
-        (("--hour", "noon"), "'noon' is no time"),
-        (("2026-06-21T99",), "is in no record"),
-        (("rof", "--hour", "2026-06-21T12"), "did you mean roof?"),
-    ],
-)
-def test_what_cannot_be_explained_gets_one_line(
-    state: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
-) -> None:
-    assert command("explain", *words, "--state", state) == 2
-    found = capsys.readouterr()
-    assert found.out == ""
-    assert found.err.count("\n") == 1
-    assert said in found.err
 
 
 # -- metrics

@@ -73,6 +73,24 @@ SAID = [
         "what was asked for is refused at west by A2 and has no effect; agg may not say it",
     ),
     (
+        tell(
+            Topic.REFUSED,
+            order="",
+            effect="no effect",
+            names=("west",),
+            rule="A2",
+            why="agg is not the limit parent and may not say a segment's colour",
+        ),
+        (
+            "a segment's colour from agg is refused at west by A2 and has no effect;"
+            " agg is not the limit parent and may not say a segment's colour"
+        ),
+    ),
+    (
+        tell(Topic.REFUSED, order="", effect="no effect", names=("west",), rule="C11", why="it is over already"),
+        "a segment's colour from the limit parent is refused at west by C11 and has no effect; it is over already",
+    ),
+    (
         tell(Topic.REFUSED, function="offer", effect="kept as it was", rule="C1", why="older"),
         "dso/1 (offer) is refused by C1 and what is held is kept as it was; older",
     ),
@@ -94,6 +112,20 @@ SAID = [
     (
         tell(Topic.CURTAILED, effect="curtailed by about 67 Wh of its 180 s", rule="C10", names=("a",), values=(67,)),
         "dso/1 is curtailed by about 67 Wh over its 180 s at a by C10",
+    ),
+    (
+        tell(Topic.CURTAILED, effect="curtailed by about 156 Wh of its 90 s", rule="C10", names=("a",), values=(26,)),
+        "dso/1 is curtailed by about 26 Wh over its 90 s at a by C10",
+    ),
+    (
+        tell(
+            Topic.CURTAILED,
+            effect="curtailed by about 156 Wh of its 90 s",
+            rule="C10",
+            names=("a", "b"),
+            values=(26, 4),
+        ),
+        "dso/1 is curtailed by about 30 Wh over its 90 s at a and b by C10 (a 26 Wh and b 4 Wh)",
     ),
     (
         tell(

@@ -11,6 +11,27 @@ from gateway.cli.demo import site_file
 from gateway.pki import issue
 from gateway.store import Journal
 
+SHORTEST = """
+name = "shortest"
+begins = "contact"
+[[inverter]]
+name = "roof"
+resource = "house"
+irradiance = 0.9
+[[resource]]
+name = "house"
+lfdi = "2A342CD9BEB285455C8C8EAC11E4634600009D6C"
+[[head_end]]
+name = "dso"
+certificate = "dso"
+poll_rate_s = 20
+[[head_end.program]]
+name = "envelope"
+primacy = 3
+[[step]]
+at_s = 1
+end = true
+"""
 LFDI = "2A342CD9BEB285455C8C8EAC11E4634600009D6C"
 READY: Line = {
     "resources": {"house": {"lfdi": LFDI, "pin": 111115}},
@@ -146,3 +167,15 @@ def test_demo_does_not_go_on_in_the_folder_of_another(tmp_path: Path) -> None:
     said = complaints("demo", "--keep", tmp_path)
     assert len(said) == 1, said
     assert "another folder" in said[0]
+
+
+def test_demo_that_keeps_its_journal_ends_with_how_to_ask_it(tmp_path: Path) -> None:
+    scenario, kept = tmp_path / "shortest.toml", tmp_path / "kept"
+    scenario.write_text(SHORTEST)
+    done = ask("demo", "--scenario", scenario, "--keep", kept)
+    assert done.stdout, done
+    state = kept / "state"
+    last = done.stdout.splitlines()[-1]
+    assert last == f"journal: {state}; try: gateway explain roof --state {state}"
+    words = last.partition("try: gateway ")[2].split()
+    assert ask(*words).returncode == 0
