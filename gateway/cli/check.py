@@ -1,4 +1,4 @@
-"""`gateway check SITE.toml`: every fault of a site file, or that there is none (DESIGN 4)."""
+"""`gateway check SITE.toml`: every fault of a site file and of the files it names, or that there is none (DESIGN 4)."""
 
 import argparse
 import dataclasses
@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from gateway.config import SiteFile, TableSpec, load
+from gateway.config import SiteFile, TableSpec, load, missing
+from gateway.web.tokens import Tokens
 
 CLEAN = 0
 FAULTY = 2
@@ -31,16 +32,17 @@ def register(commands: Commands, tables: Mapping[str, TableSpec]) -> None:
 
 
 def run(site: Path, tables: Mapping[str, TableSpec], *, as_json: bool) -> int:
-    """Check the site file and print what was found; 0 where it is clean, 2 where it is not."""
+    """Check the site file and the files that it names, and print what was found; 0 where all is well, 2 where not."""
     checked = load(site, tables)
-    for fault in checked.faults:
+    found = checked.faults if checked.site is None else missing(checked.site, Tokens.faults)
+    for fault in found:
         print(fault, file=sys.stderr)
     if as_json:
-        faults = [dataclasses.asdict(fault) for fault in checked.faults]
+        faults = [dataclasses.asdict(fault) for fault in found]
         print(json.dumps({"site": str(site), "ok": not faults, "faults": faults}))
-    elif checked.site is not None:
+    elif checked.site is not None and not found:
         print(f"{site}: no fault: {_summary(checked.site)}")
-    return FAULTY if checked.faults else CLEAN
+    return FAULTY if found else CLEAN
 
 
 def _summary(site: SiteFile) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 
 from gateway.config.faults import quoted, suggestion
 from gateway.config.lines import Path as Place
+from gateway.config.site import HEALTH_PORT
 from gateway.config.tables import Entry, Reader, TableSpec
 from gateway.core.orders import LIMITS, Function
 from gateway.core.parties import Level, Tier
@@ -28,6 +29,8 @@ def cross_check(reader: Reader, entries: Entries, device_tables: Iterable[str]) 
     _points_have_devices(reader, entries)
     _one_point_each(reader, entries)
     _point_names(reader, entries)
+    _points_are_rated(reader, entries)
+    _ports_differ(reader, entries)
     _somebody_speaks(reader, entries)
     _devices_everywhere(reader, entries)
     _one_adapter_each(reader, entries["device"], tuple(device_tables))
@@ -107,7 +110,7 @@ def _points_have_devices(reader: Reader, entries: Entries) -> None:
         named = list(dict.fromkeys(device.values[kind] for device in entries["device"] if kind in device.values))
         for point in entries[kind]:
             name = point.values.get("name")
-            if name is not None and name not in named:
+            if name is not None and name not in named and not _strays(entries, kind):
                 hint = suggestion(name, named) if named else f"give one {kind} = {quoted(name)}"
                 reader.fault(point, f"no device names it; {hint}", "name")
             if not any(key in point.raw for key in ("export_limit_w", "import_limit_w")):
@@ -146,6 +149,32 @@ def _point_names(reader: Reader, entries: Entries) -> None:
                 continue
             line = reader.line_of(other, "name")
             reader.fault(point, f"{other.path[0]} on line {line} has this name; give each point its own", "name")
+
+
+def _points_are_rated(reader: Reader, entries: Entries) -> None:
+    """Note a device that names another point than those of the tables; without any table its name is free."""
+    for kind in PLACES:
+        known = [str(point.values.get("name")) for point in entries[kind]]
+        for device in _strays(entries, kind):
+            name = device.values[kind]
+            what = f"no [[{kind}]] is named {quoted(name)}; {suggestion(name, known)}"
+            reader.fault(device, f"{quoted(kind)}: {what}", kind)
+
+
+def _strays(entries: Entries, kind: str) -> list[Entry]:
+    """Give the devices that name a point which has no table, where there are tables and all have names."""
+    known = [point.values.get("name") for point in entries[kind]]
+    if not known or None in known:
+        return []
+    return [device for device in entries["device"] if device.values.get(kind, known[0]) not in known]
+
+
+def _ports_differ(reader: Reader, entries: Entries) -> None:
+    for gateway, api in zip(entries["gateway"], entries["local_api"], strict=False):
+        port = api.values.get("port")
+        if port and port == gateway.values.get("health_port", HEALTH_PORT):
+            what = f'"port" is {port}, and so is "health_port" of [gateway]; give each its own, or 0 for any free one'
+            reader.fault(api, what, "port")
 
 
 def _somebody_speaks(reader: Reader, entries: Entries) -> None:

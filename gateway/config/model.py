@@ -45,7 +45,7 @@ def granted(reader: Reader, entries: Entries, folder: Path) -> tuple[Grant, ...]
     derived = grants.derive(skeleton, members, offered)
     if isinstance(derived, SkeletonFault):
         place = _place_of(derived, entries)
-        reader.fault(place.entry, _said(derived), place.key)
+        reader.fault(place.entry, _said_of_party(derived, place), place.key)
         return ()
     _parent_is_served(reader, entries, skeleton)
     _within(reader, entries, derived, skeleton)
@@ -90,6 +90,15 @@ def _of_file(path: Path, wanted: str) -> Skeleton | str:
 
 def _said(fault: SkeletonFault) -> str:
     return f"{fault.what}; {suggestion(fault.wrong, fault.known)}" if fault.known else fault.what
+
+
+def _said_of_party(fault: SkeletonFault, place: _Place) -> str:
+    """Say it without the party where that stands before it already, and what else may be done."""
+    said = _said(fault).removeprefix(f"party {quoted(str(place.entry.values.get('name')))}").removeprefix(": ").lstrip()
+    if place.key == "entity" and fault.wrong:
+        other = " Or" if said.endswith("?") else "; or"
+        return f'{said}{other} leave "entity" out: the party then holds no grant'
+    return said
 
 
 def _members(reader: Reader, entries: Entries) -> list[Member] | None:

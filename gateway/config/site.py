@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from gateway.config.tables import NOT_A_KEY, TableSpec
 from gateway.core.capacity import Domain
@@ -19,6 +19,8 @@ Watts = Annotated[int, (1, None)]
 WattsOrNone = Annotated[int, (0, None), "in W; what holds when no default was ever received"]
 Rating = Annotated[int, (0, None)] | None
 Adapters = Mapping[str, Any]
+HEALTH_PORT: Final = 9640
+"""Where the daemon tells of its health, unless the site file says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Gateway:
     """
 
     name: Name
-    health_port: Ports = 9640
+    health_port: Ports = HEALTH_PORT
     planning_horizon_s: Seconds = 604_800
     clock_tolerance_s: Annotated[int, (0, None)] = 300
     dso_profile: str = "default"

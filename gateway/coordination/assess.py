@@ -97,7 +97,7 @@ class _Graph:
         layers = tuple(flow for flow in _instructing(skeleton) if not bypasses(skeleton, flow))
         below = downstream(layers)
         starts = [each.id for each in skeleton.entities if each.tier is Tier.BULK]
-        local = {each.id for each in skeleton.entities if is_operator(each) and each.tier is Tier.DISTRIBUTION}
+        local = [each.id for each in skeleton.entities if is_operator(each) and each.tier is Tier.DISTRIBUTION]
         through = [name for start in starts for name in hops(start, below) if name in local]
         reached = [hops(name, below) for name in dict.fromkeys(through)]
         return cls(

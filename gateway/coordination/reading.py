@@ -136,11 +136,11 @@ class _Architecture:
 
     def _flows(self, raw: Mapping[str, object], names: tuple[str, ...]) -> tuple[Flow, ...]:
         made: dict[tuple[str, str, Kind], list[Flow]] = {}
-        known = frozenset(names)
+        declared = dict.fromkeys(names)
         for index, each in self._tables(raw, "flow"):
             below = ("flow", index)
             self._keys(each, FLOW, *below)
-            ends = [self._end(each, key, names, known, *below) for key in ("from", "to")]
+            ends = [self._end(each, key, declared, *below) for key in ("from", "to")]
             kind = self._choice(Kind, each, "kind", *below)
             both, joint = (self._flag(each, key, *below) for key in ("both", "joint"))
             overlap = self._choice(Overlap, each, "overlap", *below) if "overlap" in each else None
@@ -162,17 +162,15 @@ class _Architecture:
         else:
             alike.append(flow)
 
-    def _end(
-        self, raw: Mapping[str, object], key: str, names: tuple[str, ...], known: frozenset[str], *below: str | int
-    ) -> str:
+    def _end(self, raw: Mapping[str, object], key: str, declared: Mapping[str, None], *below: str | int) -> str:
         name = self._text(raw, key, *below)
-        if name and name not in known:
-            self.fault(f'"{key}": no entity has the id "{_line(name)}"', *below, key, wrong=name, known=names)
+        if name and name not in declared:
+            self.fault(f'"{key}": no entity has the id "{_line(name)}"', *below, key, wrong=name, known=tuple(declared))
             return ""
         return name
 
     def _serves(self, raw: Mapping[str, object], names: tuple[str, ...]) -> str | None:
-        return (self._end(raw, "serves", names, frozenset(names)) or None) if "serves" in raw else None
+        return (self._end(raw, "serves", dict.fromkeys(names)) or None) if "serves" in raw else None
 
     def _path_to_der(self, entities: tuple[Entity, ...], flows: tuple[Flow, ...]) -> None:
         ders = der_ids(entities, flows)

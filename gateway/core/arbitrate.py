@@ -44,8 +44,6 @@ _REORDERED = (Level.DSO_RELIABILITY, Level.MARKET)
 """The levels whose order is data; those outside are fixed (B)."""
 _TIGHTENED = (*LIMITS, *SWITCHES)
 """Functions that have a tighter side."""
-
-
 UNDRIVEN = (int(Level.DEFAULT), 0)
 """The strength of a DER that nobody gives a set-point."""
 
@@ -286,16 +284,10 @@ def _rule_target(held: Sequence[Held], ground: Ground) -> Choice:
     situation, strength = ground.situation, ground.precedence.strength
     barred = [one for one in held if one.is_order and _loads(one, situation)]
     waiting = {one.key: "C11" for one in barred}
+    level = {one.level: strength(one.level, situation.colour) for one in held}
     ordered = sorted(
         (one for one in held if one not in barred),
-        key=lambda one: (
-            not one.is_order,
-            strength(one.level, situation.colour),
-            one.party_rank,
-            one.precedence,
-            one.age,
-            one.key,
-        ),
+        key=lambda one: (not one.is_order, level[one.level], one.party_rank, one.precedence, one.age, one.key),
     )
     if not ordered:
         return Choice(None, waiting)

@@ -51,7 +51,7 @@ from gateway.core.narrate import tell
 from gateway.core.observe import Circumstances, verify
 from gateway.core.orders import Default, OrderKey
 from gateway.core.parties import Colour
-from gateway.core.settling import colour_now
+from gateway.core.settling import colour_fault, colour_now, on_segment
 from gateway.core.state import DeviceState, Live, PartyState, ResourceState, SegmentColour, State
 from gateway.core.timeline import FOR_EVER_MS
 from gateway.core.topology import Resource, Site
@@ -318,14 +318,14 @@ class Machine:
         """Take a segment's colour from the limit parent; nobody else colours it (A2, C11)."""
         state = self.state
         refused = self._not_the_parent(event.issuer, "a segment's colour")
-        rule, why = ("A2", refused) if refused else ("C11", _colour_fault(event, state))
+        rule, why = ("A2", refused) if refused else ("C11", colour_fault(event.segment, event.until_ms, state))
         if why:
             yield self._tell(Topic.REFUSED, None, rule, "no effect", (event.segment,), (), why)
             return
         constrained = event.constrained if event.colour is Colour.RED else None
         state.colours[event.segment] = SegmentColour(event.colour, constrained, event.until_ms, event.issuer)
         state.remind(event.until_ms, "colour", event.segment)
-        self._touch_segment(event.segment)
+        self._decider.touch(on_segment(state, event.segment))
         effect = f"{event.colour.value} for {constrained.value}" if constrained else event.colour.value
         yield self._tell(Topic.COLOUR, None, "C11", effect, (event.segment,), (), f"set by {event.issuer}")
 
@@ -333,18 +333,15 @@ class Machine:
         held = self.state.colours.get(segment)
         if held is None or held.until_ms > self.state.now_ms:
             return
-        self._touch_segment(segment)
+        self._decider.touch(on_segment(self.state, segment))
         effect = colour_now(held, self.state).value
         yield self._tell(Topic.COLOUR, None, "C11", effect, (segment,), (), "the time of its colour is over")
-
-    def _touch_segment(self, segment: str) -> None:
-        self._decider.touch(name for name, each in self.state.resources.items() if each.segment == segment)
 
     def _touch_coloured_by(self, issuer: str) -> None:
         """Look again at the segments whose colour has run out: contact decides what it is then (C11)."""
         for segment, held in self.state.colours.items():
             if held.issuer == issuer and held.until_ms <= self.state.now_ms:
-                self._touch_segment(segment)
+                self._decider.touch(on_segment(self.state, segment))
 
     def _network_changed(self, event: NetworkChanged) -> Iterator[Effect]:
         """Hold the tighter of order and default below what changed until it is validated; colours are void (C19)."""
@@ -493,11 +490,3 @@ class Machine:
     def _delivered(self, event: Delivered) -> Iterator[Effect]:
         self.state.owed.pop(event.serial, None)
         yield from ()
-
-
-def _colour_fault(event: Coloured, state: State) -> str:
-    if not any(event.segment == resource.segment for resource in state.resources.values()):
-        return f"no device lies on segment {event.segment}; name it in the site file"
-    if event.until_ms <= state.now_ms:
-        return "its time is over already; give it one that ends later"
-    return ""

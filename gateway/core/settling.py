@@ -53,6 +53,20 @@ def colour_now(held: SegmentColour, state: State) -> Colour:
     return Colour.GREEN if party.proven and not party.lost else Colour.AMBER
 
 
+def colour_fault(segment: str, until_ms: int, state: State) -> str:
+    """Say why a segment cannot be coloured so, or nothing."""
+    if not on_segment(state, segment):
+        return f"no device lies on segment {segment}; name it in the site file"
+    if until_ms <= state.now_ms:
+        return "its time is over already; give it one that ends later"
+    return ""
+
+
+def on_segment(state: State, segment: str) -> list[str]:
+    """Name the resources on a segment."""
+    return [name for name, each in state.resources.items() if each.segment == segment]
+
+
 class Settler:
     """Settles resources at the state's time; those with the same ground that hear the same orders share the result.
 

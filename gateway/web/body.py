@@ -94,10 +94,22 @@ def _effect(given: EffectBody) -> Effect:
     if given.per_mwh is not None:
         return Price(milli(given.per_mwh))
     percent = given.percent or 0.0
+    _signed_rightly(function, *(("w", given.w) if given.w is not None else ("percent", percent)))
     power = Watts(given.w) if given.w is not None else Share(round(percent * HUNDREDTHS_OF_PERCENT / 100))
     if function in CEILINGS:
         return Ceiling(function, power)
     return Floor(function, power) if function in FLOORS else Target(power)
+
+
+def _signed_rightly(function: Function, name: str, value: float) -> None:
+    """Raise BadBodyError for a limit on the other side of zero: it would be an order to run the other way (C2)."""
+    if function in FLOORS and value > 0:
+        what = "import" if function is Function.IMPORT_LIMIT else "load"
+        raise BadBodyError(f"effects: {function} takes {name} of 0 or less ({what} is negative): write {-value:.15g}")
+    if function in CEILINGS and value < 0:
+        raise BadBodyError(
+            f"effects: {function} takes {name} of 0 or more (generation is positive): write {-value:.15g}"
+        )
 
 
 def milli(amount: float) -> int:

@@ -52,11 +52,12 @@ class OrderBody(Body):
 
 
 class CourseBody(msgspec.Struct, frozen=True):
-    """How far an order has come at one resource, and by how much it was served short so far (Wh, by estimate)."""
+    """How far an order has come at one resource, by how much it was served short so far (Wh, by estimate), and why."""
 
     status: str
     over: bool
     short_wh: int
+    short: str
 
 
 class AnswerBody(msgspec.Struct, frozen=True):
@@ -210,7 +211,9 @@ def _standing(key: OrderKey, live: Live | None, answers: tuple[Answer, ...]) -> 
         return StandingBody(key.id, False, None, None, None, None, {}, said)
     last = {one.resource: one.kind for one in answers if one.kind in TERMINAL and one.version == live.order.version}
     courses = {
-        name: CourseBody(last[name].value if name in last else course.status.value, course.ended, course.short_wh())
+        name: CourseBody(
+            last[name].value if name in last else course.status.value, course.ended, course.short_wh(), course.short
+        )
         for name, course in live.courses.items()
     }
     order = live.order

@@ -57,7 +57,7 @@ name = "roof-2"
 resource = "house-2"
 rated_w = 5000
 [device.sunspec_modbus]
-host = "127.0.0.1"
+host = "127.0.0.2"
 
 [[sep2_client]]
 party = "dso"
@@ -147,11 +147,18 @@ def test_a_party_without_a_flow_has_no_grant() -> None:
     [
         ("hybrid-dso-buys", "hybrid-dso-buy", '5: coordination: "model": no model is named "hybrid-dso-buy"; did you'),
         ("hybrid-dso-buys", "m.toml", '5: coordination: "model": m.toml: cannot be read: No such file or directory'),
-        ('entity = "tso"', 'entity = "tos"', '16: party "bulk": party "bulk": no entity has the id "tos"; did you'),
+        (
+            'entity = "tso"',
+            'entity = "tos"',
+            (
+                '16: party "bulk": no entity has the id "tos"; did you mean "tso"? '
+                'Or leave "entity" out: the party then holds no grant'
+            ),
+        ),
         (
             'entity = "tso"',
             'entity = "aggregator"',
-            '16: party "bulk": party "bulk" is of tier "bulk", its entity "agg',
+            '16: party "bulk": is of tier "bulk", its entity "agg',
         ),
         (
             'limit_parent = true\nentity = "dso"',

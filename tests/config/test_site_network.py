@@ -106,7 +106,16 @@ def test_what_devices_and_resources_are_beside_their_power() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "fault"),
     [
-        ('name = "t1"', 'name = "t2"', 'service_transformer "t2": no device names it; known: "t1"'),
+        (
+            'name = "t1"',
+            'name = "t2"',
+            'device "roof-1": "service_transformer": no [[service_transformer]] is named "t1"; known: "t2"',
+        ),
+        (
+            "[interface]",
+            '[[service_transformer]]\nname = "t2"\nexport_limit_w = 1\n[interface]',
+            'service_transformer "t2": no device names it; known: "t1"',
+        ),
         (
             '[[service_transformer]]\nname = "t1"',
             '[[segment]]\nname = "s"',
@@ -134,7 +143,8 @@ def test_what_devices_and_resources_are_beside_their_power() -> None:
             "\n[[sep2_client]]",
             (
                 '\n[[device]]\nname = "shed"\nresource = "house-1"\nrated_w = 5\nservice_transformer = "t2"\n'
-                '[device.sunspec_modbus]\nhost = "h"\n\n[[sep2_client]]'
+                '[device.sunspec_modbus]\nhost = "h"\n\n'
+                '[[service_transformer]]\nname = "t2"\nexport_limit_w = 1\n\n[[sep2_client]]'
             ),
             'device "shed": "service_transformer": "house-1" lies on "t1" by device "roof-1"; give both the same',
         ),
@@ -181,6 +191,27 @@ def test_one_mistake_is_one_fault_with_its_line(before: str, after: str, fault: 
     assert said.endswith(fault) or fault in said
     wrong = text.splitlines()[int(place.rpartition(":")[2]) - 1]
     assert wrong.strip(), line
+
+
+def test_a_point_is_free_without_a_table_of_its_kind() -> None:
+    named = ("rated_w = 5000\nservice", 'rated_w = 5000\nsegment = "main-9"\nservice')
+    assert faults_of(changed(named)) == []
+    rated = ("[interface]", '[[segment]]\nname = "main-1"\nexport_limit_w = 1\n[interface]')
+    [line] = faults_of(changed(named, rated))
+    assert line == (
+        'site.toml:48: device "roof-1": "segment": no [[segment]] is named "main-9"; did you mean "main-1"?'
+    )
+
+
+@pytest.mark.parametrize(("health", "api", "same"), [(None, 9640, True), (7, 7, True), (0, 0, False), (7, 8, False)])
+def test_the_two_ports_of_the_daemon_differ(health: int | None, api: int, same: bool) -> None:
+    text = changed(
+        ('tier = "bulk"', 'tier = "bulk"\ntoken_file = "market.token"'),
+        ("[interface]", f"[local_api]\nport = {api}\n[interface]"),
+        ('name = "street-7"', 'name = "street-7"' + ("" if health is None else f"\nhealth_port = {health}")),
+    )
+    what = f'"port" is {api}, and so is "health_port" of [gateway]; give each its own, or 0 for any free one'
+    assert [line.partition(": ")[2] for line in faults_of(text)] == ([f"local_api: {what}"] if same else [])
 
 
 LIMITS = (

@@ -61,10 +61,13 @@ def test_a_token_is_a_secret_of_its_own(tmp_path: Path) -> None:
     files = {party: tmp_path / f"{party}.token" for party in TOKENS}
     assert Tokens(files).party(f"bearer  {TOKENS['market']} ") == "market"
     for text, line in (
-        ("short", "a token is one word of at least 16 characters; write a new one"),
-        ("two words of sufficient length", "a token is one word of at least 16 characters; write a new one"),
-        ("é" * 20, "a token is plain ASCII; write a new one"),
-        (TOKENS["dso"], "party 'dso' shows the same token; give each party its own"),
+        ("short", "a token is one word of at least 16 characters; make one: openssl rand -hex 16 > "),
+        (
+            "two words of sufficient length",
+            "a token is one word of at least 16 characters; make one: openssl rand -hex 16 > ",
+        ),
+        ("é" * 20, "a token is plain ASCII; make one: openssl"),
+        (TOKENS["dso"], "party 'dso' shows the same token; give each party its own: openssl"),
     ):
         files["market"].write_text(text)
         with pytest.raises(TokenFault, match=line):

@@ -69,6 +69,8 @@ async def test_a_default_holds_without_orders(tmp_path: Path) -> None:
         assert (await world.told("dso", "POST", "/v1/defaults", body))["why"] == "it stands already as it was sent"
         line = await world.refused("dso", "POST", "/v1/defaults", {**body, "group": "rue"})
         assert line == "group: none is named 'rue'; name one of the site file"
+        line = await world.refused("dso", "POST", "/v1/defaults", {**body, "effects": [limit(-2000)]})
+        assert line == "effects: export-limit takes w of 0 or more (generation is positive): write 2000"
 
 
 def promise(name: str, w: int, buyer: str = "dso", **more: object) -> Json:

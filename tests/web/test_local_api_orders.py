@@ -82,7 +82,7 @@ async def test_an_order_is_followed_to_its_end_and_its_answers_can_be_fetched(tm
         await world.told("dso", "POST", "/v1/orders", order("a", limit(3000), group="one"))
         standing = await world.told("dso", "GET", "/v1/orders/a")
         assert (standing["held"], standing["version"], standing["group"]) == (True, 0, "one")
-        assert standing["resources"] == {"house-1": {"status": "in-force", "over": False, "short_wh": 0}}
+        assert standing["resources"] == {"house-1": {"status": "in-force", "over": False, "short_wh": 0, "short": ""}}
         assert [(one["resource"], one["answer"], one["rule"]) for one in standing["answers"]] == [
             ("house-1", "received", "A3"),
             ("house-1", "started", "C2"),
@@ -97,11 +97,20 @@ async def test_an_order_is_followed_to_its_end_and_its_answers_can_be_fetched(tm
         assert (said["admitted"], said["rule"]) == (True, "C13")
         assert (await world.told("dso", "DELETE", "/v1/orders/a"))["admitted"] is False
         standing = await world.told("dso", "GET", "/v1/orders/a")
-        assert standing["resources"]["house-1"] == {"status": "cancelled", "over": True, "short_wh": 0}
+        assert standing["resources"]["house-1"] == {"status": "cancelled", "over": True, "short_wh": 0, "short": ""}
         assert [one["answer"] for one in standing["answers"]][-1] == "cancelled"
         await world.hear(LinkUp("roof-1", Known(5000, 0), Known(0, 0)))
         assert world.machine.state.owed == {}, "fetched to the last, they are delivered"
         assert len((await world.told("dso", "GET", "/v1/orders/a"))["answers"]) == 3
+
+
+async def test_why_an_order_is_served_short_stands_beside_by_how_much(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await world.told("market", "POST", "/v1/orders", order("a", power(3000), group="one"))
+        await world.told("dso", "POST", "/v1/orders", order("b", limit(1000)))
+        course = (await world.told("market", "GET", "/v1/orders/a"))["resources"]["house-1"]
+        assert course["short"].startswith("set-point of 3000 W clipped to 1000 W by ")
+        assert "dso/b" in course["short"]
 
 
 async def test_answers_not_fetched_are_there_after_a_restart(tmp_path: Path) -> None:
@@ -132,6 +141,8 @@ async def test_a_request_is_contact(tmp_path: Path) -> None:
         ({"function": "export-limit", "w": 1}, Ceiling(Function.EXPORT_LIMIT, Watts(1))),
         ({"function": "export-limit", "percent": 12.345}, Ceiling(Function.EXPORT_LIMIT, Share(1234))),
         ({"function": "import-limit", "w": -3000}, Floor(Function.IMPORT_LIMIT, Watts(-3000))),
+        ({"function": "import-limit", "w": 0}, Floor(Function.IMPORT_LIMIT, Watts(0))),
+        ({"function": "export-limit", "w": 0}, Ceiling(Function.EXPORT_LIMIT, Watts(0))),
         ({"function": "active-power", "percent": -100}, Target(Share(-10_000))),
         ({"function": "connect", "on": True}, Connect(True)),
         ({"function": "price", "per_mwh": -12.5}, Price(-12_500)),
@@ -160,6 +171,14 @@ async def test_times_rank_and_scope_are_what_they_say(tmp_path: Path) -> None:
         assert (over["admitted"], over["rule"]) == (False, "A5")
 
 
+LESS, MORE = "0 or less", "0 or more (generation is positive)"
+
+
+def each(function: str, **value: float) -> Json:
+    """Give an effect."""
+    return {"function": function, **value}
+
+
 NOBODY = "group: none is named 'rue'; name one of the site file"
 
 
@@ -173,6 +192,18 @@ NOBODY = "group: none is named 'rue'; name one of the site file"
         (order("a", {"function": "price", "on": True}), "effects: give price exactly one of per_mwh, release"),
         (order("a", {"function": "active-power"}), "effects: give active-power exactly one of w, percent, release"),
         (order("a", {**limit(1), "percent": 1}), "effects: give export-limit exactly one of w, percent, release"),
+        (
+            order("a", each("import-limit", w=3000)),
+            f"effects: import-limit takes w of {LESS} (import is negative): write -3000",
+        ),
+        (order("a", each("load-limit", w=1)), f"effects: load-limit takes w of {LESS} (load is negative): write -1"),
+        (
+            order("a", each("import-limit", percent=12.5)),
+            f"effects: import-limit takes percent of {LESS} (import is negative): write -12.5",
+        ),
+        (order("a", limit(-3000)), f"effects: export-limit takes w of {MORE}: write 3000"),
+        (order("a", each("generation-limit", w=-1)), f"effects: generation-limit takes w of {MORE}: write 1"),
+        (order("a", each("rating-limit", percent=-50)), f"effects: rating-limit takes percent of {MORE}: write 50"),
         (order("a", limit(1), start="noon"), "start: no instant; write it as 2026-06-21T12:00:00Z"),
         (order("a", limit(1), start="2026-06-21T12:00:00"), "start: it has no offset from UTC; write it as 2026"),
         (order("a", limit(1), end="1969-01-01T00:00:00Z"), "end: it lies before 1970"),

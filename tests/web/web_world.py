@@ -98,6 +98,7 @@ rated_w = 5000
 segment = "s1"
 [device.sunspec_modbus]
 host = "127.0.0.1"
+unit = 2
 
 [interface]
 name = "street"
