@@ -76,7 +76,7 @@ def test_demo_tells_a_record_for_each_decision_and_exits_0(demo: Ended) -> None:
 
 
 def test_killed_gateway_ends_with_what_the_undisturbed_one_ends_with(demo: Ended, killed: Ended) -> None:
-    assert killed.gateways >= len(KILLED_AT_S) - 2, "all but those killed in quick succession decided something"
+    assert killed.gateways >= len(KILLED_AT_S) // 2, "all but those killed before they were up decided something"
     wrong = [one for one in (*killed.summary["verdicts"], *killed.summary["proofs"]) if not one["ok"]]
     assert not wrong
     assert killed.code == 0
