@@ -151,6 +151,7 @@ class Admission:
         if order.end_ms is not None and order.end_ms - offset_ms <= state.now_ms:
             self._ledger.say(live, resources, Kind.EXPIRED, "A5", "over already when it was first received")
             return
+        known = bool(live.effects)
         live.effects.update(verdict.effects)
         if isinstance(order.scope, Total) and not (live.group in state.points and state.points[live.group].summed):
             self._decider.touch(lay_points(state))
@@ -168,7 +169,10 @@ class Admission:
                 live.courses[name].short = f"cannot carry {lacking}"
                 self._ledger.say(live, (name,), Kind.UNCARRIED, "A6", live.courses[name].short)
         self.remind_of(live)
-        self._decider.touch(live.effects)
+        if known:
+            self._decider.touch(live.effects)
+        else:
+            self._decider.touch_new(live)
 
     def _refuse(self, live: Live, resources: Iterable[str], verdict: Refused) -> Iterator[Effect]:
         named = tuple(resources)
@@ -277,7 +281,7 @@ class Admission:
         """Look again at every resource that an order reaches."""
         live = self._state.lives.get(key)
         if live is not None:
-            self._decider.touch(live.effects)
+            self._decider.touch_due(live.effects)
 
 
 def _same(held: Order, order: Order) -> bool:

@@ -4,7 +4,7 @@ RULES B (levels), C2 to C5, C7 (reservations), C10 (suspension), C11 (traffic li
 connection point), C13 (release), C14 (defaults) and C19 (a network that changed).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -12,29 +12,48 @@ from typing import NamedTuple
 from gateway.core.orders import (
     CEILINGS,
     FLOORS,
-    LIMITS,
-    SWITCHES,
-    Ceiling,
-    Connect,
     Default,
-    Effect,
-    Energize,
-    Floor,
     Function,
     OrderKey,
-    Price,
-    Release,
-    Target,
 )
-from gateway.core.parties import USUAL_PRECEDENCE, Colour, Direction, Level, Precedence
+from gateway.core.parties import Colour, Direction, Level
+from gateway.core.slots import (
+    CALM,
+    LAST_RESORT,
+    SITE,
+    Allotment,
+    Fallbacks,
+    Ground,
+    Held,
+    Situation,
+    Word,
+    held_in,
+)
 from gateway.core.timeline import FOR_EVER_MS, Entry, Slot, next_change, standing
-from gateway.core.topology import PriceStep
-from gateway.core.units import ceil_watts, floor_watts, toward_zero_watts
 
-SITE = "site"
-"""Who speaks where the site file itself does."""
+__all__ = [
+    "AGREEMENT",
+    "CALM",
+    "LAST_RESORT",
+    "SITE",
+    "UNDRIVEN",
+    "Allotment",
+    "Choice",
+    "Chooser",
+    "Ground",
+    "Ruling",
+    "Settlement",
+    "Situation",
+    "Status",
+    "choose",
+    "rating_key",
+    "rule",
+    "settle",
+    "status_in_slot",
+    "status_of",
+]
+
 AGREEMENT = OrderKey(SITE, "connection-agreement")
-LAST_RESORT = OrderKey(SITE, "last-resort")
 POINTS = (
     (Function.EXPORT_LIMIT, Function.IMPORT_LIMIT),
     (Function.GENERATION_LIMIT, Function.RATING_LIMIT, Function.LOAD_LIMIT),
@@ -42,8 +61,7 @@ POINTS = (
 """Limits that meet at the connection point, and limits that meet at the DER: only limits of one point are compared."""
 _REORDERED = (Level.DSO_RELIABILITY, Level.MARKET)
 """The levels whose order is data; those outside are fixed (B)."""
-_TIGHTENED = (*LIMITS, *SWITCHES)
-"""Functions that have a tighter side."""
+_FUNCTIONS = tuple(Function)
 UNDRIVEN = (int(Level.DEFAULT), 0)
 """The strength of a DER that nobody gives a set-point."""
 
@@ -56,56 +74,6 @@ class Status(StrEnum):
     SUSPENDED = "suspended"
     SUPERSEDED = "superseded"
     OVER = "over"
-
-
-class Allotment(NamedTuple):
-    """What falls to one resource (W) of an order that a group obeys in sum, or of a point's rating (C12, E)."""
-
-    key: OrderKey
-    function: Function
-    value_w: int
-
-
-class Situation(NamedTuple):
-    """What the network and the contracts make of one resource now.
-
-    `constrained` is the direction that a red segment must not be loaded in further. `contracted_w` is how far
-    contracted flexibility may move a market set-point (None: as far as it says), `reserved_w` what reliability
-    services hold reserved of the generation (W). `validated` is False from a change of the network until it was
-    looked at again (C19). What is not `allotted` yet of a limit in sum is nothing, save in a `trial`.
-    """
-
-    colour: Colour = Colour.GREEN
-    constrained: Direction | None = None
-    contracted_w: int | None = None
-    reserved_w: int = 0
-    validated: bool = True
-    trial: bool = False
-    allotted: tuple[Allotment, ...] = ()
-
-    def allotment(self, key: OrderKey, function: Function) -> int | None:
-        """Give what falls to the resource of an order in sum (W), or None where nothing was shared out yet."""
-        return next((one.value_w for one in self.allotted if one.key == key and one.function is function), None)
-
-
-CALM = Situation()
-
-
-class Held(NamedTuple):
-    """What one slot contributes at an instant.
-
-    `precedence` and `age` (the later created, the smaller) decide between the slots of one party alone (C3, C4).
-    """
-
-    level: int
-    party_rank: int
-    key: OrderKey
-    value: int
-    rule: str
-    is_order: bool
-    service: str = ""
-    precedence: int = 0
-    age: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,113 +118,9 @@ class Settlement:
         return next((ruling for ruling in self.rulings if ruling.function is function), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What arbitration at a resource needs beside the orders.
-
-    `unproven` names the issuers with which contact is not proven since the start: their slots hold the tighter of
-    order and default (C14). `party_rank` is the parties' order in the site file, `levels` the level of each party's
-    slots by control function: what has no level there is not granted. `service_levels` is the level by service as
-    well, and `services` names the service of each party, level and function.
-    """
-
-    limit_parent: str
-    export_limit_w: int
-    last_resort_export_limit_w: int
-    generation_max_w: int
-    charge_max_w: int
-    party_rank: Mapping[str, int]
-    levels: Mapping[tuple[str, Function], int]
-    unproven: frozenset[str] = frozenset()
-    service_levels: Mapping[tuple[str, str, Function], int] = field(default_factory=dict)
-    services: Mapping[tuple[str, int, Function], str] = field(default_factory=dict)
-    party_standing: Mapping[str, int] = field(default_factory=dict)
-    precedence: Precedence = USUAL_PRECEDENCE
-    price_response: tuple[PriceStep, ...] = ()
-    situation: Situation = CALM
-
-    def level(self, issuer: str, service: str, function: Function) -> int | None:
-        """Give the level that a party stands at with a service (any, where that is empty), or None: not granted."""
-        if service:
-            return self.service_levels.get((issuer, service, function))
-        return self.levels.get((issuer, function))
-
-
-def _value(effect: Effect, ground: Ground) -> int:
-    match effect:
-        case Ceiling(power=power):
-            return floor_watts(power, ground.generation_max_w, ground.charge_max_w)
-        case Floor(power=power):
-            return ceil_watts(power, ground.generation_max_w, ground.charge_max_w)
-        case Target(power=power):
-            return toward_zero_watts(power, ground.generation_max_w, ground.charge_max_w)
-        case Connect(on=on) | Energize(on=on):
-            return int(on)
-        case Price(milli_per_mwh=milli_per_mwh):
-            return milli_per_mwh
-        case Release():
-            raise TypeError("a release has no value; take the slot's default")
-
-
-def _default_of(slot: Slot, defaults: Sequence[Default], ground: Ground) -> tuple[OrderKey, int] | None:
-    """Give the default of the strongest program that has the slot's function (C5)."""
-    if slot.point:
-        return None
-    for default in sorted(defaults, key=lambda default: (default.precedence, default.id)):
-        if default.issuer != slot.issuer or ground.level(default.issuer, default.service, slot.function) != slot.level:
-            continue
-        for effect in default.effects:
-            if effect.function is slot.function and not isinstance(effect, Release):
-                return OrderKey(default.issuer, default.id), _value(effect, ground)
-    if slot.issuer != ground.limit_parent or slot.function is not Function.EXPORT_LIMIT:
-        return None
-    if any(default.issuer == slot.issuer and _has(default, slot.function) for default in defaults):
-        return None
-    return LAST_RESORT, ground.last_resort_export_limit_w
-
-
-def _has(default: Default, function: Function) -> bool:
-    return any(effect.function is function and not isinstance(effect, Release) for effect in default.effects)
-
-
-def _last_resort_slot(ground: Ground) -> Slot | None:
-    """Give a slot that the floor of last resort can hold in: the limit parent's own export limit."""
-    level = ground.levels.get((ground.limit_parent, Function.EXPORT_LIMIT))
-    return None if level is None else Slot(ground.limit_parent, level, Function.EXPORT_LIMIT)
-
-
-def _tighter(function: Function, one: int, other: int) -> int:
-    return max(one, other) if function in FLOORS else min(one, other)
-
-
-def _held(slot: Slot, winner: Entry | None, default: tuple[OrderKey, int] | None, ground: Ground) -> Held | None:
-    rank = ground.party_rank.get(slot.issuer, len(ground.party_rank))
-    service = ground.services.get((slot.issuer, slot.level, slot.function), "")
-    if winner is not None and slot.point and isinstance(winner.effect, Ceiling | Floor | Target):
-        allotted_w = ground.situation.allotment(winner.key, slot.function)
-        if allotted_w is None:
-            if slot.function not in LIMITS or ground.situation.trial:
-                return None
-            allotted_w = 0
-        return Held(slot.level, rank, winner.key, allotted_w, "E", True, service, *_seniority(winner))
-    if winner is not None and not isinstance(winner.effect, Release):
-        value, rule = _value(winner.effect, ground), "C2"
-        if default is not None and slot.function in _TIGHTENED:
-            unproven = slot.issuer in ground.unproven
-            if unproven or not ground.situation.validated:
-                value, rule = _tighter(slot.function, value, default[1]), "C14" if unproven else "C19"
-        return Held(slot.level, rank, winner.key, value, rule, True, service, *_seniority(winner))
-    if default is None:
-        return None
-    key, value = default
-    return Held(slot.level, rank, key, value, "C14" if key == LAST_RESORT else "C5", False, service)
-
-
-def _seniority(entry: Entry) -> tuple[int, int]:
-    return entry.rank.precedence, -entry.rank.created_ms
-
-
-def _rule_limit(function: Function, held: Sequence[Held], lower_w: int | None, upper_w: int | None) -> Ruling:
+def _rule_limit(
+    function: Function, held: Sequence[Held], lower_w: int | None, upper_w: int | None, beaten: Sequence[OrderKey]
+) -> Ruling:
     """Take the tightest of one direction; a limit that would empty the point's interval is clipped to it (C2)."""
     ceiling = function in CEILINGS
     tightest = min(held, key=lambda one: (one.value if ceiling else -one.value, one.level, one.party_rank, one.key))
@@ -266,11 +130,11 @@ def _rule_limit(function: Function, held: Sequence[Held], lower_w: int | None, u
     if not ceiling and upper_w is not None and value > upper_w:
         value, clipped = upper_w, True
     slack = tuple(one.key for one in held if one.key != tightest.key)
-    return Ruling(function, value, tightest.key, tightest.rule, slack=slack, clipped=clipped)
+    return Ruling(function, value, tightest.key, tightest.rule, slack, beaten=tuple(beaten), clipped=clipped)
 
 
 class Choice(NamedTuple):
-    """Which set-point holds, if any, and by which rule the others have to wait."""
+    """What is ruled in one function, if anything holds, and by which rule the others have to wait."""
 
     ruling: Ruling | None
     waiting: Mapping[OrderKey, str]
@@ -379,28 +243,26 @@ def _interval_ends(held: Mapping[Function, Sequence[Held]]) -> tuple[int | None,
     return lower_w, upper_w
 
 
-def settle(
-    slots: Mapping[Slot, Sequence[Entry]], defaults: Sequence[Default], ground: Ground, now_ms: int
-) -> Settlement:
-    """Settle every conflict at one resource at `now_ms`; depends on the set of orders alone, never on their arrival."""
+class Ruled(NamedTuple):
+    """The rulings of one resource, who has lost which function, what set-points ask for, and which of them wait."""
+
+    rulings: tuple[Ruling, ...]
+    lost: Mapping[Function, Sequence[OrderKey]]
+    asked: Mapping[OrderKey, int]
+    suspended: Mapping[tuple[OrderKey, Function], str]
+
+
+def rule(words: Iterable[Word], ground: Ground, chooser: "Chooser | None" = None) -> Ruled:
+    """Rule every function from what the slots of one resource say, given in the order of the slots.
+
+    `chooser` stands in for `choose`, where somebody remembers what that gave.
+    """
     held: dict[Function, list[Held]] = {}
     lost: dict[Function, list[OrderKey]] = {}
-    states: dict[OrderKey, list[tuple[Status, Function]]] = {}
-    until_ms = FOR_EVER_MS
-    for slot in _all_slots(slots, defaults, ground):
-        entries = slots.get(slot, ())
-        winner, gone = standing(entries, now_ms)
-        one = _held(slot, winner, _default_of(slot, defaults, ground), ground)
+    for function, one, beaten in words:
         if one is not None:
-            held.setdefault(slot.function, []).append(one)
-        gone = tuple(entry for entry in gone if winner is None or entry.key != winner.key)
-        lost.setdefault(slot.function, []).extend(entry.key for entry in gone if now_ms < entry.interval.end_ms)
-        beaten = {entry.key for entry in gone}
-        for entry in entries:
-            over = entry.spent_ms <= now_ms or entry.key in beaten
-            state = Status.SUPERSEDED if over else _plain_status(entry, now_ms)
-            states.setdefault(entry.key, []).append((state, slot.function))
-        until_ms = min(until_ms, next_change(entries, now_ms))
+            held.setdefault(function, []).append(one)
+        lost.setdefault(function, []).extend(beaten)
     if Function.EXPORT_LIMIT in held:
         held[Function.EXPORT_LIMIT] = _last_resort_alone(held[Function.EXPORT_LIMIT], ground)
     agreement = Held(Level.CONNECTION, -1, AGREEMENT, ground.export_limit_w, "C2", is_order=False)
@@ -410,8 +272,32 @@ def settle(
             rated = Held(Level.CONNECTION, -1, share.key, share.value_w, "C12", is_order=False)
             held.setdefault(share.function, []).append(rated)
     asked = {each.key: each.value for each in held.get(Function.ACTIVE_POWER, ()) if each.is_order}
-    rulings, suspended = _rulings(held, lost, ground)
-    return Settlement(rulings, _statuses(states, suspended), until_ms, lost, asked, suspended)
+    rulings, suspended = _rulings(held, lost, ground, chooser or choose)
+    return Ruled(rulings, lost, asked, suspended)
+
+
+def settle(
+    slots: Mapping[Slot, Sequence[Entry]], defaults: Sequence[Default], ground: Ground, now_ms: int
+) -> Settlement:
+    """Settle every conflict at one resource at `now_ms`; depends on the set of orders alone, never on their arrival."""
+    fallbacks = Fallbacks(defaults, ground)
+    words: list[Word] = []
+    states: dict[OrderKey, list[tuple[Status, Function]]] = {}
+    until_ms = FOR_EVER_MS
+    for slot in sorted(dict.fromkeys((*slots, *fallbacks.slots))):
+        entries = slots.get(slot, ())
+        winner, gone = standing(entries, now_ms)
+        gone = tuple(entry for entry in gone if winner is None or entry.key != winner.key)
+        lost = [entry.key for entry in gone if now_ms < entry.interval.end_ms]
+        words.append(Word(slot.function, held_in(slot, winner, fallbacks), lost))
+        gone_keys = {entry.key for entry in gone}
+        for entry in entries:
+            state = status_in_slot(entry, now_ms, beaten=entry.key in gone_keys)
+            states.setdefault(entry.key, []).append((state, slot.function))
+        until_ms = min(until_ms, next_change(entries, now_ms))
+    ruled = rule(words, ground)
+    status = {key: status_of(key, found, ruled.suspended) for key, found in states.items()}
+    return Settlement(ruled.rulings, status, until_ms, ruled.lost, ruled.asked, ruled.suspended)
 
 
 def _last_resort_alone(held: Sequence[Held], ground: Ground) -> list[Held]:
@@ -427,28 +313,17 @@ def rating_key(point: str) -> OrderKey:
     return OrderKey(SITE, f"rating:{point}")
 
 
-def _all_slots(slots: Mapping[Slot, Sequence[Entry]], defaults: Sequence[Default], ground: Ground) -> list[Slot]:
-    """Every slot that an order, a default or the last resort speaks in, once, in a fixed order."""
-    found: dict[Slot, None] = dict.fromkeys(slots)
-    for default in defaults:
-        for effect in default.effects:
-            level = ground.level(default.issuer, default.service, effect.function)
-            if level is not None:
-                found[Slot(default.issuer, level, effect.function)] = None
-    last_resort = _last_resort_slot(ground)
-    if last_resort is not None:
-        found[last_resort] = None
-    return sorted(found)
-
-
-def _plain_status(entry: Entry, now_ms: int) -> Status:
+def status_in_slot(entry: Entry, now_ms: int, *, beaten: bool) -> Status:
+    """Tell where one order stands in one slot, by itself."""
+    if beaten or entry.spent_ms <= now_ms:
+        return Status.SUPERSEDED
     if now_ms < entry.interval.start_ms:
         return Status.PENDING
     return Status.IN_FORCE if now_ms < entry.interval.end_ms else Status.OVER
 
 
 def _rulings(
-    held: dict[Function, list[Held]], lost: Mapping[Function, list[OrderKey]], ground: Ground
+    held: dict[Function, list[Held]], lost: Mapping[Function, list[OrderKey]], ground: Ground, chooser: "Chooser"
 ) -> tuple[tuple[Ruling, ...], dict[tuple[OrderKey, Function], str]]:
     """Rule every function, and give what is suspended in which function by which rule."""
     ends: dict[Function, tuple[int | None, int | None]] = {}
@@ -456,43 +331,56 @@ def _rulings(
         here = {each: held[each] for each in point if each in held}
         if here:
             ends.update(dict.fromkeys(here, _interval_ends(here)))
-    found: dict[Function, Ruling] = {}
-    suspended: dict[tuple[OrderKey, Function], str] = {}
     if Function.PRICE in held:
-        price = found[Function.PRICE] = _rule_price(held[Function.PRICE])
-        preference = _preference(price, ground)
+        preference = _preference(_rule_price(held[Function.PRICE]), ground)
         if preference is not None:
             held.setdefault(Function.ACTIVE_POWER, []).append(preference)
-    if Function.ACTIVE_POWER in held:
-        choice = _rule_target(held[Function.ACTIVE_POWER], ground)
-        suspended.update({(key, Function.ACTIVE_POWER): rule for key, rule in choice.waiting.items()})
-        if choice.ruling is not None:
-            found[Function.ACTIVE_POWER] = choice.ruling
-    for function, ones in held.items():
-        if function in ends:
-            found[function] = _rule_limit(function, ones, *ends[function])
-        elif function in SWITCHES:
-            switched = found[function] = _rule_switch(function, ones)
-            suspended.update({(key, function): "C10" for key in switched.suspended})
-    rulings = []
-    for function in Function:
-        if function in found:
-            beaten = tuple(lost.get(function, ()))
-            rulings.append(replace(found[function], beaten=beaten) if beaten else found[function])
+    rulings: list[Ruling] = []
+    suspended: dict[tuple[OrderKey, Function], str] = {}
+    for function in _FUNCTIONS:
+        if function not in held:
+            continue
+        ruling, waiting = chooser(function, held[function], ends.get(function), lost.get(function, ()), ground)
+        if ruling is not None:
+            rulings.append(ruling)
+        suspended.update({(key, function): by_rule for key, by_rule in waiting.items()})
     return tuple(rulings), suspended
 
 
-def _statuses(
-    states: Mapping[OrderKey, list[tuple[Status, Function]]], suspended: Mapping[tuple[OrderKey, Function], str]
-) -> dict[OrderKey, Status]:
-    """Reduce what each order has in its functions to one status: superseded only when every function is lost."""
-    status: dict[OrderKey, Status] = {}
-    for key, found in states.items():
-        kept = [(state, function) for state, function in found if state is not Status.SUPERSEDED]
-        if not kept:
-            status[key] = Status.SUPERSEDED
-            continue
-        state = kept[0][0]
-        beaten = state is Status.IN_FORCE and all((key, function) in suspended for _state, function in kept)
-        status[key] = Status.SUSPENDED if beaten else state
-    return status
+def choose(
+    function: Function,
+    held: Sequence[Held],
+    ends: tuple[int | None, int | None] | None,
+    beaten: Sequence[OrderKey],
+    ground: Ground,
+) -> Choice:
+    """Rule one function, and give by which rule which orders wait in it."""
+    if ends is not None:
+        return Choice(_rule_limit(function, held, *ends, beaten), {})
+    if function is Function.ACTIVE_POWER:
+        choice = _rule_target(held, ground)
+    elif function is Function.PRICE:
+        choice = Choice(_rule_price(held), {})
+    else:
+        switched = _rule_switch(function, held)
+        choice = Choice(switched, dict.fromkeys(switched.suspended, "C10"))
+    if choice.ruling is None or not beaten:
+        return choice
+    return Choice(replace(choice.ruling, beaten=tuple(beaten)), choice.waiting)
+
+
+Chooser = Callable[[Function, Sequence[Held], tuple[int | None, int | None] | None, Sequence[OrderKey], Ground], Choice]
+
+
+def status_of(
+    key: OrderKey,
+    found: Iterable[tuple[Status, Function]],
+    suspended: Mapping[tuple[OrderKey, Function], str],
+) -> Status:
+    """Reduce what an order has in its functions to one status: superseded only when every function is lost."""
+    kept = [(state, function) for state, function in found if state is not Status.SUPERSEDED]
+    if not kept:
+        return Status.SUPERSEDED
+    state = kept[0][0]
+    beaten = state is Status.IN_FORCE and all((key, function) in suspended for _state, function in kept)
+    return Status.SUSPENDED if beaten else state

@@ -1,5 +1,6 @@
 """One pass over the resources that something changed at: settle, plan, guard, command, and answer for it."""
 
+import operator
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
@@ -14,8 +15,8 @@ from gateway.core.ledger import Ledger
 from gateway.core.orders import Function, OrderKey
 from gateway.core.parties import Direction, Level
 from gateway.core.plan import Command, Part, commands
-from gateway.core.settling import Settled, Settler
-from gateway.core.state import DeviceState, ResourceState, State
+from gateway.core.settling import Settled, Settler, Stances
+from gateway.core.state import DeviceState, Live, ResourceState, State
 from gateway.core.units import HUNDREDTHS_OF_PERCENT
 
 GRACE_MS = 5_000
@@ -28,9 +29,10 @@ Item = TypeVar("Item")
 class Alike(Generic[Case, Item]):
     """Items by the case that they fall under; equal cases are one, whether or not they are the same object."""
 
-    def __init__(self, mark: Callable[[Case], Hashable]) -> None:
+    def __init__(self, mark: Callable[[Case], Hashable], same: Callable[[Case, Case], bool] = operator.eq) -> None:
         """Start with none; `mark` gives equal cases equal marks, and few others the same, so that few are compared."""
         self._mark = mark
+        self._same = same
         self._found: dict[Hashable, tuple[Case, list[tuple[int, Item]]]] = {}
         self._count = 0
 
@@ -41,11 +43,14 @@ class Alike(Generic[Case, Item]):
 
     def merged(self) -> list[tuple[Case, list[Item]]]:
         """Give each distinct case with its items in the order in which they were added."""
+        if len(self._found) == 1:
+            ((case, only),) = self._found.values()
+            return [(case, [item for _index, item in only])]
         distinct: list[tuple[Case, list[tuple[int, Item]]]] = []
         marked: dict[Hashable, list[tuple[Case, list[tuple[int, Item]]]]] = {}
         for case, items in self._found.values():
             near = marked.setdefault(self._mark(case), [])
-            same = next((each for each in near if each[0] == case), None)
+            same = next((each for each in near if self._same(each[0], case)), None)
             if same is None:
                 near.append((case, list(items)))
                 distinct.append(near[-1])
@@ -73,11 +78,30 @@ class Decider:
         self._state = state
         self._ledger = ledger
         self._allotter = Allotter(state)
+        self._stances = Stances(state)
         self._touched: dict[str, None] = {}
 
     def touch(self, resources: Iterable[str]) -> None:
-        """Note that something changed at these resources."""
-        self._touched.update(dict.fromkeys(name for name in resources if name in self._state.resources))
+        """Note that something changed at these resources, whatever it was."""
+        names = [name for name in resources if name in self._state.resources]
+        self.forget(names)
+        self._touched.update(dict.fromkeys(names))
+
+    def forget(self, resources: Iterable[str]) -> None:
+        """Note that the orders of these resources are not what they were, which is looked at when something changes."""
+        self._stances.drop(resources)
+
+    def touch_due(self, resources: Iterable[str]) -> None:
+        """Note that nothing but time changes something at these resources."""
+        known, touched = self._state.resources, self._touched
+        for name in resources:
+            if name in known:
+                touched[name] = None
+
+    def touch_new(self, live: Live) -> None:
+        """Note that nothing but a new order changes something at the resources where it takes effect."""
+        self._stances.hear(live, live.effects)
+        self.touch_due(live.effects)
 
     def decide(self) -> Iterator[Effect]:
         """Settle what was touched anew; yield the writes, tightening first, then their records, the answers last."""
@@ -85,9 +109,9 @@ class Decider:
             yield from self._ledger.flush()
             return
         touched, self._touched = self._touched, {}
-        state, settler, at_ms = self._state, Settler(self._state), self._state.now_ms
-        ruled: Alike[tuple[Settled, tuple[Ruling, ...]], str] = Alike(lambda case: _mark(case[0]))
-        followed: Alike[Settled, str] = Alike(_mark)
+        state, settler, at_ms = self._state, Settler(self._state, self._stances), self._state.now_ms
+        ruled: Alike[tuple[Settled, tuple[Ruling, ...]], str] = Alike(_mark_ruled, _same_ruled)
+        followed: Alike[Settled, str] = Alike(_mark, Settled.like)
         commanded: Alike[Told, Command] = Alike(lambda told: told)
         same: dict[tuple[int, int], tuple[bool, tuple[Ruling, ...]]] = {}
         names, shared = self._allotter.allot(touched, settler)
@@ -135,7 +159,7 @@ class Decider:
             yield narrate.commanded(at_ms, group)
         for one in blocked:
             yield narrate.blocked(at_ms, one)
-        self._ledger.follow(followed.merged())
+        self._ledger.follow(followed.merged(), self._stances)
         yield from self._ledger.flush()
 
     def _outages(self, resource: ResourceState) -> Iterator[Effect]:
@@ -171,7 +195,7 @@ class Decider:
 
     def rewrite(self) -> Iterator[Write]:
         """Clear anew and yield what every device is wanted to do."""
-        settler = Settler(self._state)
+        settler = Settler(self._state, self._stances)
         for resource in self._state.resources.values():
             settled = settler.of(resource)
             for name in resource.resource.devices:
@@ -223,7 +247,7 @@ class Decider:
     def _ramped(self, resource: ResourceState, device: DeviceState, command: Command) -> Command:
         """Say how fast a DER gets to a new command; what it was told already keeps its ramp (C16)."""
         before = device.command
-        if before is not None and command == before._replace(ramp_ms=None):
+        if before is not None and command[:-1] == before[:-1]:
             return before
         ramp_ms = self._ramp_ms(resource, device, command)
         return command if ramp_ms is None else command._replace(ramp_ms=ramp_ms)
@@ -293,7 +317,15 @@ def _fallback_w(resource: ResourceState, settled: Settled) -> int:
 
 
 def _mark(settled: Settled) -> Hashable:
-    return (settled.envelope, settled.settlement.until_ms, frozenset(settled.settlement.status))
+    return (settled.envelope, settled.settlement.until_ms, settled.stance.mark)
+
+
+def _mark_ruled(case: tuple[Settled, tuple[Ruling, ...]]) -> Hashable:
+    return _mark(case[0])
+
+
+def _same_ruled(one: tuple[Settled, tuple[Ruling, ...]], other: tuple[Settled, tuple[Ruling, ...]]) -> bool:
+    return one[0].like(other[0]) and one[1] == other[1]
 
 
 def _tightens(before: Command | None, command: Command) -> bool:

@@ -8,7 +8,7 @@ from gateway.core.arbitrate import Status
 from gateway.core.events import Effect, Owe, Topic, Withdrawal
 from gateway.core.narrate import label, reason, tell, winners
 from gateway.core.orders import Function, Order, OrderKey
-from gateway.core.settling import Settled, interval_at
+from gateway.core.settling import Settled, Stances, interval_at
 from gateway.core.state import Live, State
 from gateway.core.timeline import FOR_EVER_MS
 
@@ -81,12 +81,18 @@ class Ledger:
 
     # -- following what was settled
 
-    def follow(self, cases: Sequence[tuple[Settled, list[str]]]) -> None:
-        """Take each order to the status that was settled for it; the beaten are answered before their winners (C6)."""
+    def follow(self, cases: Sequence[tuple[Settled, list[str]]], stances: Stances) -> None:
+        """Take each order to the status that was settled for it; the beaten are answered before their winners (C6).
+
+        Where a stance was followed before, only the orders that moved in it since are looked at.
+        """
         starting: list[tuple[Live, list[str], Status, Settled]] = []
         for settled, resources in cases:
             self._note_basis(settled, resources)
-            for key, status in settled.settlement.status.items():
+            stance, suspended = settled.stance, settled.settlement.suspended
+            known = stance.followed.issuperset(resources)
+            statuses = stance.moved(suspended, self._state.now_ms) if known else settled.settlement.status.items()
+            for key, status in statuses:
                 live = self._state.lives[key]
                 if live.ended == len(live.courses):
                     continue
@@ -101,15 +107,18 @@ class Ledger:
                     self.say(live, moved, Kind.SUPERSEDED, "C2", why)
                 elif status is Status.OVER:
                     self._end(live, moved)
-            self._note_lost(settled, resources)
+            self._note_lost(settled, resources, known=known)
             self._note_short(settled, resources)
+            stances.follow(resources, suspended)
         for live, moved, status, settled in starting:
             self._start(live, moved, status, settled)
 
-    def _note_lost(self, settled: Settled, resources: list[str]) -> None:
+    def _note_lost(self, settled: Settled, resources: list[str], *, known: bool) -> None:
         """Note on the orders that go on which functions they have lost."""
         for function, keys in settled.settlement.lost.items():
             for key in keys:
+                if known and not settled.stance.has_moved(key):
+                    continue
                 live = self._state.lives[key]
                 if live.ended == len(live.courses):
                     continue

@@ -1,14 +1,16 @@
-"""Resources settled once for all that are alike: the memory of one pass of decisions."""
+"""Resources settled once for all that are alike, from what is kept of how their orders stand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from gateway.core.arbitrate import CALM, Allotment, Ground, Settlement, Situation, settle
+from gateway.core.arbitrate import Settlement, rule, settle
 from gateway.core.commitments import contracted_w, reserved_w
-from gateway.core.orders import LIMITS, Default, Function, Total
+from gateway.core.orders import CEILINGS, LIMITS, Default, Effect, Function, OrderKey, Total
 from gateway.core.parties import Colour, Direction, Level
 from gateway.core.plan import Envelope, envelope
+from gateway.core.slots import CALM, Allotment, Fallbacks, Ground, Situation, Word, held_in
+from gateway.core.stance import Stance, Statuses
 from gateway.core.state import Live, PartyState, ResourceState, SegmentColour, State
 from gateway.core.timeline import FOR_EVER_MS, Entry, Interval, Slot, effective
 
@@ -16,12 +18,29 @@ _SUMMED = (*LIMITS, Function.ACTIVE_POWER)
 """Functions that a group can obey in sum; what switches means the same for each of it."""
 
 
+MOST_KEPT = 20_000
+"""How many stances, and how many grounds in a situation, are kept before all are made anew."""
+
+
 class Settled(NamedTuple):
-    """A settlement, the envelope it makes, and what holds in silence (W)."""
+    """A settlement, the envelope it makes, what holds in silence (W), and the stance that it was made from."""
 
     settlement: Settlement
     envelope: Envelope
     fallback_w: int
+    stance: Stance
+
+    def like(self, other: "Settled") -> bool:
+        """Tell whether two say the same, whatever they were made from."""
+        return self[:3] == other[:3]
+
+
+class _Common(NamedTuple):
+    """What an order puts into the slots of every resource that has these effects of it on this ground."""
+
+    effects: tuple[Effect, ...]
+    ground: Ground
+    entries: tuple[tuple[Slot, Entry], ...]
 
 
 def interval_at(state: State, live: Live, resource: str) -> Interval:
@@ -67,54 +86,178 @@ def on_segment(state: State, segment: str) -> list[str]:
     return [name for name, each in state.resources.items() if each.segment == segment]
 
 
+class Stances:
+    """The stances of all resources, as far as they were needed and nothing dropped them; nothing of the state's own."""
+
+    def __init__(self, state: State) -> None:
+        """Start without any."""
+        self._state = state
+        self._of: dict[str, Stance] = {}
+        self._shared: dict[tuple[int, tuple[str, ...]], Stance] = {}
+        self._made = 0
+        self._entries: dict[OrderKey, _Common] = {}
+        self._grounds: dict[tuple[int, Situation], tuple[Ground, Ground]] = {}
+        self._fallbacks: dict[tuple[int, tuple[int, ...]], tuple[Fallbacks, Sequence[Default], int]] = {}
+        self._unproven: frozenset[str] = frozenset()
+        self._offsets_ms: list[int] = []
+
+    def begin(self) -> None:
+        """Begin a pass: nothing of the state that a settlement depends on may change until the next one."""
+        state = self._state
+        self._entries.clear()
+        unproven = frozenset(name for name, party in state.parties.items() if not party.proven)
+        if unproven != self._unproven or len(self._grounds) + len(self._fallbacks) > MOST_KEPT:
+            self._unproven = unproven
+            self._grounds.clear()
+            self._fallbacks.clear()
+        offsets_ms = [party.offset_ms for party in state.parties.values()]
+        if self._made > MOST_KEPT or offsets_ms != self._offsets_ms:
+            self._offsets_ms = offsets_ms
+            self._of.clear()
+            self._shared.clear()
+            self._made = 0
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Drop the stances of these resources: something else than time or a new order moves what they hear."""
+        for name in names:
+            stance = self._of.pop(name, None)
+            if stance is not None:
+                stance.valid = False
+
+    def hear(self, live: Live, names: Iterable[str]) -> None:
+        """Take a new order into the stances of these resources."""
+        taken: dict[int, None] = {}
+        key = live.order.key
+        self._entries.clear()
+        for name in names:
+            stance = self._of.get(name)
+            if stance is None or not stance.valid or id(stance) in taken:
+                continue
+            if stance.alike and not live.uniform:
+                stance.valid = False
+                continue
+            taken[id(stance)] = None
+            entries = self._entries_of(key, live, self._state.resources[name])
+            if entries:
+                stance.take(live.group, key, entries, self._state.now_ms)
+
+    def at(self, resource: ResourceState) -> Stance:
+        """Give the stance of a resource."""
+        name = resource.resource.name
+        stance = self._of.get(name)
+        if (
+            stance is not None
+            and stance.valid
+            and stance.ground is resource.ground
+            and stance.groups is resource.groups
+        ):
+            return stance
+        if stance is not None:
+            stance.followed.discard(name)
+        key = (id(resource.ground), resource.groups)
+        stance = self._shared.get(key)
+        if stance is None or not stance.valid:
+            stance = self._make(resource)
+            if stance.alike:
+                self._shared[key] = stance
+        self._of[name] = stance
+        return stance
+
+    def follow(self, names: Iterable[str], suspended: Mapping[tuple[OrderKey, Function], str]) -> None:
+        """Take it that the orders of these resources have been taken to where they stand."""
+        by_stance: dict[int, tuple[Stance, list[str]]] = {}
+        for name in names:
+            stance = self._of[name]
+            by_stance.setdefault(id(stance), (stance, []))[1].append(name)
+        for stance, alike in by_stance.values():
+            stance.follow(alike, suspended, self._state.now_ms)
+
+    def _make(self, resource: ResourceState) -> Stance:
+        state, groups = self._state, resource.groups
+        lives = state.lives
+        alike = all(lives[key].uniform for group in groups for key in state.book.get(group, ()))
+        stance = Stance(groups, resource.ground, alike=alike)
+        self._made += 1
+        for group in groups:
+            for key in state.book.get(group, ()):
+                entries = self._entries_of(key, lives[key], resource)
+                if entries:
+                    stance.load(group, key, entries)
+        return stance
+
+    def _entries_of(self, key: OrderKey, live: Live, resource: ResourceState) -> tuple[tuple[Slot, Entry], ...]:
+        """Give what an order puts into each slot at a resource; what is the same for many is made once in a pass."""
+        name, ground = resource.resource.name, resource.ground
+        effects = live.effects.get(name)
+        if not effects:
+            return ()
+        course = live.courses.get(name)
+        if not live.uniform or (course is not None and (course.lost or course.ended)):
+            return tuple(entries_at(self._state, live, resource))
+        common = self._entries.get(key)
+        if common is None or common.effects is not effects or common.ground is not ground:
+            common = _Common(effects, ground, tuple(entries_at(self._state, live, resource)))
+            self._entries[key] = common
+        return common.entries
+
+    def ground(self, base: Ground, situation: Situation) -> Ground:
+        """Give a resource's ground in its situation, one and the same for all that are alike."""
+        if situation == base.situation and self._unproven == base.unproven:
+            return base
+        key = (id(base), situation)
+        found = self._grounds.get(key)
+        if found is None:
+            found = self._grounds[key] = (base, replace(base, unproven=self._unproven, situation=situation))
+        return found[1]
+
+    def fallbacks(self, ground: Ground, defaults: Sequence[Default]) -> tuple[Fallbacks, int]:
+        """Give what holds on a ground beside orders, and the export that it leaves in silence (W)."""
+        key = (id(ground), tuple(map(id, defaults)))
+        found = self._fallbacks.get(key)
+        if found is None:
+            silent_w = envelope(settle({}, defaults, ground, self._state.now_ms)).upper_w
+            found = self._fallbacks[key] = (Fallbacks(defaults, ground), defaults, silent_w)
+        return found[0], found[2]
+
+
 class Settler:
     """Settles resources at the state's time; those with the same ground that hear the same orders share the result.
 
     Valid for one pass: nothing of the state that a settlement depends on may change between its calls.
     """
 
-    def __init__(self, state: State) -> None:
-        """Settle over this state."""
+    def __init__(self, state: State, stances: Stances) -> None:
+        """Settle over this state, from what is known of the orders that stand."""
         self._state = state
-        self._settled: list[Settled] = []
-        self._alike: dict[tuple[int, tuple[str, ...], int, Situation], Settled] = {}
-        self._grounds: dict[tuple[int, Situation], Ground] = {}
-        self._heard: dict[tuple[str, ...], tuple[list[Live], bool]] = {}
-        self._silent_w: dict[tuple[int, tuple[int, ...]], int] = {}
-        self._unproven = frozenset(name for name, party in state.parties.items() if not party.proven)
+        self._stances = stances
+        self._settled: dict[tuple[int, int, int, int], Settled] = {}
+        stances.begin()
 
     def of(self, resource: ResourceState, allotted: tuple[Allotment, ...] | None = None) -> Settled:
-        """Settle one resource, with what falls to it of orders in sum: as it stands, or as `allotted` tries out.
-
-        What is given stays alive as long as this settler, so that its identity names it.
-        """
+        """Settle one resource, with what falls to it of orders in sum: as it stands, or as `allotted` tries out."""
         situation = self._situation(resource, resource.allotted if allotted is None else allotted)
         if allotted is not None:
             situation = situation._replace(trial=True)
-        key = (id(resource.ground), resource.groups, resource.revert_ms, situation)
-        settled = self._alike.get(key)
-        if settled is not None:
-            return settled
-        lives, alike = self.heard(resource.groups)
-        ground = self._grounds.get((id(resource.ground), situation))
-        if ground is None:
-            ground = resource.ground
-            if ground.unproven != self._unproven or ground.situation != situation:
-                ground = replace(ground, unproven=self._unproven, situation=situation)
-            self._grounds[id(resource.ground), situation] = ground
-        settled = self._settle(resource, ground, lives)
-        self._settled.append(settled)
-        if alike:
-            self._alike[key] = settled
+        stances = self._stances
+        stance, ground = stances.at(resource), stances.ground(resource.ground, situation)
+        fallbacks, silent_w = stances.fallbacks(ground, self._defaults(resource))
+        key = (id(stance), id(fallbacks), resource.revert_ms, self._state.now_ms)
+        settled = self._settled.get(key)
+        if settled is None:
+            settled = self._settled[key] = self._settle(stance, fallbacks, silent_w, resource.revert_ms)
         return settled
 
-    def heard(self, groups: tuple[str, ...]) -> tuple[list[Live], bool]:
-        """Give the orders that stand on the timelines of these groups, and whether they mean the same everywhere."""
-        heard = self._heard.get(groups)
-        if heard is None:
-            lives = [self._state.lives[key] for group in groups for key in self._state.book.get(group, ())]
-            heard = self._heard[groups] = (lives, all(live.uniform for live in lives))
-        return heard
+    def _defaults(self, resource: ResourceState) -> list[Default]:
+        defaults, former = self._state.defaults, self._state.former
+        if not defaults:
+            return []
+        name = resource.resource.name
+        return [
+            default
+            for group in resource.groups
+            if group in defaults and name not in former.get(group, ())
+            for default in defaults[group].values()
+        ]
 
     def _situation(self, resource: ResourceState, allotted: tuple[Allotment, ...]) -> Situation:
         state = self._state
@@ -129,39 +272,43 @@ class Settler:
             found = found._replace(validated=False)
         return found
 
-    def _settle(self, resource: ResourceState, ground: Ground, lives: list[Live]) -> Settled:
+    def _settle(self, stance: Stance, fallbacks: Fallbacks, silent_w: int, revert_ms: int) -> Settled:
         now_ms = self._state.now_ms
-        name = resource.resource.name
-        slots = self._slots(name, lives)
-        defaults: list[Default] = [
-            default
-            for group in resource.groups
-            if name not in self._state.former.get(group, ())
-            for default in self._state.defaults.get(group, {}).values()
-        ]
-        settlement = settle(slots, defaults, ground, now_ms)
-        key = (id(ground), tuple(id(default) for default in defaults))
-        silent_w = self._silent_w.get(key, -1)
-        if silent_w < 0:
-            silent_w = self._silent_w[key] = envelope(settle({}, defaults, ground, now_ms)).upper_w
-        ahead = settlement
-        while ahead.until_ms <= now_ms + resource.revert_ms:
-            ahead = settle(slots, defaults, ground, ahead.until_ms)
-            silent_w = min(silent_w, envelope(ahead).upper_w)
-        return Settled(settlement, envelope(settlement), silent_w)
+        until_ms = stance.look(now_ms)
+        ruled = stance.rule(fallbacks)
+        status = Statuses(stance, ruled.suspended, now_ms)
+        settlement = Settlement(ruled.rulings, status, until_ms, ruled.lost, ruled.asked, ruled.suspended)
+        bounds = envelope(settlement)
+        ahead_ms = now_ms + revert_ms
+        if until_ms <= ahead_ms:
+            silent_w = min(silent_w, _least_ahead_w(stance, fallbacks, bounds.upper_w, until_ms, ahead_ms))
+        return Settled(settlement, bounds, silent_w, stance)
 
-    def _slots(self, name: str, lives: list[Live]) -> dict[Slot, list[Entry]]:
-        slots: dict[Slot, list[Entry]] = {}
-        resource = self._state.resources[name]
-        for live in lives:
-            for slot, entry in entries_at(self._state, live, resource):
-                slots.setdefault(slot, []).append(entry)
-        return slots
+
+def _least_ahead_w(stance: Stance, fallbacks: Fallbacks, upper_w: int, first_ms: int, last_ms: int) -> int:
+    """Give the least export (W) that the orders known leave from the first to the last of these instants.
+
+    Only limits bear on it, and only when one of them starts or ends; `upper_w` is what they leave now.
+    """
+    table = [(slot, stream) for slot, stream in stance.rows(fallbacks) if slot.function in LIMITS]
+    streams = [stream for _slot, stream in table if stream is not None]
+    at_ms = min((stream.until_ms for stream in streams), default=FOR_EVER_MS)
+    least_w = upper_w if at_ms > first_ms else FOR_EVER_MS
+    while at_ms <= last_ms:
+        words = [
+            Word(slot.function, held_in(slot, None if stream is None else stream.succession().winner(at_ms), fallbacks))
+            for slot, stream in table
+        ]
+        rulings = rule(words, fallbacks.ground).rulings
+        least_w = min(least_w, max(0, min(one.value for one in rulings if one.function in CEILINGS)))
+        at_ms = min((stream.succession().next_change(at_ms) for stream in streams), default=FOR_EVER_MS)
+    return least_w
 
 
 def entries_at(state: State, live: Live, resource: ResourceState) -> Iterator[tuple[Slot, Entry]]:
     """Yield what an order puts into each slot at a resource."""
     order, name, ground = live.order, resource.resource.name, resource.ground
+    key = order.key
     effects = live.effects.get(name)
     if not effects:
         return
@@ -174,4 +321,4 @@ def entries_at(state: State, live: Live, resource: ResourceState) -> Iterator[tu
             continue
         slot = Slot(order.issuer, level, effect.function, live.group if summed and effect.function in _SUMMED else "")
         spent_ms = FOR_EVER_MS if course is None else course.spent_ms(effect.function)
-        yield slot, Entry(order.key, order.rank, interval, effect, spent_ms)
+        yield slot, Entry(key, order.rank, interval, effect, spent_ms)

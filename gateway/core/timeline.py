@@ -85,7 +85,7 @@ def effective(
     return Interval(start_ms, min(end_ms, cut_ms + offset_ms(order.draw, "cut", resource, spread_ms)))
 
 
-def _strength(entry: Entry) -> tuple[int, int, int, OrderKey]:
+def strength(entry: Entry) -> tuple[int, int, int, OrderKey]:
     """Sort key inside one slot: precedence, then the tie of its server, then the smaller id (C3, C4).
 
     A share and a power in W have no common scale here. Our reading: W first, and a release after every limit.
@@ -110,7 +110,7 @@ class Succession:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         """Sweep over these entries in O(n log n)."""
-        self._by_strength = sorted(entries, key=_strength)
+        self._by_strength = sorted(entries, key=strength)
         self._instants: list[int] | None = None
         loss_ms: dict[int, int] = {}
         self._reigns = self._sweep(loss_ms)
@@ -164,10 +164,20 @@ class Succession:
 
     def next_change(self, now_ms: int) -> int:
         """Give the next instant after `now_ms` at which any of the entries starts or ends, or FOR_EVER_MS."""
+        instants = self._all_instants()
+        after = bisect_right(instants, now_ms)
+        return instants[after] if after < len(instants) else FOR_EVER_MS
+
+    def last_change(self, now_ms: int) -> int:
+        """Give the last instant up to `now_ms` at which any of the entries started or ended, or -FOR_EVER_MS."""
+        instants = self._all_instants()
+        after = bisect_right(instants, now_ms)
+        return instants[after - 1] if after else -FOR_EVER_MS
+
+    def _all_instants(self) -> list[int]:
         if self._instants is None:
             self._instants = sorted({at_ms for entry in self._by_strength for at_ms in entry.interval})
-        after = bisect_right(self._instants, now_ms)
-        return self._instants[after] if after < len(self._instants) else FOR_EVER_MS
+        return self._instants
 
 
 def standing(entries: Sequence[Entry], now_ms: int) -> Standing:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MODULES = "gateway/core/authority.py,gateway/core/arbitrate.py"
+MODULES = "gateway/core/authority.py,gateway/core/arbitrate.py,gateway/core/slots.py"
 NAMES = ("authority", "standing", "arbitrate", "situations")
 
 

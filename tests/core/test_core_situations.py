@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from core_world import value_of
 
-from gateway.core import arbitrate
+from gateway.core import slots
 from gateway.core.arbitrate import (
     CALM,
     LAST_RESORT,
@@ -363,8 +363,8 @@ def test_no_last_resort_without_a_parent_that_may_limit_export() -> None:
 
 def test_a_release_is_no_number_and_nobody_is_undriven_at_the_weakest_level() -> None:
     with pytest.raises(TypeError, match="a release has no value"):
-        arbitrate._value(Release(F.EXPORT_LIMIT), GROUND)
-    assert arbitrate._value(cast("Any", "no effect"), GROUND) is None
+        slots._value(Release(F.EXPORT_LIMIT), GROUND)
+    assert slots._value(cast("Any", "no effect"), GROUND) is None
     assert UNDRIVEN == (9, 0)
 
 
@@ -377,14 +377,14 @@ def test_the_last_resort_gives_way_to_whatever_the_parent_says_of_export_at_any_
     standing = Default("dso", "p", "street", 1, (value_of(F.EXPORT_LIMIT, 8_000),), service="reliability")
     released = Default("dso", "p", "street", 1, (Release(F.EXPORT_LIMIT),), service="reliability")
     order = {Slot("dso", 4, F.EXPORT_LIMIT): [entry("dso", value_of(F.EXPORT_LIMIT, 7_000))]}
-    for slots, defaults, held_w, rule in (
+    for heard, defaults, held_w, rule in (
         ({}, (), 1_500, "C14"),
         ({}, (released,), 1_500, "C14"),
         ({}, (standing,), 8_000, "C5"),
         (order, (), 7_000, "C2"),
         (order, (standing,), 7_000, "C2"),
     ):
-        ruling = settle(slots, defaults, ground, 0).ruling(F.EXPORT_LIMIT)
+        ruling = settle(heard, defaults, ground, 0).ruling(F.EXPORT_LIMIT)
         assert ruling is not None
         assert (ruling.value, ruling.rule) == (held_w, rule)
 
