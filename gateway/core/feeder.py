@@ -16,7 +16,7 @@ class Span(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """A question to a feeder: may `asked` run so, while `standing` may run anywhere inside theirs without asking?
+    """Ask a feeder whether `asked` may run so while `standing` runs anywhere inside its spans without asking.
 
     `serial` names the question; without an answer by `deadline_ms` what was certified last holds.
     """
