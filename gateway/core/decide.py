@@ -7,7 +7,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from gateway.core import narrate
 from gateway.core.allot import Allotter, Shared
-from gateway.core.arbitrate import Ruling
+from gateway.core.arbitrate import UNDRIVEN, Ruling
+from gateway.core.certify import Asking
 from gateway.core.commitments import shortfall
 from gateway.core.events import Effect, Write
 from gateway.core.guard import Blocked, Bounds, Cleared, clear
@@ -71,13 +72,14 @@ class Told(NamedTuple):
 
 
 class Decider:
-    """Decides over the machine's state; keeps nothing from one pass to the next but what was touched."""
+    """Decides over the machine's state; `asking` is what it asks the feeders' models."""
 
     def __init__(self, state: State, ledger: Ledger) -> None:
         """Decide over this state, and answer through this ledger."""
         self._state = state
         self._ledger = ledger
         self._allotter = Allotter(state)
+        self.asking = Asking(state)
         self._stances = Stances(state)
         self._touched: dict[str, None] = {}
 
@@ -106,6 +108,7 @@ class Decider:
     def decide(self) -> Iterator[Effect]:
         """Settle what was touched anew; yield the writes, tightening first, then their records, the answers last."""
         if not self._touched:
+            yield from self.asking.ask()
             yield from self._ledger.flush()
             return
         touched, self._touched = self._touched, {}
@@ -127,6 +130,9 @@ class Decider:
             if not same[identity][0]:
                 ruled.add(identity, (settled, resource.rulings), name)
                 resource.rulings = settled.settlement.rulings
+            if resource.feeder:
+                driver = settled.settlement.ruling(Function.ACTIVE_POWER)
+                self.asking.see(resource, settled.envelope, UNDRIVEN if driver is None else driver.strength)
             resource.upper_w, resource.fallback_w = settled.envelope.upper_w, _fallback_w(resource, settled)
             for before, outcome in self._commands(resource, settled):
                 if isinstance(outcome, Blocked):
@@ -148,6 +154,7 @@ class Decider:
                 else:
                     loosening.append(Write(outcome))
         yield from loosening
+        yield from self.asking.ask()
         if state.commitments.by_device or state.outages:
             for name in names:
                 yield from self._outages(state.resources[name])

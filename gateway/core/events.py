@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from gateway.core.answers import Answer
 from gateway.core.capacity import Commitment
+from gateway.core.feeder import Certified, NotCertified, Validate
 from gateway.core.guard import Cleared
 from gateway.core.known import Reading, Unknown
 from gateway.core.offers import Offer
@@ -199,6 +200,8 @@ Event = (
     | Offset
     | Coloured
     | NetworkChanged
+    | Certified
+    | NotCertified
     | CommitmentHeard
     | CommitmentEnded
     | OfferHeard
@@ -270,4 +273,4 @@ class Tell(NamedTuple):
     why: str
 
 
-Effect = Write | Owe | Tell
+Effect = Write | Validate | Owe | Tell

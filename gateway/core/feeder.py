@@ -50,6 +50,18 @@ class Certificate(NamedTuple):
     taps_settled: bool
 
 
+class Room(NamedTuple):
+    """What a resource may run at (W) as far as its feeder's model has certified, and what binds it there.
+
+    It `waits` until its first question has an answer: until then a set-point changes nothing.
+    """
+
+    low_w: int
+    high_w: int
+    binding: str
+    waits: bool = False
+
+
 class Certified(NamedTuple):
     """The feeder's model has answered a wish."""
 

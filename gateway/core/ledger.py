@@ -6,7 +6,7 @@ from typing import NamedTuple
 from gateway.core.answers import TERMINAL, Answer, Kind, ending
 from gateway.core.arbitrate import Status
 from gateway.core.events import Effect, Owe, Topic, Withdrawal
-from gateway.core.narrate import label, reason, tell, winners
+from gateway.core.narrate import clipped_by, reason, tell, winners
 from gateway.core.orders import Function, Order, OrderKey
 from gateway.core.settling import Settled, Stances, interval_at
 from gateway.core.state import Live, State
@@ -132,9 +132,8 @@ class Ledger:
         """Note on the orders that commands rest on them, and on a clipped set-point that it is served short."""
         bounds = settled.envelope
         short = ""
-        if bounds.target_w != bounds.ordered_w:
-            by = label(bounds.upper_by)
-            short = f"set-point of {bounds.ordered_w} W clipped to {bounds.target_w} W by {by}"
+        if bounds.target_w != bounds.ordered_w and not bounds.waits:
+            short = f"set-point of {bounds.ordered_w} W clipped to {bounds.target_w} W by {clipped_by(bounds)}"
         for key in (bounds.upper_by, bounds.target_by):
             live = None if key is None else self._state.lives.get(key)
             if live is None:
@@ -149,6 +148,8 @@ class Ledger:
     def _note_short(self, settled: Settled, resources: list[str]) -> None:
         """Note on every set-point order how far it is served below its own schedule (C10)."""
         given_w, now_ms = settled.envelope.target_w, self._state.now_ms
+        if settled.envelope.waits:
+            return
         for key, asked_w in settled.settlement.asked.items():
             live = self._state.lives.get(key)
             if live is None:
@@ -170,8 +171,8 @@ class Ledger:
         """Say that a set-point which runs is served in part from now on: a limit of another slot suspends the rest."""
         bounds, ruling = settled.envelope, settled.settlement.ruling(Function.ACTIVE_POWER)
         if bounds.target_w != bounds.ordered_w and bounds.target_by == live.order.key:
-            why = f"what lies above {bounds.target_w} W is suspended by {label(bounds.upper_by)}"
-            self.say(live, resources, Kind.SUSPENDED, "C10", why)
+            why = f"what lies beyond {bounds.target_w} W is suspended by {clipped_by(bounds)}"
+            self.say(live, resources, Kind.SUSPENDED, "C12" if bounds.held_by else "C10", why)
             return
         if ruling is not None:
             for name in resources:

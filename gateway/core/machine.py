@@ -43,16 +43,16 @@ from gateway.core.events import (
     Topic,
     Withdrawn,
 )
+from gateway.core.feeder import Certified, NotCertified, Validate
 from gateway.core.ground import Grounds, authority
 from gateway.core.known import Known, Unknown
 from gateway.core.ledger import Ledger
 from gateway.core.meter import QUARTER_MS, Meter, collect
 from gateway.core.narrate import tell
+from gateway.core.network import Network
 from gateway.core.observe import Circumstances, verify
 from gateway.core.orders import Default, OrderKey
-from gateway.core.parties import Colour
-from gateway.core.settling import colour_fault, colour_now, on_segment
-from gateway.core.state import DeviceState, Live, PartyState, ResourceState, SegmentColour, State
+from gateway.core.state import DeviceState, Live, PartyState, ResourceState, State
 from gateway.core.timeline import FOR_EVER_MS
 from gateway.core.topology import Resource, Site
 from gateway.core.trade import Trade
@@ -75,6 +75,7 @@ class Machine:
         granted = authority(self.state.site)
         self._admission = Admission(self.state, self._decider, self._ledger, granted)
         self._trade = Trade(self.state, self._decider, granted)
+        self._network = Network(self.state, self._decider)
         self._cases: dict[type, Callable[[Any], Iterator[Effect]]] = {
             Started: self._started,
             Assigned: self._admission.assigned,
@@ -84,8 +85,10 @@ class Machine:
             DefaultHeard: self._default_heard,
             Contact: self._contact,
             Offset: self._offset,
-            Coloured: self._coloured,
-            NetworkChanged: self._network_changed,
+            Coloured: self._network.coloured,
+            NetworkChanged: self._network.changed,
+            Certified: self._network.certified,
+            NotCertified: self._network.not_certified,
             CommitmentHeard: self._trade.commitment_heard,
             CommitmentEnded: self._trade.commitment_ended,
             OfferHeard: self._trade.offer_heard,
@@ -115,6 +118,9 @@ class Machine:
         """Yield all open effects again: what every device is wanted to do, and every answer not yet acknowledged."""
         self.state.now_ms = max(now_ms, self.state.now_ms)
         yield from self._decider.rewrite()
+        for feeder in self.state.feeders.values():
+            if feeder.question is not None:
+                yield Validate(feeder.question)
         for answer in self.state.owed.values():
             yield Owe(answer)
 
@@ -161,7 +167,9 @@ class Machine:
             elif what == "share" and first in state.points:
                 self._decider.touch(state.points[first].resources)
             elif what == "colour":
-                yield from self._colour_due(first)
+                yield from self._network.colour_due(first)
+            elif what == "feeder" and first in state.feeders:
+                yield from self._network.feeder_due(first)
             elif what == "meter" and state.metered_ms + QUARTER_MS <= state.now_ms:
                 yield from self._meter_due()
             elif what == "commitment":
@@ -208,6 +216,7 @@ class Machine:
             )
             for resource in site.resources
         }
+        self._network.started()
         for live in state.lives.values():
             self._drop_absent(live)
         members = {**state.members, **{group.name: group.resources for group in site.groups}}
@@ -281,14 +290,14 @@ class Machine:
         was_proven, party.proven, party.lost = party.proven, True, False
         if not was_proven:
             self._decider.touch(self.state.resources)
-        self._touch_coloured_by(event.issuer)
+        self._network.touch_coloured_by(event.issuer)
 
     def _contact_due(self, issuer: str) -> Iterator[Effect]:
         party = self.state.parties.get(issuer)
         if party is None or party.lost or party.read_at_ms + party.window_ms > self.state.now_ms:
             return
         party.lost = True
-        self._touch_coloured_by(issuer)
+        self._network.touch_coloured_by(issuer)
         why = f"no complete read for {party.window_ms // 1000} s; known orders run out, then the default holds"
         yield self._tell(Topic.CONTACT, None, "C14", "contact lost", (issuer,), (), why)
 
@@ -311,64 +320,6 @@ class Machine:
         for one in delivered:
             effect, service = f"delivered in {one.direction.value}", one.service or "own use"
             yield self._tell(Topic.METERED, None, "C9", effect, one.wh, one.wh.values(), "", service)
-
-    # -- what the network is like
-
-    def _coloured(self, event: Coloured) -> Iterator[Effect]:
-        """Take a segment's colour from the limit parent; nobody else colours it (A2, C11)."""
-        state = self.state
-        refused = self._not_the_parent(event.issuer, "a segment's colour")
-        rule, why = ("A2", refused) if refused else ("C11", colour_fault(event.segment, event.until_ms, state))
-        if why:
-            yield self._tell(Topic.REFUSED, None, rule, "no effect", (event.segment,), (), why)
-            return
-        constrained = event.constrained if event.colour is Colour.RED else None
-        state.colours[event.segment] = SegmentColour(event.colour, constrained, event.until_ms, event.issuer)
-        state.remind(event.until_ms, "colour", event.segment)
-        self._decider.touch(on_segment(state, event.segment))
-        effect = f"{event.colour.value} for {constrained.value}" if constrained else event.colour.value
-        yield self._tell(Topic.COLOUR, None, "C11", effect, (event.segment,), (), f"set by {event.issuer}")
-
-    def _colour_due(self, segment: str) -> Iterator[Effect]:
-        held = self.state.colours.get(segment)
-        if held is None or held.until_ms > self.state.now_ms:
-            return
-        self._decider.touch(on_segment(self.state, segment))
-        effect = colour_now(held, self.state).value
-        yield self._tell(Topic.COLOUR, None, "C11", effect, (segment,), (), "the time of its colour is over")
-
-    def _touch_coloured_by(self, issuer: str) -> None:
-        """Look again at the segments whose colour has run out: contact decides what it is then (C11)."""
-        for segment, held in self.state.colours.items():
-            if held.issuer == issuer and held.until_ms <= self.state.now_ms:
-                self._decider.touch(on_segment(self.state, segment))
-
-    def _network_changed(self, event: NetworkChanged) -> Iterator[Effect]:
-        """Hold the tighter of order and default below what changed until it is validated; colours are void (C19)."""
-        state = self.state
-        refused = self._not_the_parent(event.issuer, "a change of the network")
-        if refused:
-            yield self._tell(Topic.REFUSED, None, "A2", "no effect", event.points, (), refused)
-            return
-        for point in event.points:
-            if event.validated:
-                state.unvalidated.pop(point, None)
-                continue
-            state.unvalidated[point] = event.why
-            held = state.colours.get(point)
-            if held is not None:
-                state.colours[point] = SegmentColour(Colour.AMBER, None, FOR_EVER_MS, held.issuer)
-        self._decider.touch(
-            name
-            for name, each in state.resources.items()
-            if any(point in event.points for point in (each.segment, *each.places))
-        )
-        effect = "validated again" if event.validated else "changed, not validated"
-        yield self._tell(Topic.NETWORK, None, "C19", effect, event.points, (), event.why)
-
-    def _not_the_parent(self, issuer: str, what: str) -> str:
-        parties = [party.name for party in self.state.site.parties if party.limit_parent]
-        return "" if issuer in parties else f"{issuer} is not the limit parent and may not say {what}"
 
     # -- what the devices say
 

@@ -9,7 +9,7 @@ from gateway.core.clearing import Award
 from gateway.core.events import Tell, Topic
 from gateway.core.guard import Blocked
 from gateway.core.orders import CEILINGS, Function, Order, OrderKey
-from gateway.core.plan import Command
+from gateway.core.plan import Command, Envelope
 from gateway.core.settling import Settled
 
 
@@ -50,9 +50,11 @@ def rulings(at_ms: int, settled: Settled, before: tuple[Ruling, ...], names: Seq
             yield tell(at_ms, Topic.CLIPPED, ruling.binding, "C2", "alarm", names, values, why, function)
     bounds = settled.envelope
     if bounds.target_by is not None and bounds.target_w is not None and bounds.target_w != bounds.ordered_w:
-        why = f"set-point of {bounds.ordered_w} W lies outside {label(bounds.upper_by)}"
+        why = f"set-point of {bounds.ordered_w} W lies outside {clipped_by(bounds)}"
         effect, function = f"clipped to {bounds.target_w} W", Function.ACTIVE_POWER.value
-        yield tell(at_ms, Topic.CLIPPED, bounds.target_by, "C2", effect, names, (bounds.target_w,), why, function)
+        yield tell(
+            at_ms, Topic.CLIPPED, bounds.target_by, clip_rule(bounds), effect, names, (bounds.target_w,), why, function
+        )
 
 
 def commanded(at_ms: int, told: Sequence[Command]) -> Tell:
@@ -119,10 +121,22 @@ def reason(order: Order, settled: Settled) -> tuple[str, str]:
     for ruling in settled.settlement.rulings:
         if ruling.binding == order.key:
             clipped = bounds.target_by == ruling.binding and bounds.target_w != bounds.ordered_w
+            if ruling.function is Function.ACTIVE_POWER and bounds.waits:
+                return "C12", f"{effect_text(ruling)}, once the feeder's model has certified it"
             if ruling.function is Function.ACTIVE_POWER and clipped:
-                return "C2", f"clipped to {bounds.target_w} W by {label(bounds.upper_by)}"
+                return clip_rule(bounds), f"clipped to {bounds.target_w} W by {clipped_by(bounds)}"
             return ruling.rule, f"{ruling.function.value} {effect_text(ruling)}"
     return "C2", "in force, not binding"
+
+
+def clipped_by(bounds: Envelope) -> str:
+    """Name what leaves less of a set-point than is ordered: the feeder, or the limit that binds."""
+    return f"the feeder: {bounds.held_by}" if bounds.held_by else label(bounds.upper_by)
+
+
+def clip_rule(bounds: Envelope) -> str:
+    """Give the rule by which a set-point is clipped."""
+    return "C12" if bounds.held_by else "C2"
 
 
 def effect_text(ruling: Ruling) -> str:

@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway.core.arbitrate import Settlement
+from gateway.core.feeder import Room
 from gateway.core.orders import CEILINGS, FLOORS, Function, OrderKey
 
 
 class Envelope(NamedTuple):
-    """The intersection of all limits in force at a resource (W), which of them bind, and by which rule."""
+    """The intersection of all limits in force at a resource (W), which of them bind, and by which rule.
+
+    `ordered_w` is the set-point as ruled, `wanted_w` what the limits leave of it and `target_w` what the feeder's model
+    leaves of that; `held_by` is what binds there. While the model has not answered yet the set-point `waits`.
+    """
 
     upper_w: int
     upper_by: OrderKey
@@ -20,6 +25,9 @@ class Envelope(NamedTuple):
     ordered_w: int | None
     connected: bool | None
     energized: bool | None
+    wanted_w: int | None = None
+    held_by: str = ""
+    waits: bool = False
 
 
 class Command(NamedTuple):
@@ -59,8 +67,8 @@ class Part(NamedTuple):
     counted_fallback_w: int = 0
 
 
-def envelope(settlement: Settlement) -> Envelope:
-    """Intersect a resource's rulings; a set-point is clipped into the limits.
+def envelope(settlement: Settlement, room: Room | None = None) -> Envelope:
+    """Intersect a resource's rulings; a set-point is clipped into the limits, and into what its feeder certified.
 
     A ceiling is never an order to run the other way: below zero it holds as zero, and so does a floor above it (C2).
     Local load is taken as zero, so that a limit at the connection point holds on the DER behind it.
@@ -89,6 +97,11 @@ def envelope(settlement: Settlement) -> Envelope:
         target_w = min(ordered_w, upper_w)
         if lower_w is not None:
             target_w = max(target_w, lower_w)
+    wanted_w, held_by, waits = target_w, "", False
+    if room is not None and wanted_w is not None and not room.low_w <= wanted_w <= room.high_w:
+        waits = room.waits
+        target_w = None if waits else max(room.low_w, min(wanted_w, room.high_w))
+        held_by = room.binding
     return Envelope(
         upper_w,
         upper.binding,
@@ -100,6 +113,9 @@ def envelope(settlement: Settlement) -> Envelope:
         ordered_w,
         connected,
         energized,
+        wanted_w,
+        held_by,
+        waits,
     )
 
 

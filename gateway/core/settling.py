@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.core.arbitrate import Settlement, rule, settle
+from gateway.core.certify import room_of
 from gateway.core.commitments import contracted_w, reserved_w
 from gateway.core.orders import CEILINGS, LIMITS, Default, Effect, Function, OrderKey, Total
 from gateway.core.parties import Colour, Direction, Level
@@ -237,7 +238,7 @@ class Settler:
         """Settle one resource, with what falls to it of orders in sum: as it stands, or as `allotted` tries out."""
         situation = self._situation(resource, resource.allotted if allotted is None else allotted)
         if allotted is not None:
-            situation = situation._replace(trial=True)
+            situation = situation._replace(trial=True, room=None)
         stances = self._stances
         stance, ground = stances.at(resource), stances.ground(resource.ground, situation)
         fallbacks, silent_w = stances.fallbacks(ground, self._defaults(resource))
@@ -270,6 +271,8 @@ class Settler:
             found = _promised(found, resource, state)
         if state.unvalidated and any(point in state.unvalidated for point in (resource.segment, *resource.places)):
             found = found._replace(validated=False)
+        if resource.feeder:
+            found = found._replace(room=room_of(resource.resource.name, state.feeders[resource.feeder]))
         return found
 
     def _settle(self, stance: Stance, fallbacks: Fallbacks, silent_w: int, revert_ms: int) -> Settled:
@@ -278,7 +281,7 @@ class Settler:
         ruled = stance.rule(fallbacks)
         status = Statuses(stance, ruled.suspended, now_ms)
         settlement = Settlement(ruled.rulings, status, until_ms, ruled.lost, ruled.asked, ruled.suspended)
-        bounds = envelope(settlement)
+        bounds = envelope(settlement, fallbacks.ground.situation.room)
         ahead_ms = now_ms + revert_ms
         if until_ms <= ahead_ms:
             silent_w = min(silent_w, _least_ahead_w(stance, fallbacks, bounds.upper_w, until_ms, ahead_ms))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gateway.core.feeder import Room
 from gateway.core.orders import (
     FLOORS,
     LIMITS,
@@ -50,7 +51,8 @@ class Situation(NamedTuple):
     `constrained` is the direction that a red segment must not be loaded in further. `contracted_w` is how far
     contracted flexibility may move a market set-point (None: as far as it says), `reserved_w` what reliability
     services hold reserved of the generation (W). `validated` is False from a change of the network until it was
-    looked at again (C19). What is not `allotted` yet of a limit in sum is nothing, save in a `trial`.
+    looked at again (C19). What is not `allotted` yet of a limit in sum is nothing, save in a `trial`. `room` is
+    what the feeder's model has certified, where there is one.
     """
 
     colour: Colour = Colour.GREEN
@@ -60,6 +62,7 @@ class Situation(NamedTuple):
     validated: bool = True
     trial: bool = False
     allotted: tuple[Allotment, ...] = ()
+    room: Room | None = None
 
     def allotment(self, key: OrderKey, function: Function) -> int | None:
         """Give what falls to the resource of an order in sum (W), or None where nothing was shared out yet."""

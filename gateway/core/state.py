@@ -10,6 +10,7 @@ from gateway.core.arbitrate import Allotment, Ground, Ruling
 from gateway.core.capacity import CommitmentBook, Reduction
 from gateway.core.clearing import Award
 from gateway.core.events import NOT_STORED, Withdrawal
+from gateway.core.feeder import Certificate, Span, Wish
 from gateway.core.known import Reading, Unknown
 from gateway.core.meter import Meter
 from gateway.core.observe import Verdict
@@ -66,6 +67,7 @@ class ResourceState:
     points: tuple[str, ...] = ()
     silent_most_w: int | None = None
     allotted: tuple[Allotment, ...] = ()
+    feeder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,37 @@ class PointState:
         """Tell whether another stands for the same resources under the same limits."""
         mine = (self.resources, self.policy, self.export_limit_w, self.import_limit_w, self.summed)
         return mine == (other.resources, other.policy, other.export_limit_w, other.import_limit_w, other.summed)
+
+
+class Wanted(NamedTuple):
+    """How far a set-point wants to take a resource, and what drives it: the smaller, the stronger."""
+
+    span: Span
+    driven: tuple[int, int]
+
+
+@dataclass(slots=True)
+class FeederState:
+    """A feeder: what is wanted on it, what may stand there without asking, and what was certified last.
+
+    `box` was certified while the others stayed inside `under`; `binding` is what trimmed it. `question` is the wish
+    without an answer yet, `answered` the last one with one. The model is `silent` from a question without an answer
+    until the next answer, and is not asked before `again_ms`.
+    """
+
+    resources: tuple[str, ...]
+    deadline_ms: int
+    wanted: dict[str, Wanted] = field(default_factory=dict)
+    standing: dict[str, Span] = field(default_factory=dict)
+    box: dict[str, Span] = field(default_factory=dict)
+    under: dict[str, Span] = field(default_factory=dict)
+    binding: str = ""
+    question: Wish | None = None
+    answered: Wish | None = None
+    certificate: Certificate | None = None
+    silent: bool = False
+    again_ms: int = 0
+    asked_count: int = 0
 
 
 @dataclass(slots=True)
@@ -193,7 +226,7 @@ class State:
     has had its last word though it is not held: it was refused while an older one stands, or is long over. `points`
     are the rated ones and every group that an order in sum reaches; `unvalidated` are the ones that changed (C19).
     `awards` is how the dispatches in force are shared out, `past_awards` what they were before and is not accounted
-    yet; `outages` is what buyers were last told that a DER cannot keep (C8).
+    yet; `outages` is what buyers were last told that a DER cannot keep (C8). `feeders` have a model that is asked.
     """
 
     site: Site
@@ -217,6 +250,7 @@ class State:
     past_awards: list[Award] = field(default_factory=list)
     outages: dict[str, tuple[Reduction, ...]] = field(default_factory=dict)
     unvalidated: dict[str, str] = field(default_factory=dict)
+    feeders: dict[str, FeederState] = field(default_factory=dict)
     renew_at_ms: int = 0
     metered_ms: int = 0
     agenda: list[tuple[int, int, str, str, str]] = field(default_factory=list)

@@ -91,6 +91,15 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Feeder:
+    """A feeder whose model is asked before power moves away from zero, and how long it may take to answer (ms)."""
+
+    name: str
+    resources: tuple[str, ...]
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """Everything that the site file says of the domain that this gateway coordinates."""
 
@@ -104,3 +113,4 @@ class Site:
     clock_tolerance_ms: int = 300_000
     points: tuple[Point, ...] = ()
     precedence: Precedence = USUAL_PRECEDENCE
+    feeders: tuple[Feeder, ...] = ()

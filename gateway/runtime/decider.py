@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from gateway.core.events import Effect, Event, Owe, Tell, Tick, Topic, Write
+from gateway.core.feeder import Validate
 from gateway.core.machine import Machine
 from gateway.ports.clock import Clock
+from gateway.ports.feeder import FeederModel
 from gateway.ports.north import LOCAL, LocalInbox, NorthLink
 from gateway.ports.south import Lease, SouthLinks
 from gateway.store import Continued, Entry, Journal, JournalFault
@@ -51,6 +53,7 @@ class Decider:
         self.machine = machine
         self.south: Mapping[str, SouthLinks] = {}
         self.north: Mapping[str, NorthLink] = {}
+        self.feeders: Mapping[str, FeederModel] = {}
         self.local: LocalInbox | None = None
         self.witnesses: list[Witness] = []
         self.commit_s = 0.0
@@ -132,6 +135,8 @@ class Decider:
         for effect in self.machine.outstanding(self._tick_ms()):
             if isinstance(effect, Write):
                 self._write(effect)
+            elif isinstance(effect, Validate):
+                self._validate(effect)
             elif isinstance(effect, Owe):
                 self._owe(effect)
 
@@ -173,7 +178,7 @@ class Decider:
 
     async def _commit(self, batch: "_Batch") -> None:
         """Bring what was decided onto the disk, then perform it and show it."""
-        entries, writes, owed = batch.cut()
+        entries, writes, owed, questions = batch.cut()
         start_s = time.monotonic()
         self._journal.commit(entries)
         self.commit_s = time.monotonic() - start_s
@@ -182,6 +187,8 @@ class Decider:
             self._write(write)
             if number % WRITES_AT_ONCE == 0:
                 await asyncio.sleep(0)
+        for question in questions:
+            self._validate(question)
         for answer in owed:
             self._owe(answer)
         for entry in entries:
@@ -194,6 +201,11 @@ class Decider:
 
     def _write(self, write: Write) -> None:
         self.south[write.cleared.command.device].want(write.cleared)
+
+    def _validate(self, question: Validate) -> None:
+        model = self.feeders.get(question.wish.feeder)
+        if model is not None:
+            model.validate(question.wish)
 
     def _owe(self, owe: Owe) -> None:
         if self.local is not None and owe.answer.reply_to == LOCAL:
@@ -210,6 +222,7 @@ class _Batch:
     def __init__(self) -> None:
         self.writes: list[Write] = []
         self._owed: list[Owe] = []
+        self._questions: list[Validate] = []
         self._entries: list[Entry] = []
         self._now_ms = 0
         self._event: Event | Continued = Tick()
@@ -236,16 +249,18 @@ class _Batch:
             self.writes.append(effect)
         elif isinstance(effect, Owe):
             self._owed.append(effect)
+        elif isinstance(effect, Validate):
+            self._questions.append(effect)
         else:
             self._tells.append(effect)
             if self._asked is not None:
                 self._asked.tells.append(effect)
 
-    def cut(self) -> tuple[list[Entry], list[Write], list[Owe]]:
+    def cut(self) -> tuple[list[Entry], list[Write], list[Owe], list[Validate]]:
         """Give what there is to commit and perform; what the event still brings about will be its continuation."""
         self._close()
-        cut = (self._entries, self.writes, self._owed)
-        self._entries, self.writes, self._owed = [], [], []
+        cut = (self._entries, self.writes, self._owed, self._questions)
+        self._entries, self.writes, self._owed, self._questions = [], [], [], []
         self._event = Continued()
         return cut
 
