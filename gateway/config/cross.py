@@ -37,7 +37,8 @@ def cross_check(reader: Reader, entries: Entries, device_tables: Iterable[str]) 
 
 
 def _one_limit_parent(reader: Reader, parties: list[Entry]) -> None:
-    parents = [party for party in parties if party.values.get("limit_parent")]
+    _wires(reader, parties)
+    parents = [party for party in parties if party.values.get("limit_parent") and "wire_of" not in party.raw]
     for party in parents[1:]:
         first = parents[0].where
         reader.fault(party, f"A2: there is one limit parent, and {first} is it already", "limit_parent")
@@ -47,6 +48,25 @@ def _one_limit_parent(reader: Reader, parties: list[Entry]) -> None:
             reader.fault(party, f'A2: a limit parent stands on the tier "distribution", not {quoted(tier)}', "tier")
     if parties and not parents and all(party.plain for party in parties):
         reader.fault(parties[0], "A2: no party is the limit parent; set limit_parent = true on the DSO's")
+
+
+def _wires(reader: Reader, parties: list[Entry]) -> None:
+    """Note wires that do not say whether their limits count, or are not those of a party with one of its own (A2)."""
+    by_name = {party.values.get("name"): party for party in parties}
+    for wire in parties:
+        of = by_name.get(wire.values.get("wire_of"))
+        if of is None:
+            continue
+        named = quoted(str(of.values.get("name")))
+        if of is wire or "wire_of" in of.raw:
+            reader.fault(wire, f"{named} is a wire itself; name the party whose wires both are", "wire_of")
+        elif of.values.get("limit_parent") and "limit_parent" not in wire.raw:
+            what = f"A2: say limit_parent = true where its limits count beside those of {named}, or false where not"
+            reader.fault(wire, f"{what}; an idle wire whose limits count caps for ever", "wire_of")
+        elif wire.values.get("limit_parent") and not of.values.get("limit_parent"):
+            reader.fault(wire, f"A2: {named} is not the limit parent, and so no wire of it is", "limit_parent")
+        if of.values.get("tier") != wire.values.get("tier") and "tier" in of.values and "tier" in wire.values:
+            reader.fault(wire, f"is a wire of {named}; give it the same tier", "tier")
 
 
 def _limits_of_few(reader: Reader, entries: Entries) -> None:

@@ -1,11 +1,12 @@
 """The coordination model of a site, and the grants that follow from it (RULES A3, D)."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from gateway.config import cross
 from gateway.config.faults import Fault, quoted, suggestion
 from gateway.config.lines import Lines
 from gateway.config.shipped import profiles
@@ -14,7 +15,6 @@ from gateway.config.tables import Entry, Reader
 from gateway.coordination import grants, reading
 from gateway.coordination.grants import Member
 from gateway.coordination.skeleton import Skeleton, SkeletonFault
-from gateway.core import parties
 
 Entries = Mapping[str, list[Entry]]
 
@@ -48,8 +48,22 @@ def granted(reader: Reader, entries: Entries, folder: Path) -> tuple[Grant, ...]
         reader.fault(place.entry, _said_of_party(derived, place), place.key)
         return ()
     _parent_is_served(reader, entries, skeleton)
-    _within(reader, entries, derived, skeleton)
-    return tuple(Grant(one.party, one.service, one.level, one.functions, one.group) for one in derived)
+    own = tuple(Grant(one.party, one.service, one.level, one.functions, one.group) for one in derived)
+    everybody = (*own, *_of_wires(entries, own))
+    _within(reader, entries, everybody, skeleton)
+    return everybody
+
+
+def _of_wires(entries: Entries, own: Sequence[Grant]) -> Iterable[Grant]:
+    """Yield for each wire the grants of the party whose wire it is; no limits where its limits do not count."""
+    for wire in entries["party"]:
+        for grant in own if "wire_of" in wire.values else ():
+            if grant.party != wire.values["wire_of"]:
+                continue
+            limits = wire.values.get("limit_parent", False)
+            functions = tuple(each for each in grant.functions if limits or each not in cross.RESTRICTING)
+            if functions:
+                yield replace(grant, party=wire.values["name"], functions=functions)
 
 
 def find(model: str, folder: Path) -> Skeleton | str:
@@ -109,7 +123,7 @@ def _members(reader: Reader, entries: Entries) -> list[Member] | None:
         if not party.plain or "name" not in party.values or "tier" not in party.values:
             return None
         entity, group = party.values.get("entity"), party.values.get("group", whole)
-        if entity is None:
+        if entity is None or "wire_of" in party.raw:
             continue
         if group is None:
             reader.fault(party, 'which group it may act on is not clear; add group = "..."', "entity")
@@ -138,6 +152,8 @@ def _place_of(fault: SkeletonFault, entries: Entries) -> _Place:
 
 def _parent_is_served(reader: Reader, entries: Entries, skeleton: Skeleton) -> None:
     for party in entries["party"]:
+        if "wire_of" in party.raw:
+            continue
         is_parent, is_served = bool(party.values.get("limit_parent")), party.values.get("entity") == skeleton.serves
         if is_parent and not is_served:
             what = f"A2: the limit parent is who the gateway serves; give it entity = {quoted(str(skeleton.serves))}"
@@ -146,7 +162,7 @@ def _parent_is_served(reader: Reader, entries: Entries, skeleton: Skeleton) -> N
             reader.fault(party, "A2: it is who the gateway serves; give it limit_parent = true", "entity")
 
 
-def _within(reader: Reader, entries: Entries, derived: Sequence[parties.Grant], skeleton: Skeleton) -> None:
+def _within(reader: Reader, entries: Entries, derived: Sequence[Grant], skeleton: Skeleton) -> None:
     """Note every written grant that the model does not give."""
     members = {group.values.get("name"): group.values.get("resources", ()) for group in entries["group"]}
     for entry in entries["grant"]:

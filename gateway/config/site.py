@@ -65,6 +65,8 @@ class Party:
 
     Of parties at one level the smaller `standing` goes first (C3, C12). `entity` is what it is in the coordination
     model and `group` what it may act on there; `token_file` holds the bearer token that it shows to the local API.
+    One that is a `wire_of` another party is the same operator over a second protocol or server: its orders compete in
+    slots of their own, and its limits count where `limit_parent` says so.
     """
 
     name: Name
@@ -74,6 +76,7 @@ class Party:
     entity: str | None = None
     group: str | None = None
     token_file: Path | None = None
+    wire_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +186,7 @@ class SiteFile:
 
 TABLES: Mapping[str, TableSpec] = {
     "gateway": TableSpec(Gateway),
-    "party": TableSpec(Party, many=True, references={"group": "group"}),
+    "party": TableSpec(Party, many=True, references={"group": "group", "wire_of": "party"}),
     "grant": TableSpec(Grant, many=True, references={"party": "party", "group": "group"}),
     "group": TableSpec(Group, many=True, references={"resources": "resource"}),
     "resource": TableSpec(Resource, many=True),

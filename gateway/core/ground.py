@@ -46,7 +46,10 @@ class Grounds:
 
     def __init__(self, site: Site) -> None:
         """Unfold the levels of every party's slots at every resource."""
-        self._limit_parent = next((party.name for party in site.parties if party.limit_parent), "")
+        parents = [party.name for party in site.parties if party.limit_parent]
+        self._limit_parent = next(
+            (party.name for party in site.parties if party.limit_parent and not party.wire_of), ""
+        )
         ranked = sorted(site.parties, key=lambda party: (party.standing, party.rank))
         self._party_rank = {party.name: place for place, party in enumerate(ranked)}
         self._party_standing = {party.name: party.standing for party in site.parties if party.standing}
@@ -54,7 +57,7 @@ class Grounds:
         tiers = {party.name: party.tier for party in site.parties}
         self._standing: dict[str, _Standing] = {resource.name: _Standing({}, {}, {}) for resource in site.resources}
         for grant in site.grants:
-            bound = grant.party != self._limit_parent and grant.level > Level.EMERGENCY
+            bound = grant.party not in parents and grant.level > Level.EMERGENCY
             for resource in members[grant.group]:
                 at = self._standing[resource]
                 for function in grant.functions:

@@ -93,6 +93,7 @@ class Party:
 
     Between parties at one level that drive one DER the smaller `standing` goes first, then the smaller `rank`, its
     place in the site file (C3). Those that drive different DER share what the network allows by standing alone (C12).
+    One that is a `wire_of` another is the same operator over a second line: its orders have slots of their own.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Party:
     limit_parent: bool
     rank: int
     standing: int = 0
+    wire_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

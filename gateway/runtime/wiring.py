@@ -37,7 +37,7 @@ def core_site(site: SiteFile) -> topology.Site:
     return topology.Site(
         name=site.gateway.name,
         parties=tuple(
-            parties.Party(party.name, party.tier, party.limit_parent, rank, party.standing)
+            parties.Party(party.name, party.tier, party.limit_parent, rank, party.standing, party.wire_of or "")
             for rank, party in enumerate(site.parties)
         ),
         grants=tuple(

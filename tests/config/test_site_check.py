@@ -205,6 +205,31 @@ def test_a_party_must_be_the_limit_parent() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("wire", "fault"),
+    [
+        (
+            'wire_of = "dso"',
+            'A2: say limit_parent = true where its limits count beside those of "dso", or false where not',
+        ),
+        ('wire_of = "second"\nlimit_parent = true', '"second" is a wire itself; name the party whose wires both are'),
+        ('wire_of = "market"\nlimit_parent = true', 'A2: "market" is not the limit parent, and so no wire of it is'),
+        ('wire_of = "dzo"\nlimit_parent = true', '"wire_of": no party is named "dzo"; did you mean "dso"?'),
+    ],
+)
+def test_a_wire_says_whose_it_is_and_whether_its_limits_count(wire: str, fault: str) -> None:
+    party = f'[[party]]\nname = "second"\ntier = "distribution"\n{wire}\n'
+    faults = [str(one) for one in check(party + SITE, "site.toml", TABLES).faults]
+    assert any(fault in one for one in faults), faults
+
+
+def test_a_wire_stands_beside_the_limit_parent() -> None:
+    party = '[[party]]\nname = "second"\ntier = "distribution"\nwire_of = "dso"\nlimit_parent = true\n'
+    site = check(SITE + party, "site.toml", TABLES).site
+    assert site is not None
+    assert [one.wire_of for one in site.parties][-1] == "dso"
+
+
 def test_a_device_has_one_adapter() -> None:
     tables = {**TABLES, "device.other": TABLES["resource.sep2"]}
     text = changed(("port = 5021", 'port = 5021\n[device.other]\nlfdi = "3E4F45AB31EDFE5B67E343E5E4562E31984E23E5"'))

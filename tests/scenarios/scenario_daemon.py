@@ -22,7 +22,7 @@ from gateway.core.meter import QUARTER_MS
 from gateway.pki import issue
 from gateway.store import Reader
 
-IDENTITIES = ("gateway", "dso", "tso", "market", "rival", "ems", "owner", "stranger")
+IDENTITIES = ("gateway", "dso", "tso", "market", "rival", "ems", "owner", "second", "stranger")
 PATIENCE_S = 40.0
 START_S = 12.0
 """Wall time in which everything is up and calm, where the timeline is to begin at a certain time of day."""
