@@ -179,6 +179,13 @@ class Observed(NamedTuple):
     stored: Reading = NOT_STORED
 
 
+class MeterRead(NamedTuple):
+    """A reading of the meter at a resource's connection point (W); positive goes out into the grid."""
+
+    resource: str
+    power: Reading
+
+
 class Delivered(NamedTuple):
     """The issuer has acknowledged the answer of this serial."""
 
@@ -212,6 +219,7 @@ Event = (
     | NotAdopted
     | ForeignHand
     | Observed
+    | MeterRead
     | Delivered
     | Tick
 )

@@ -28,6 +28,7 @@ from gateway.core.events import (
     ForeignHand,
     LinkDown,
     LinkUp,
+    MeterRead,
     NetworkChanged,
     NotAdopted,
     Observed,
@@ -99,6 +100,7 @@ class Machine:
             NotAdopted: self._not_adopted,
             ForeignHand: self._foreign_hand,
             Observed: self._observed,
+            MeterRead: self._meter_read,
             Delivered: self._delivered,
             Tick: self._tick,
         }
@@ -407,6 +409,14 @@ class Machine:
         device.meter.read(event.power, self.state.now_ms)
         device.connected, device.stored = event.connected, event.stored
         yield from self._verify(device)
+
+    def _meter_read(self, event: MeterRead) -> Iterator[Effect]:
+        """Take what the meter at a connection point shows: limits there are closed over the load behind it."""
+        resource = self.state.resources[event.resource]
+        devices = [self.state.devices[name] for name in resource.resource.devices]
+        if resource.load.read(event.power, [device.power for device in devices]):
+            self._decider.touch_due([event.resource])
+        yield from ()
 
     def _verify_due(self, name: str) -> Iterator[Effect]:
         device = self.state.devices.get(name)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gateway.core.arbitrate import Settlement
+from gateway.core.arbitrate import Ruling, Settlement
 from gateway.core.feeder import Room
 from gateway.core.orders import CEILINGS, FLOORS, Function, OrderKey
+from gateway.core.siteload import UNMETERED, LocalLoad
 
 
 class Envelope(NamedTuple):
@@ -67,16 +68,18 @@ class Part(NamedTuple):
     counted_fallback_w: int = 0
 
 
-def envelope(settlement: Settlement, room: Room | None = None) -> Envelope:
+def envelope(settlement: Settlement, room: Room | None = None, load: LocalLoad = UNMETERED) -> Envelope:
     """Intersect a resource's rulings; a set-point is clipped into the limits, and into what its feeder certified.
 
     A ceiling is never an order to run the other way: below zero it holds as zero, and so does a floor above it (C2).
-    Local load is taken as zero, so that a limit at the connection point holds on the DER behind it.
+    A limit at the connection point holds on the DER behind it with the local load on top, which is
+    metered there or else taken as zero.
     """
     upper = min(
-        (ruling for ruling in settlement.rulings if ruling.function in CEILINGS), key=lambda ruling: ruling.value
+        (ruling for ruling in settlement.rulings if ruling.function in CEILINGS),
+        key=lambda ruling: _behind_meter_w(ruling, load),
     )
-    upper_w = max(0, upper.value)
+    upper_w = max(0, _behind_meter_w(upper, load))
     lower_w: int | None = None
     target_w: int | None = None
     target_by: OrderKey | None = None
@@ -85,7 +88,7 @@ def envelope(settlement: Settlement, room: Room | None = None) -> Envelope:
     energized: bool | None = None
     for ruling in settlement.rulings:
         if ruling.function in FLOORS:
-            floor_w = min(0, ruling.value)
+            floor_w = min(0, _behind_meter_w(ruling, load))
             lower_w = floor_w if lower_w is None else max(lower_w, floor_w)
         elif ruling.function is Function.ACTIVE_POWER:
             ordered_w, target_by = ruling.value, ruling.binding
@@ -117,6 +120,13 @@ def envelope(settlement: Settlement, room: Room | None = None) -> Envelope:
         held_by,
         waits,
     )
+
+
+def _behind_meter_w(ruling: Ruling, load: LocalLoad) -> int:
+    """Give what a limit leaves to the DER (W): one of the connection point holds with the local load on top."""
+    if ruling.function is Function.EXPORT_LIMIT:
+        return ruling.value + load.least_w
+    return ruling.value + load.most_w if ruling.function is Function.IMPORT_LIMIT else ruling.value
 
 
 def proportional(total_w: int, parts: Sequence[Part]) -> list[int]:

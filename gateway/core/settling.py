@@ -10,6 +10,7 @@ from gateway.core.commitments import contracted_w, reserved_w
 from gateway.core.orders import CEILINGS, LIMITS, Default, Effect, Function, OrderKey, Total
 from gateway.core.parties import Colour, Direction, Level
 from gateway.core.plan import Envelope, envelope
+from gateway.core.siteload import UNMETERED
 from gateway.core.slots import CALM, Allotment, Fallbacks, Ground, Situation, Word, held_in
 from gateway.core.stance import Stance, Statuses
 from gateway.core.state import Live, PartyState, ResourceState, SegmentColour, State
@@ -271,6 +272,8 @@ class Settler:
             found = _promised(found, resource, state)
         if state.unvalidated and any(point in state.unvalidated for point in (resource.segment, *resource.places)):
             found = found._replace(validated=False)
+        if resource.load.counted != UNMETERED:
+            found = found._replace(load=resource.load.counted)
         if resource.feeder:
             found = found._replace(room=room_of(resource.resource.name, state.feeders[resource.feeder]))
         return found
@@ -281,10 +284,12 @@ class Settler:
         ruled = stance.rule(fallbacks)
         status = Statuses(stance, ruled.suspended, now_ms)
         settlement = Settlement(ruled.rulings, status, until_ms, ruled.lost, ruled.asked, ruled.suspended)
-        bounds = envelope(settlement, fallbacks.ground.situation.room)
+        situation = fallbacks.ground.situation
+        bounds = envelope(settlement, situation.room, situation.load)
+        unmetered_w = envelope(settlement).upper_w if situation.load != UNMETERED else bounds.upper_w
         ahead_ms = now_ms + revert_ms
         if until_ms <= ahead_ms:
-            silent_w = min(silent_w, _least_ahead_w(stance, fallbacks, bounds.upper_w, until_ms, ahead_ms))
+            silent_w = min(silent_w, _least_ahead_w(stance, fallbacks, unmetered_w, until_ms, ahead_ms))
         return Settled(settlement, bounds, silent_w, stance)
 
 

@@ -26,6 +26,7 @@ from gateway.core.orders import (
     Target,
 )
 from gateway.core.parties import USUAL_PRECEDENCE, Colour, Direction, Precedence
+from gateway.core.siteload import UNMETERED, LocalLoad
 from gateway.core.timeline import Entry, Slot
 from gateway.core.topology import PriceStep
 from gateway.core.units import ceil_watts, floor_watts, toward_zero_watts
@@ -51,7 +52,8 @@ class Situation(NamedTuple):
     `constrained` is the direction that a red segment must not be loaded in further. `contracted_w` is how far
     contracted flexibility may move a market set-point (None: as far as it says), `reserved_w` what reliability
     services hold reserved of the generation (W). `validated` is False from a change of the network until it was
-    looked at again (C19). What is not `allotted` yet of a limit in sum is nothing, save in a `trial`. `room` is
+    looked at again (C19). What is not `allotted` yet of a limit in sum is nothing, save in a `trial`. `load` is
+    the local load behind the connection point, as far as it is metered. `room` is
     what the feeder's model has certified, where there is one.
     """
 
@@ -63,6 +65,7 @@ class Situation(NamedTuple):
     trial: bool = False
     allotted: tuple[Allotment, ...] = ()
     room: Room | None = None
+    load: LocalLoad = UNMETERED
 
     def allotment(self, key: OrderKey, function: Function) -> int | None:
         """Give what falls to the resource of an order in sum (W), or None where nothing was shared out yet."""

@@ -19,6 +19,7 @@ from gateway.core.orders import Default, Effect, Function, Order, OrderKey
 from gateway.core.parties import Colour, Direction
 from gateway.core.plan import Command
 from gateway.core.sharing import Policy
+from gateway.core.siteload import SiteLoad
 from gateway.core.timeline import FOR_EVER_MS, Interval
 from gateway.core.topology import Device, Resource, Site
 
@@ -52,7 +53,7 @@ class ResourceState:
 
     `places` are the points of the network that it lies under, `points` those of them and those groups in sum whose
     limit it shares, and `allotted` what it has of each. `silent_most_w` is its share of what the ratings allow when
-    nobody speaks to any of them.
+    nobody speaks to any of them. `load` is what is used behind the connection point, where that is metered.
     """
 
     resource: Resource
@@ -68,6 +69,7 @@ class ResourceState:
     silent_most_w: int | None = None
     allotted: tuple[Allotment, ...] = ()
     feeder: str = ""
+    load: SiteLoad = field(default_factory=SiteLoad)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,138 @@
+"""Limits of a connection point closed over the meter there (RULES C2, C14)."""
+
+from dataclasses import replace
+
+import pytest
+from core_world import CORNER, MARKET, STREET, Player, adopt_all, export, house, order, site, target
+
+from gateway.core.events import LinkDown, MeterRead, Observed
+from gateway.core.known import Known, Reading, Unknown
+from gateway.core.orders import Ceiling, Each, Floor, Function
+from gateway.core.parties import Grant, Level
+from gateway.core.siteload import BAND_W, SAMPLES, UNMETERED, SiteLoad
+from gateway.core.units import Watts
+
+NOBODY = Unknown("not asked", 0)
+
+
+def player() -> Player:
+    made = Player().start(site())
+    made.default(0, "p1", export(2_000))
+    adopt_all(made, 0)
+    return made
+
+
+def observe(one: Player, now_s: int, generated_w: int) -> None:
+    one.feed(now_s, Observed("roof-10", Known(generated_w, now_s * 1000), NOBODY, NOBODY, connected=True))
+
+
+def read(one: Player, now_s: int, out_w: int, times: int = SAMPLES) -> None:
+    for number in range(times):
+        one.feed(now_s + number, MeterRead(house(1), Known(out_w, (now_s + number) * 1000)))
+
+
+def set_point(one: Player) -> int | None:
+    command = one.machine.state.devices["roof-10"].command
+    assert command is not None
+    return command.target_w
+
+
+def limit_w(one: Player) -> int:
+    command = one.machine.state.devices["roof-10"].command
+    assert command is not None
+    return command.limit_w
+
+
+def test_an_export_limit_holds_at_the_meter_and_the_der_may_feed_the_load_on_top() -> None:
+    one = player()
+    assert limit_w(one) == 2_000
+    observe(one, 10, 2_000)
+    read(one, 11, 500)
+    assert limit_w(one) == 3_500
+
+
+def test_two_samples_and_one_strange_one_change_nothing() -> None:
+    one = player()
+    observe(one, 10, 2_000)
+    read(one, 11, 500, times=2)
+    assert limit_w(one) == 2_000
+    read(one, 13, 500, times=1)
+    assert limit_w(one) == 3_500
+    one.feed(14, MeterRead(house(1), Known(-2_000, 14_000)))
+    assert limit_w(one) == 3_500
+
+
+def test_less_load_tightens_after_two_samples() -> None:
+    one = player()
+    observe(one, 10, 2_000)
+    read(one, 11, 500)
+    read(one, 14, 1_900, times=1)
+    assert limit_w(one) == 3_500
+    read(one, 15, 1_900, times=1)
+    assert limit_w(one) == 2_100
+
+
+@pytest.mark.parametrize("lost", ["meter", "device"])
+def test_a_lost_meter_or_der_takes_the_load_as_zero(lost: str) -> None:
+    one = player()
+    observe(one, 10, 2_000)
+    read(one, 11, 500)
+    if lost == "meter":
+        one.feed(14, MeterRead(house(1), Unknown("timed out", 14_000)))
+    else:
+        one.feed(14, LinkDown("roof-10", "gone"))
+        one.feed(14, MeterRead(house(1), Known(0, 14_000)))
+    assert limit_w(one) == 2_000
+
+
+def test_what_the_der_falls_back_to_takes_the_load_as_zero() -> None:
+    one = player()
+    observe(one, 10, 2_000)
+    read(one, 11, 500)
+    command = one.machine.state.devices["roof-10"].command
+    assert command is not None
+    assert (command.limit_w, command.revert_limit_w) == (3_500, 2_000)
+    one.hear(14, order("soon", export(800), 30, 90, scope=Each(STREET)))
+    command = one.machine.state.devices["roof-10"].command
+    assert command is not None
+    assert (command.limit_w, command.revert_limit_w) == (3_500, 800)
+
+
+def test_a_limit_on_the_generating_der_knows_no_load() -> None:
+    one = player()
+    observe(one, 10, 2_000)
+    read(one, 11, 500)
+    from_der = order("gen", Ceiling(Function.GENERATION_LIMIT, Watts(1_000)), 20, 60, scope=Each(STREET))
+    one.hear(20, from_der)
+    assert limit_w(one) == 1_000
+
+
+def test_generation_that_nobody_controls_leaves_less() -> None:
+    one = player()
+    observe(one, 10, 500)
+    read(one, 11, 1_700)
+    assert limit_w(one) == 800
+
+
+def test_an_import_limit_leaves_to_a_store_what_the_load_does_not_take() -> None:
+    grants = (*site().grants, Grant("dso", "import", Level.CONNECTION, (Function.IMPORT_LIMIT,), STREET))
+    one = Player().start(replace(site(grants=grants)))
+    one.default(0, "p1", export(2_000), Floor(Function.IMPORT_LIMIT, Watts(-4_000)))
+    adopt_all(one, 0)
+    one.hear(5, order("charge", target(-4_500), 5, 90, issuer=MARKET, scope=Each(CORNER)))
+    assert set_point(one) == -4_000
+    observe(one, 10, -4_000)
+    read(one, 11, -5_000)
+    assert set_point(one) == -4_000 + 1_000 + 2 * BAND_W
+
+
+def test_the_load_counts_on_the_stricter_side_of_either_limit() -> None:
+    load = SiteLoad()
+    readings: list[Reading] = [Known(1_000, 0)]
+    for _ in range(SAMPLES):
+        load.read(Known(-230, 0), readings)
+    assert load.counted.least_w <= 1_230 <= load.counted.most_w
+    assert load.counted == (1_200, 1_200 + 2 * BAND_W)
+    assert not load.read(Known(-260, 0), readings)
+    assert load.read(NOBODY, readings)
+    assert load.counted == UNMETERED
