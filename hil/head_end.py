@@ -1,12 +1,11 @@
 """A DSO's or market operator's IEEE 2030.5-2018 server over TLS 1.2 with mutual certificates (clause 6)."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from aiohttp import web
 from cryptography import x509
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
 from hil.clock import Clock
+from hil.listener import Listener, Outage
 from hil.sep2 import bodies
 from hil.sep2.events import Control
 from hil.sep2.intake import Report
@@ -21,9 +21,6 @@ from hil.sep2.records import Program, Resource, lfdi_of, mrid_of
 from hil.sep2.tree import Rates, Tree
 
 CIPHERS = "ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0"
-SHUTDOWN_S = 0.5
-
-Outage = Literal["none", "refuse", "error", "hang"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +79,7 @@ class HeadEnd:
         self.contacted = asyncio.Event()
         self._told = report
         self._clock = clock
-        self._certificate = certificate
-        self._outage: Outage = "none"
-        self._restored = asyncio.Event()
-        self._port = 0
-        self._runner: web.AppRunner | None = None
-        self._site: web.SockSite | None = None
+        self._listener = Listener(self._serve, lambda: server_tls(certificate))
         self.tree = Tree(
             clock,
             client_lfdi.upper(),
@@ -101,24 +93,15 @@ class HeadEnd:
     @property
     def url(self) -> str:
         """Address of the DeviceCapability; valid once started."""
-        return f"https://127.0.0.1:{self._port}/dcap"
+        return f"https://127.0.0.1:{self._listener.port}/dcap"
 
     async def start(self, port: int = 0) -> None:
         """Listen on 127.0.0.1; port 0 takes any free one."""
-        app = web.Application(client_max_size=16 * 1024 * 1024)
-        app.router.add_route("*", "/{path:.*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
-        await self._runner.setup()
-        self._port = port
-        await self._listen()
+        await self._listener.start(port)
 
     async def stop(self) -> None:
         """Drop all connections and free the port."""
-        self._restored.set()
-        if self._runner is not None:
-            self._drop_connections()
-            await self._runner.cleanup()
-            self._runner = self._site = None
+        await self._listener.stop()
 
     def issue(
         self,
@@ -208,34 +191,11 @@ class HeadEnd:
 
     async def set_outage(self, outage: Outage) -> None:
         """Fail from now on: "refuse" connections, answer "error" 500, "hang" without answer; "none" ends it."""
-        was, self._outage = self._outage, outage
-        if outage == "refuse" and self._site is not None:
-            await self._site.stop()
-            self._site = None
-            self._drop_connections()
-        if outage != "hang":
-            self._restored.set()
-        else:
-            self._restored.clear()
-        if was == "refuse" and outage != "refuse":
-            await self._listen()
+        await self._listener.set_outage(outage)
         self._report("outage", how=outage)
 
     def _controls(self) -> list[Control]:
         return [control for program in self.tree.programs for control in program.controls.values()]
-
-    async def _listen(self) -> None:
-        assert self._runner is not None
-        listening = socket.create_server(("127.0.0.1", self._port), backlog=128)
-        self._port = listening.getsockname()[1]
-        self._site = web.SockSite(self._runner, listening, ssl_context=server_tls(self._certificate))
-        await self._site.start()
-
-    def _drop_connections(self) -> None:
-        assert self._runner is not None
-        assert self._runner.server is not None
-        for connection in self._runner.server.connections:
-            connection.force_close()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         response = await self._answer(request)
@@ -243,9 +203,7 @@ class HeadEnd:
         return response
 
     async def _answer(self, request: web.Request) -> web.Response:
-        if self._outage == "hang":
-            await self._restored.wait()
-        if self._outage == "error":
+        if await self._listener.fails():
             return web.Response(status=500)
         lfdi = _peer_lfdi(request)
         if lfdi != self.tree.client_lfdi:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from hil.head_end import Outage
+from hil.listener import Outage
 from hil.sep2.records import Answer
 
 TERMINAL = frozenset({3, 6, 7, 8, 9, 10, 13, 14, 252, 253, 254})
