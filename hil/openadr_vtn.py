@@ -186,7 +186,7 @@ class Vtn:
         return held.body
 
     def modify(self, name: str, *, since_ms: int | None = None, **changes: object) -> Body:
-        """Give fields of `issue` anew, as by PUT; a new `start_s` counts from now or `since_ms`. ValueError as there."""
+        """Give fields of `issue` anew, as by PUT; a `start_s` counts from now or `since_ms`. ValueError as there."""
         held, plan = self._planned(name)
         unknown = sorted(set(changes) - CHANGEABLE)
         if unknown:

@@ -32,7 +32,8 @@ class EventPlan:
     """What an event says. `start_s` counts from `since_ms`; None is "now", and `duration_s` None is for ever.
 
     `payloads` are of the one interval that there is, by type, each a value or a list of values; with `intervals` they
-    are not used. `descriptors` give each payload type its units, or the whole descriptor.
+    are not used; with neither it only asks for reports. `descriptors` give each payload type its units, or the whole
+    descriptor.
     """
 
     program_id: str
@@ -58,14 +59,14 @@ class EventPlan:
             "payloadDescriptors": described(self.descriptors, "EVENT_PAYLOAD_DESCRIPTOR") or None,
             "reportDescriptors": [dict(each) for each in self.report_descriptors] or None,
             "intervalPeriod": self._period(),
-            "intervals": [self._interval(place, each) for place, each in enumerate(self._intervals())],
+            "intervals": [self._interval(place, each) for place, each in enumerate(self._intervals())] or None,
         }
         return {key: value for key, value in given.items() if value is not None}
 
     def end_ms(self) -> int | None:
         """When its last interval ends, counting "now" from `since_ms`; None where it has no end."""
         at_ms = latest_ms = self._at_ms(self.start_s or 0)
-        for each in self._intervals():
+        for each in self._intervals() or (IntervalPlan({}),):
             duration_s = self.duration_s if each.duration_s is None else each.duration_s
             if duration_s is None:
                 return None
@@ -74,7 +75,7 @@ class EventPlan:
         return latest_ms
 
     def _intervals(self) -> Sequence[IntervalPlan]:
-        return self.intervals or (IntervalPlan(self.payloads),)
+        return self.intervals or ((IntervalPlan(self.payloads),) if self.payloads else ())
 
     def _at_ms(self, start_s: int) -> int:
         return self.since_ms + 1000 * start_s

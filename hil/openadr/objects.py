@@ -72,8 +72,10 @@ class Shelf:
         return self._keep(Held(key, {}, now_ms, client_id), stamp, body)
 
     def add_raw(self, body: Body) -> Held:
-        """Hold an object that is served as it is, odd or not."""
-        held = Held(self._new_id(), body, self._now_ms())
+        """Hold an object that is served as it is, odd or not, under its own id where it has one of its own."""
+        own = body.get("id")
+        free = isinstance(own, str) and own and own not in self._held
+        held = Held(str(own) if free else self._new_id(), body, self._now_ms())
         self._held[held.id] = held
         return held
 
