@@ -1,11 +1,12 @@
-"""A running scenario: street and head-ends on sockets, its actions, its measurements and its verdicts."""
+"""A running scenario: street, head-ends and VTNs on sockets, its actions, its measurements and its verdicts."""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from lxml import etree
 
@@ -14,6 +15,7 @@ from hil.clock import Clock
 from hil.feeder import Feeder
 from hil.head_end import Certificate, HeadEnd, Override
 from hil.inverter import Inverter, InverterSpec, Write
+from hil.openadr.stage import VtnStage
 from hil.scenario import (
     Action,
     HeadEndPlan,
@@ -29,18 +31,26 @@ from hil.scenario import (
 from hil.sep2.events import marking
 from hil.sep2.records import Program, Resource, mrid_of
 from hil.sep2.tree import Rates
-from hil.street import Street
+from hil.street import Device, Faulty, Street
 
 GATEWAY = "gateway"
 
 Line = dict[str, Any]
 
 
+class Service(Protocol):
+    """What must be there before the devices of a street: a broker, say."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
 class Bench:
     """Holds everything that a scenario describes; an async context manager that listens inside.
 
     `write` takes every happening as one flat mapping with "t_ms" (shared clock) and "kind". `pki` is the folder of
-    certificates; the client that the head-ends serve is the one whose leaf is in gateway.pem.
+    certificates; the client that the head-ends serve is the one whose leaf is in gateway.pem. `devices` stand on the
+    street beside the scenario's inverters, `services` start before the street and stop after it.
     """
 
     def __init__(
@@ -50,6 +60,9 @@ class Bench:
         pki: Path,
         write: Callable[[Line], None],
         schema: etree.XMLSchema | None = None,
+        *,
+        devices: Sequence[Device] = (),
+        services: Sequence[Service] = (),
     ) -> None:
         self.scenario = scenario
         self.clock = clock
@@ -59,30 +72,36 @@ class Bench:
         self._issues = [step.issue for step in scenario.steps if step.issue]
         self._tasks: list[asyncio.Task[None]] = []
         feeder = Feeder.ieee13() if scenario.feeder == "ieee13" else None
-        self.street = Street(clock, [_spec(plan) for plan in scenario.inverters], feeder)
-        client_lfdi = Certificate.of(pki, GATEWAY).lfdi
+        self.street = Street(clock, [_spec(plan) for plan in scenario.inverters], feeder, devices=devices)
+        self._services = services
+        self._listening = AsyncExitStack()
+        client_lfdi = Certificate.of(pki, GATEWAY).lfdi if scenario.head_ends else ""
         self.head_ends = {
             plan.name: self._head_end(plan, Certificate.of(pki, plan.certificate), client_lfdi, schema)
             for plan in scenario.head_ends
         }
+        self.vtns = {plan.name: VtnStage(plan, clock, pki, self._happened) for plan in scenario.vtns}
 
     async def __aenter__(self) -> Self:
-        await self.street.__aenter__()
-        try:
+        async with AsyncExitStack() as listening:
+            for service in self._services:
+                listening.push_async_callback(service.stop)
+                await service.start()
+            await listening.enter_async_context(self.street)
             for plan in self.scenario.head_ends:
+                listening.push_async_callback(self.head_ends[plan.name].stop)
                 await self.head_ends[plan.name].start(plan.port)
-        except BaseException:
-            await self.__aexit__()
-            raise
+            for vtn in self.vtns.values():
+                listening.push_async_callback(vtn.stop)
+                await vtn.start()
+            self._listening = listening.pop_all()
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for head_end in self.head_ends.values():
-            await head_end.stop()
-        await self.street.__aexit__(None, None, None)
+        await self._listening.aclose()
 
     def ready(self) -> Line:
         """Where everything listens."""
@@ -97,8 +116,14 @@ class Bench:
                 }
                 for plan in self.scenario.inverters
             },
+            "devices": {
+                name: getattr(device, "ready", dict)()
+                for name, device in self.street.devices.items()
+                if name not in self.street.inverters
+            },
             "resources": {one.name: {"lfdi": one.lfdi, "pin": one.pin} for one in self.scenario.resources},
             "head_ends": {name: {"url": one.url, "lfdi": one.lfdi} for name, one in self.head_ends.items()},
+            "vtns": {name: one.ready() for name, one in self.vtns.items()},
             "start_ms": self.clock.now_ms(),
         }
 
@@ -120,7 +145,7 @@ class Bench:
 
     async def act(self, action: Action) -> None:
         """Bring about one action; raises ValueError when it does not fit the scenario."""
-        check_action(self.scenario, action)
+        check_action(self.scenario, action, self.street.devices)
         if action.issue:
             self._issue(action.issue)
         elif action.cancel:
@@ -140,12 +165,14 @@ class Bench:
             await vendor_cloud.write(self.street.inverters[action.foreign.inverter], action.foreign.points)
             self._happened("foreign", inverter=action.foreign.inverter, points=action.foreign.points)
         else:
-            self._act_beside(action)
+            await self._act_beside(action)
 
-    def _act_beside(self, action: Action) -> None:
-        if action.irradiance:
-            for name in action.irradiance.inverters or self.street.inverters:
-                self.street.set_irradiance(name, action.irradiance.fraction)
+    async def _act_beside(self, action: Action) -> None:
+        vtn_act = action.vtn_issue or action.vtn_modify or action.vtn_delete or action.vtn_raw or action.vtn_outage
+        if vtn_act is not None:
+            await self.vtns[vtn_act.vtn].act(vtn_act)
+        elif action.irradiance:
+            self.street.set_all_irradiance(action.irradiance.fraction, action.irradiance.inverters)
             self._happened("irradiance", fraction=action.irradiance.fraction, inverters=action.irradiance.inverters)
         elif action.fault:
             self.street.set_fault(action.fault.inverter, action.fault.fault, action.fault.on)
@@ -187,6 +214,7 @@ class Bench:
             "proofs": self._proofs,
             "answers": answers,
             "readings": sum(len(one.tree.intake.readings) for one in self.head_ends.values()),
+            "reports": sum(len(one.vtn.reports) for one in self.vtns.values()),
         }
 
     def state(self) -> Line:
@@ -194,7 +222,13 @@ class Bench:
         return {
             "t_ms": self.clock.now_ms(),
             "head_ends": {name: _head_end_state(one) for name, one in self.head_ends.items()},
+            "vtns": {name: one.state() for name, one in self.vtns.items()},
             "inverters": {name: self._inverter_state(name, one) for name, one in self.street.inverters.items()},
+            "devices": {
+                name: self._device_state(name, one)
+                for name, one in self.street.devices.items()
+                if name not in self.street.inverters
+            },
             "verdicts": [one._asdict() for one in self.verdicts()],
             "proofs": self._proofs,
         }
@@ -249,7 +283,8 @@ class Bench:
             self._issues.append(issue)
 
     def _prove(self, proof: Proof) -> None:
-        measured = {name: round(self.street.measured_w[name]) for name in proof.inverters or self.street.inverters}
+        names = (*proof.inverters, *proof.devices) or self.street.devices
+        measured = {name: round(self.street.measured_w[name]) for name in names}
         low = proof.at_least_w if proof.at_least_w is not None else min(measured.values())
         high = proof.at_most_w if proof.at_most_w is not None else max(measured.values())
         found = {"name": proof.name, "ok": all(low <= w <= high for w in measured.values()), "w": measured}
@@ -258,7 +293,9 @@ class Bench:
 
     async def _timeline(self) -> None:
         if self.scenario.begins == "contact":
-            await asyncio.gather(*(head_end.contacted.wait() for head_end in self.head_ends.values()))
+            contacts = [one.contacted for one in self.head_ends.values()]
+            contacts += [one.vtn.contacted for one in self.vtns.values()]
+            await asyncio.gather(*(contacted.wait() for contacted in contacts))
         began_ms = self.clock.now_ms()
         self._happened("begun", steps=len(self.scenario.steps))
         for step in self.scenario.steps:
@@ -273,7 +310,7 @@ class Bench:
             self._happened(
                 "measured",
                 w={name: round(w) for name, w in self.street.measured_w.items()},
-                limit_w={name: limit_w(one) for name, one in self.street.inverters.items()},
+                limit_w={name: getattr(one, "limit_w", None) for name, one in self.street.devices.items()},
             )
             due_ms = max(due_ms + 1000 * self.scenario.measure_s, self.clock.now_ms())
             await self.clock.sleep_until_ms(due_ms)
@@ -281,11 +318,20 @@ class Bench:
     def _inverter_state(self, name: str, inverter: Inverter) -> Line:
         return {
             "w": round(inverter.w),
-            "limit_w": limit_w(inverter),
+            "limit_w": inverter.limit_w,
             "voltage_pu": self.street.voltage_pu.get(name),
             "faults": sorted(inverter.faults),
             "write_count": inverter.write_count,
             "writes": [self._written(inverter, write) for write in inverter.writes],
+        }
+
+    def _device_state(self, name: str, device: Device) -> Line:
+        return {
+            "w": round(device.w),
+            "var": round(device.var),
+            "limit_w": getattr(device, "limit_w", None),
+            "voltage_pu": self.street.voltage_pu.get(name),
+            "faults": sorted(device.faults) if isinstance(device, Faulty) else [],
         }
 
     def _written(self, inverter: Inverter, write: Write) -> Line:
@@ -300,17 +346,6 @@ class Bench:
 
     def _happened(self, kind: str, **particulars: object) -> None:
         self._write({"t_ms": self.clock.now_ms(), "kind": kind, **particulars})
-
-
-def limit_w(inverter: Inverter) -> int | None:
-    """The active-power limit that an inverter's registers hold in force, W; None where none is enabled."""
-    legacy = inverter.spec.kind == "legacy"
-    model, enable = ("123", "WMaxLim_Ena") if legacy else ("704", "WMaxLimPctEna")
-    if inverter.value(f"{model}.{enable}") != 1:
-        return None
-    percent = inverter.value(f"{model}.WMaxLimPct")
-    w_max = inverter.value("121.WMax" if legacy else "702.WMax")
-    return round(float(percent or 0) / 100 * float(w_max or 0))
 
 
 def _head_end_state(head_end: HeadEnd) -> Line:

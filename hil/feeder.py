@@ -1,4 +1,4 @@
-"""Three-phase feeder behind the simulated inverters, solved by OpenDSS; the IEEE 13 node test feeder is built in."""
+"""Three-phase feeder behind the simulated devices, solved by OpenDSS; the IEEE 13 node test feeder is built in."""
 
 import math
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class FeederError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One solution: each inverter's phase voltages, p.u. line to neutral; source power is positive into the feeder."""
+    """One solution: each device's phase voltages, p.u. line to neutral; source power is positive into the feeder."""
 
     voltage_pu: dict[str, tuple[float, ...]]
     source_w: float
@@ -41,7 +41,7 @@ class _Connection:
 class Feeder:
     """A compiled circuit in an engine context of its own.
 
-    Inverters are negative constant-power loads with a validity band of 0.5 to 1.5 p.u.: OpenDSS turns a load into an
+    Devices are negative constant-power loads with a validity band of 0.5 to 1.5 p.u.: OpenDSS turns a load into an
     impedance outside its band, which understates voltage rise.
     """
 
@@ -83,24 +83,22 @@ class Feeder:
         return round((ratio - 1) / _TAP_STEP)
 
     def set_load(self, fraction: float) -> None:
-        """Scale the feeder's own loads, not the inverters; 1 is the published loading."""
+        """Scale the feeder's own loads, not the devices; 1 is the published loading."""
         self._dss.Solution.LoadMult(fraction)
 
     def connect(self, name: str, bus: str, phases: tuple[int, ...]) -> None:
-        """Connect an inverter in star to phases (1, 2, 3) of a bus; raises FeederError where one is absent."""
+        """Connect a device in star to phases (1, 2, 3) of a bus; raises FeederError where one is absent."""
         if name in self._connections:
-            raise FeederError(f'inverter "{name}" is on the feeder already; give it another name')
+            raise FeederError(f'device "{name}" is on the feeder already; give it another name')
         known = [b.lower() for b in self._dss.Circuit.AllBusNames()]
         if bus.lower() not in known:
-            raise FeederError(
-                f'bus "{bus}" of inverter "{name}" is not on the feeder; its buses are {", ".join(known)}'
-            )
+            raise FeederError(f'bus "{bus}" of device "{name}" is not on the feeder; its buses are {", ".join(known)}')
         self._dss.Circuit.SetActiveBus(bus)
         missing = set(phases) - set(self._dss.Bus.Nodes())
         if missing or not phases:
-            raise FeederError(f'bus "{bus}" of inverter "{name}" has phases {self._dss.Bus.Nodes()}, not {phases}')
+            raise FeederError(f'bus "{bus}" of device "{name}" has phases {self._dss.Bus.Nodes()}, not {phases}')
         kv = self._dss.Bus.kVBase() * (1 if len(phases) == 1 else math.sqrt(3))
-        load = f"inverter_{len(self._connections)}"
+        load = f"device_{len(self._connections)}"
         nodes = ".".join(str(phase) for phase in phases)
         self._dss.Text.Command(
             f"new load.{load} bus1={bus}.{nodes} phases={len(phases)} conn=wye model=1 kv={kv:.6f} "
@@ -109,7 +107,7 @@ class Feeder:
         self._connections[name] = _Connection(load, bus, phases)
 
     def solve(self, w: Mapping[str, float], var: Mapping[str, float]) -> Flow:
-        """Solve with these inverter powers, W and var, positive out of the inverter.
+        """Solve with these powers of devices, W and var, positive out of the device.
 
         Raises FeederError when the flow does not converge or a voltage is not a number or outside 0.5 to 1.5 p.u.
         """
@@ -145,7 +143,7 @@ class Feeder:
         return tuple(float(by_phase[phase]) for phase in phases)
 
     def served_w(self) -> float:
-        """Return what the last solution delivers to all loads, inverters counted negative, W."""
+        """Return what the last solution delivers to all loads, devices counted negative, W."""
         circuit = self._dss.Circuit
         total_kw = 0.0
         for name in self._dss.Loads.AllNames():

@@ -71,6 +71,26 @@ class Inverter:
         await self._server.stop()
 
     @property
+    def name(self) -> str:
+        """What it is called on the street."""
+        return self.spec.name
+
+    @property
+    def bus(self) -> str:
+        """Where on the feeder it is; "" is nowhere."""
+        return self.spec.bus
+
+    @property
+    def phases(self) -> tuple[int, ...]:
+        """Phases of the feeder that its terminals are on."""
+        return self.spec.phases
+
+    @property
+    def nominal_v(self) -> float:
+        """Nominal voltage, line to neutral."""
+        return self.spec.nominal_v
+
+    @property
     def port(self) -> int:
         """TCP port; known once started."""
         return self._server.port
@@ -106,6 +126,17 @@ class Inverter:
     def write_count(self) -> int:
         """How many writes were accepted since the start."""
         return self._image.write_count
+
+    @property
+    def limit_w(self) -> int | None:
+        """The active-power limit that its registers hold in force, W; None where none is enabled."""
+        legacy = self.spec.kind == "legacy"
+        model, enable = ("123", "WMaxLim_Ena") if legacy else ("704", "WMaxLimPctEna")
+        if self.value(f"{model}.{enable}") != 1:
+            return None
+        percent = self.value(f"{model}.WMaxLimPct")
+        w_max = self.value("121.WMax" if legacy else "702.WMax")
+        return round(float(percent or 0) / 100 * float(w_max or 0))
 
     @property
     def faults(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Scenario files: inverters, head-ends, a timeline of actions, and what is expected of it; data only, TOML."""
+"""Scenario files: inverters, head-ends, VTNs, a timeline of actions, and what is expected of it; data only, TOML."""
 
 import tomllib
 from collections.abc import Collection, Iterable, Sequence
@@ -8,7 +8,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from hil.listener import Outage
+from hil.openadr.stage import VtnDelete, VtnIssue, VtnModify, VtnOutage, VtnPlan, VtnRaw, check_act
 from hil.sep2.records import Answer
+from hil.tables import Strict, demand_known
 
 TERMINAL = frozenset({3, 6, 7, 8, 9, 10, 13, 14, 252, 253, 254})
 
@@ -17,10 +19,6 @@ Expected = int | list[int]
 
 class ScenarioError(ValueError):
     """The scenario file is not readable; the message is one line that names the place."""
-
-
-class Strict(msgspec.Struct, forbid_unknown_fields=True):
-    """A table of the file; a key that it does not know is an error."""
 
 
 class InverterPlan(Strict):
@@ -101,7 +99,7 @@ class Issue(Strict):
     version: int | None = None
     since_ms: int | None = None
     expect: Expected | None = None
-    expect_for: dict[str, Expected] = {}
+    expect_for: dict[str, Expected] = msgspec.field(default_factory=dict)
 
     def expected(self, resource: str) -> tuple[int, ...]:
         """The statuses that will do for a resource; empty when nothing is expected."""
@@ -179,12 +177,13 @@ class TimeOffset(Strict):
 
 
 class Proof(Strict):
-    """Measure now: every inverter named (none means all) must lie in the band, W."""
+    """Measure now: every inverter or other device named (none means all) must lie in the band, W."""
 
     name: str
     at_most_w: int | None = None
     at_least_w: int | None = None
     inverters: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
 
 
 class Action(Strict, kw_only=True):
@@ -200,6 +199,11 @@ class Action(Strict, kw_only=True):
     override: BodyOverride | None = None
     rates: RatesAction | None = None
     time_offset: TimeOffset | None = None
+    vtn_issue: VtnIssue | None = None
+    vtn_modify: VtnModify | None = None
+    vtn_delete: VtnDelete | None = None
+    vtn_raw: VtnRaw | None = None
+    vtn_outage: VtnOutage | None = None
     proof: Proof | None = None
     end: Literal[True] | None = None
 
@@ -220,7 +224,7 @@ class Step(Action, kw_only=True):
 
 
 class Scenario(Strict):
-    """A whole bench. The timeline begins when all listen ("ready") or when every head-end was contacted ("contact")."""
+    """A whole bench. The timeline begins when all listen ("ready") or when every server was contacted ("contact")."""
 
     name: str
     begins: Literal["ready", "contact"] = "ready"
@@ -229,7 +233,13 @@ class Scenario(Strict):
     inverters: tuple[InverterPlan, ...] = msgspec.field(name="inverter", default=())
     resources: tuple[ResourcePlan, ...] = msgspec.field(name="resource", default=())
     head_ends: tuple[HeadEndPlan, ...] = msgspec.field(name="head_end", default=())
+    vtns: tuple[VtnPlan, ...] = msgspec.field(name="vtn", default=())
     steps: tuple[Step, ...] = msgspec.field(name="step", default=())
+
+    @property
+    def device_names(self) -> tuple[str, ...]:
+        """Names of all devices of the street, whatever they speak."""
+        return tuple(plan.name for plan in self.inverters)
 
 
 class Verdict(NamedTuple):
@@ -263,18 +273,29 @@ def action_of(given: object) -> Action:
         raise ScenarioError(f"action: {fault}") from fault
 
 
-def check_action(scenario: Scenario, action: Action) -> None:
-    """Raise ValueError when the action names a head-end, program, inverter or resource that the scenario lacks."""
+def check_action(scenario: Scenario, action: Action, devices: Collection[str] | None = None) -> None:
+    """Raise ValueError when the action names what the scenario lacks: a head-end, VTN, program, device or resource.
+
+    `devices` are those that there are; without, those of the scenario.
+    """
     named = getattr(action, action.given[0])
+    if hasattr(named, "vtn"):
+        check_act({plan.name: plan for plan in scenario.vtns}, named)
+        return
     if hasattr(named, "head_end"):
-        _known("head_end", named.head_end, (plan.name for plan in scenario.head_ends))
+        demand_known("head_end", named.head_end, (plan.name for plan in scenario.head_ends))
     if hasattr(named, "program"):
         home = next(plan for plan in scenario.head_ends if plan.name == named.head_end)
-        _known("program", named.program, (program.name for program in home.programs))
-    for inverter in (*getattr(named, "inverters", ()), *([named.inverter] if hasattr(named, "inverter") else [])):
-        _known("inverter", inverter, (plan.name for plan in scenario.inverters))
+        demand_known("program", named.program, (program.name for program in home.programs))
+    if isinstance(named, Foreign):
+        demand_known("inverter", named.inverter, (plan.name for plan in scenario.inverters))
+    mine = scenario.device_names if devices is None else devices
+    for name in (*getattr(named, "inverters", ()), *([named.inverter] if hasattr(named, "inverter") else [])):
+        demand_known("inverter", name, mine)
+    for name in getattr(named, "devices", ()):
+        demand_known("device", name, mine)
     for resource in getattr(named, "expect_for", ()):
-        _known("resource", resource, (plan.name for plan in scenario.resources))
+        demand_known("resource", resource, (plan.name for plan in scenario.resources))
 
 
 def members(scenario: Scenario, head_end: HeadEndPlan) -> list[ResourcePlan]:
@@ -310,9 +331,10 @@ def _once(statuses: Iterable[int]) -> tuple[int, ...]:
 def _check(scenario: Scenario) -> None:
     resources = [one.name for one in scenario.resources]
     for kind, names in (
-        ("inverter", [one.name for one in scenario.inverters]),
+        ("device", [*scenario.device_names]),
         ("resource", resources),
         ("head_end", [one.name for one in scenario.head_ends]),
+        ("vtn", [one.name for one in scenario.vtns]),
         ("control", [step.issue.name for step in scenario.steps if step.issue]),
     ):
         twice = {name for name in names if names.count(name) > 1}
@@ -320,7 +342,7 @@ def _check(scenario: Scenario) -> None:
             raise ValueError(f"{kind} {', '.join(sorted(twice))} occurs twice; give each its own name")
     for plan in scenario.head_ends:
         for name in (*plan.resources, *(name for program in plan.programs for name in program.resources)):
-            _known("resource", name, resources)
+            demand_known("resource", name, resources)
     for earlier, later in zip(scenario.steps, scenario.steps[1:], strict=False):
         if later.at_s < earlier.at_s:
             raise ValueError(f"step at_s = {later.at_s} comes after at_s = {earlier.at_s}; put the steps in order")
@@ -329,9 +351,3 @@ def _check(scenario: Scenario) -> None:
             check_action(scenario, step)
         except ValueError as fault:
             raise ValueError(f"step at_s = {step.at_s}: {fault}") from fault
-
-
-def _known(kind: str, name: str, known: Iterable[str] | Collection[str]) -> None:
-    names = list(known)
-    if name not in names:
-        raise ValueError(f'{kind} "{name}" is not in the scenario; it has {", ".join(names) or "none"}')

@@ -1,10 +1,10 @@
-"""A street of simulated inverters on a feeder: one step loop couples registers, physics and power flow on one clock."""
+"""A street of simulated devices on a feeder: one step loop couples their insides and the power flow on one clock."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self, runtime_checkable
 
 from hil.clock import Clock
 from hil.feeder import Feeder, Flow
@@ -14,12 +14,54 @@ _STEP_MS = 100
 _SHORTEST_WALL_MS = 50
 
 
-class Street:
-    """Starts every inverter's server and steps them: inverters, power flow, voltages back to the inverters.
+class Device(Protocol):
+    """What stands on a street: where it is connected, what it gives now, and how it moves on.
 
-    An async context manager. A step is 100 ms of simulated time or 50 ms of wall time, whichever is longer; with
-    `stepping=False` nothing moves by itself (registers only, or `step` by hand). A failed step ends the loop: it shows
-    in `failure` and is raised at the exit of the context.
+    `bus` "" is on no feeder; `phases` are those of the feeder (1, 2, 3); `nominal_v` is line to neutral; `w` and `var`
+    are positive out of the device. `step` is told the volts at each of its phases, or None where no feeder gives them.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def bus(self) -> str: ...
+    @property
+    def phases(self) -> tuple[int, ...]: ...
+    @property
+    def nominal_v(self) -> float: ...
+    @property
+    def w(self) -> float: ...
+    @property
+    def var(self) -> float: ...
+
+    def step(self, now_ms: int, volts: tuple[float, ...] | None = None) -> None: ...
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+@runtime_checkable
+class Lit(Protocol):
+    """A device that lives on light, as a fraction of what gives rated power."""
+
+    irradiance: float
+
+
+@runtime_checkable
+class Faulty(Protocol):
+    """A device with faults to turn on and off; raises ValueError for one that it does not know."""
+
+    @property
+    def faults(self) -> frozenset[str]: ...
+    def set_fault(self, fault: str, on: bool) -> None: ...
+
+
+class Street:
+    """Starts every device and steps them all: devices, power flow, voltages back to the devices.
+
+    `inverters` are made of their specs; `devices` are any others. An async context manager. A step is 100 ms of
+    simulated time or 50 ms of wall time, whichever is longer; with `stepping=False` nothing moves by itself (registers
+    only, or `step` by hand). A failed step ends the loop: it shows in `failure` and is raised at the exit of the
+    context.
     """
 
     def __init__(
@@ -28,29 +70,28 @@ class Street:
         inverters: Sequence[InverterSpec],
         feeder: Feeder | None = None,
         *,
+        devices: Sequence[Device] = (),
         host: str = "127.0.0.1",
         stepping: bool = True,
     ) -> None:
-        names = [spec.name for spec in inverters]
-        twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-        if twice:
-            raise ValueError(f"inverters {', '.join(twice)} occur twice; give each its own name")
+        _demand_different([spec.name for spec in inverters] + [device.name for device in devices])
         self.clock = clock
         self.inverters = {spec.name: Inverter(spec, clock, host) for spec in inverters}
+        self.devices: dict[str, Device] = {**self.inverters} | {device.name: device for device in devices}
         self.feeder = feeder
         self.flow: Flow | None = None
         self.steps = 0
         self._stepping = stepping
         self._loop: asyncio.Task[None] | None = None
-        self._on_feeder = [spec.name for spec in inverters if feeder is not None and spec.bus]
-        for spec in inverters:
-            if feeder is not None and spec.bus:
-                feeder.connect(spec.name, spec.bus, spec.phases)
+        self._on_feeder = [name for name, device in self.devices.items() if feeder is not None and device.bus]
+        for name in self._on_feeder:
+            assert feeder is not None
+            feeder.connect(name, self.devices[name].bus, self.devices[name].phases)
 
     async def __aenter__(self) -> Self:
         try:
-            for inverter in self.inverters.values():
-                await inverter.start()
+            for device in self.devices.values():
+                await device.start()
             self.step()
         except BaseException:
             await self._stop()
@@ -73,8 +114,8 @@ class Street:
             raise self.failure
 
     async def _stop(self) -> None:
-        for inverter in self.inverters.values():
-            await inverter.stop()
+        for device in self.devices.values():
+            await device.stop()
 
     @property
     def failure(self) -> BaseException | None:
@@ -90,21 +131,32 @@ class Street:
 
     @property
     def measured_w(self) -> dict[str, float]:
-        """True active power of each inverter, W."""
-        return {name: inverter.w for name, inverter in self.inverters.items()}
+        """True active power of each device, W."""
+        return {name: device.w for name, device in self.devices.items()}
 
     @property
     def voltage_pu(self) -> dict[str, tuple[float, ...]]:
-        """Voltages of each inverter on the feeder at the last step, p.u."""
+        """Voltages of each device on the feeder at the last step, p.u."""
         return {} if self.flow is None else self.flow.voltage_pu
 
     def set_irradiance(self, name: str, fraction: float) -> None:
-        """Give an inverter light, as a fraction of what gives rated power."""
-        self._inverter(name).irradiance = fraction
+        """Give a device light, as a fraction of what gives rated power."""
+        device = self._device(name)
+        if not isinstance(device, Lit):
+            raise ValueError(f'"{name}" does not live on light')  # noqa: TRY004 - the scenario is wrong, not the program
+        device.irradiance = fraction
+
+    def set_all_irradiance(self, fraction: float, names: Iterable[str] = ()) -> None:
+        """Give several devices light; no names means all that live on it."""
+        for name in names or [name for name, device in self.devices.items() if isinstance(device, Lit)]:
+            self.set_irradiance(name, fraction)
 
     def set_fault(self, name: str, fault: str, on: bool) -> None:
-        """Turn a fault of an inverter on or off; see `hil.inverter.Inverter`."""
-        self._inverter(name).set_fault(fault, on)
+        """Turn a fault of a device on or off; see `hil.inverter.Inverter` for those of inverters."""
+        device = self._device(name)
+        if not isinstance(device, Faulty):
+            raise ValueError(f'"{name}" has no faults to turn on')  # noqa: TRY004 - the scenario is wrong, not the program
+        device.set_fault(fault, on)
 
     def writes(self, name: str) -> tuple[Write, ...]:
         """The last writes that an inverter accepted, oldest first."""
@@ -113,6 +165,11 @@ class Street:
     def write_count(self, name: str) -> int:
         """How many writes an inverter accepted."""
         return self._inverter(name).write_count
+
+    def _device(self, name: str) -> Device:
+        if name not in self.devices:
+            raise ValueError(f'device "{name}" is not in the street; it has {", ".join(self.devices)}')
+        return self.devices[name]
 
     def _inverter(self, name: str) -> Inverter:
         if name not in self.inverters:
@@ -123,14 +180,13 @@ class Street:
         """Advance everything to the clock's now; raises FeederError where the feeder has no solution."""
         now_ms = self.clock.now_ms()
         seen = self.voltage_pu
-        for name, inverter in self.inverters.items():
+        for name, device in self.devices.items():
             pu = seen.get(name)
-            nominal_v = inverter.spec.nominal_v
-            inverter.step(now_ms, None if pu is None else tuple(nominal_v * phase for phase in pu))
+            device.step(now_ms, None if pu is None else tuple(device.nominal_v * phase for phase in pu))
         if self.feeder is not None:
             self.flow = self.feeder.solve(
-                {name: self.inverters[name].w for name in self._on_feeder},
-                {name: self.inverters[name].var for name in self._on_feeder},
+                {name: self.devices[name].w for name in self._on_feeder},
+                {name: self.devices[name].var for name in self._on_feeder},
             )
         self.steps += 1
 
@@ -141,3 +197,9 @@ class Street:
             await self.clock.sleep_until_ms(due_ms)
             self.step()
             due_ms = max(due_ms + pace_ms, self.clock.now_ms())
+
+
+def _demand_different(names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise ValueError(f"devices {', '.join(twice)} occur twice; give each its own name")
