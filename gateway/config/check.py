@@ -76,6 +76,7 @@ class _Reading:
         if self._entries["coordination"]:
             self._derived = model.granted(self._reader, self._entries, self._folder)
         self._whole_tables()
+        self._tables_together()
 
     def built(self, path: Path) -> SiteFile:
         """Build what was read; only for a text without fault."""
@@ -120,6 +121,21 @@ class _Reading:
             for entry in self._entries[name]:
                 for below, what in spec.faults(spec.kind(**entry.values), levels) if entry.sound else ():
                     self._reader.fault(entry, what, *below)
+
+    def _tables_together(self) -> None:
+        """Look at the tables of one adapter beside each other, and for what they need at the top."""
+        for full, spec in self._specs.items():
+            parent, _, name = full.rpartition(".")
+            held = [(entry, entry.children[name][0]) for entry in self._entries.get(parent, ()) if name in entry.children]
+            if spec.needs and not self._entries[spec.needs]:
+                for _holder, table in held[:1]:
+                    self._reader.fault(table, f"there is no {_title(spec.needs, self._specs[spec.needs])}; add it")
+            if spec.together is None or not all(table.sound and "name" in holder.values for holder, table in held):
+                continue
+            by_name = {holder.values["name"]: table for holder, table in held}
+            whole = {each: spec.kind(**table.values) for each, table in by_name.items()}
+            for each, what in spec.together(whole):
+                self._reader.fault(by_name[each], what)
 
     def _below(self, table: str) -> list[str]:
         """Name the tables that may stand below one, or at the top."""

@@ -35,6 +35,8 @@ class TableSpec:
 
     `references` says which of its keys name an entry of which array of tables. `faults` gives what is wrong with a
     table whose every key is right, each with the place below it. Only tables of every site file can be `required`.
+    `needs` is the table at the top without which this one is of no use; `together` gives what is wrong between the
+    tables of this kind, each with the name of who holds it.
     """
 
     kind: type[Any]
@@ -42,6 +44,8 @@ class TableSpec:
     references: Mapping[str, str] = field(default_factory=dict)
     faults: Callable[[Any, Granted], Iterable[tuple[Path, str]]] | None = None
     required: bool = True
+    needs: str = ""
+    together: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] | None = None
 
 
 @dataclass(slots=True)
