@@ -126,7 +126,9 @@ class _Reading:
         """Look at the tables of one adapter beside each other, and for what they need at the top."""
         for full, spec in self._specs.items():
             parent, _, name = full.rpartition(".")
-            held = [(entry, entry.children[name][0]) for entry in self._entries.get(parent, ()) if name in entry.children]
+            held = [
+                (entry, entry.children[name][0]) for entry in self._entries.get(parent, ()) if name in entry.children
+            ]
             if spec.needs and not self._entries[spec.needs]:
                 for _holder, table in held[:1]:
                     self._reader.fault(table, f"there is no {_title(spec.needs, self._specs[spec.needs])}; add it")

@@ -109,6 +109,10 @@ class Tie(StrEnum):
     TIGHTER_LIMIT = "tighter-limit"
 
 
+NO_PRIORITY = 1 << 62
+"""The precedence of what bears no priority: weaker than every number that a protocol can carry."""
+
+
 class Rank(NamedTuple):
     """Strength inside one slot (C3, C4): the smaller precedence, then what `tie` says, then the smaller id.
 

@@ -7,9 +7,8 @@ from msgspec import Meta
 
 from gateway.core.events import Coloured, DefaultHeard, Event, NetworkChanged, Topic
 from gateway.core.narrate import label
-from gateway.core.orders import Default, OrderKey
+from gateway.core.orders import NO_PRIORITY, Default, OrderKey
 from gateway.core.parties import Colour, Direction
-from gateway.core.ranks import NO_PRIORITY
 from gateway.web.body import (
     BadBodyError,
     Body,

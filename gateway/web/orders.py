@@ -9,8 +9,7 @@ from msgspec import Meta
 from gateway.core.answers import TERMINAL, Answer, Kind
 from gateway.core.events import OrderHeard, Tell, Topic, Withdrawal, Withdrawn
 from gateway.core.narrate import label
-from gateway.core.orders import Each, Order, OrderKey, Rank, Reply, Total
-from gateway.core.ranks import NO_PRIORITY
+from gateway.core.orders import NO_PRIORITY, Each, Order, OrderKey, Rank, Reply, Total
 from gateway.core.state import Live
 from gateway.diagnostics.records import iso_utc
 from gateway.ports.north import LOCAL

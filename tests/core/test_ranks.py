@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from core_world import export, target
 
-from gateway.core.orders import Effect, OrderKey, Rank, Tie
-from gateway.core.ranks import NO_PRIORITY, openadr2_rank, openadr3_rank, sep2_rank
+from gateway.core.orders import NO_PRIORITY, Effect, OrderKey, Rank, Tie
 from gateway.core.timeline import Entry, Interval, standing
+from gateway.ports.ranks import openadr2_rank, openadr3_rank, sep2_rank
 
 ALL_DAY = Interval(0, 86_400_000)
 Said = tuple[Rank, str, Effect]

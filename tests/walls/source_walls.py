@@ -50,6 +50,9 @@ PRIVATE_KEY = re.compile(
 STRANGE_WORDS = re.compile(r"(?<![A-Za-z0-9_.])/(?:work|tmp/bash_jobs|root/\.)(?:/|\b)|\bsub-?agents?\b", re.IGNORECASE)
 
 
+PROTOCOL = re.compile(r"sep_?2|2030|openadr|mqtt|sunspec|modbus|opendss", re.IGNORECASE)
+
+
 def only_the_guard_clears(root: Path) -> list[str]:
     """Nothing but the guard builds `Cleared`, by whatever name or back door (DESIGN 2)."""
     return [
@@ -102,6 +105,37 @@ def _world_read(node: ast.AST) -> str | None:
             return name
         case _:
             return None
+
+
+def decisions_name_no_protocol(root: Path) -> list[str]:
+    """A name or text in a decision is a general word; only a docstring may name a standard, as its source."""
+    return [
+        _at(root, path, node, f"{word} in a decision; use the general word, and turn the meaning in translate.py")
+        for path, tree in _deciding(root)
+        for docstrings in [_docstrings(tree)]
+        for node in ast.walk(tree)
+        for word in _words_of(node, docstrings)
+        if PROTOCOL.search(word)
+    ]
+
+
+def _docstrings(tree: ast.Module) -> set[int]:
+    """Give the texts that stand alone, which are there to be read."""
+    return {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+
+
+def _words_of(node: ast.AST, docstrings: set[int]) -> list[str]:
+    match node:
+        case ast.Constant(value=str(text)) if id(node) not in docstrings:
+            return [text]
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+            return [name]
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return [name]
+        case ast.ImportFrom(module=str(module), names=names):
+            return [module, *(each.name for each in names)]
+        case _:
+            return []
 
 
 def decisions_use_whole_numbers(root: Path) -> list[str]:

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 WALLS = [
     source_walls.only_the_guard_clears,
     source_walls.decisions_see_no_clock,
+    source_walls.decisions_name_no_protocol,
     source_walls.decisions_use_whole_numbers,
     source_walls.decisions_walk_no_set,
     source_walls.adapters_look_alike,
@@ -113,6 +114,16 @@ BREACHES += [
         "for each in a.union(b): f(each)",
         "dirty = set(a)\nfirst = dirty.pop()",
         "dirty = set(a)\ntext = ', '.join(dirty)",
+    )
+]
+BREACHES += [
+    (source_walls.decisions_name_no_protocol, "gateway/core/x.py", line)
+    for line in (
+        "def sep2_rank(primacy: int) -> int:\n    return primacy",
+        "why = 'refused over MQTT'",
+        "from gateway.core.openadr import events",
+        "def f(sunspec_model: int) -> None: ...",
+        "class ModbusUnit: ...",
     )
 ]
 BREACHES += [

@@ -8,8 +8,19 @@ from web_world import Json, World, limit, order, power
 
 from gateway.core.events import LinkUp, Topic
 from gateway.core.known import Known
-from gateway.core.orders import Ceiling, Connect, Effect, Floor, Function, OrderKey, Price, Release, Target, Total
-from gateway.core.ranks import NO_PRIORITY
+from gateway.core.orders import (
+    NO_PRIORITY,
+    Ceiling,
+    Connect,
+    Effect,
+    Floor,
+    Function,
+    OrderKey,
+    Price,
+    Release,
+    Target,
+    Total,
+)
 from gateway.core.units import Share, Watts
 from gateway.store import Reader
 

@@ -12,8 +12,9 @@ from typing import Final
 from gateway.core.aggregate import Total
 from gateway.core.answers import Answer
 from gateway.core.events import Withdrawal, Withdrawn
-from gateway.core.orders import Ceiling, Connect, Default, Each, Effect, Energize, Function, Order, Rank, Reply, Target
+from gateway.core.orders import Ceiling, Connect, Default, Each, Effect, Energize, Function, Order, Reply, Target
 from gateway.core.units import Share, Watts
+from gateway.ports.ranks import sep2_rank
 from gateway.wire.sep2 import WireFault
 from gateway.wire.sep2.codes import DOE_MODES, EventState, mode_bits
 from gateway.wire.sep2.metering import MirrorMeterReading, MirrorUsagePoint, Reading, ReadingType
@@ -121,7 +122,7 @@ def order(
         effects=carried,
         start_ms=start_ms,
         end_ms=None if duration_s == FOR_EVER_S else start_ms + duration_s * 1000,
-        rank=Rank(program.primacy, created_ms),
+        rank=sep2_rank(program.primacy, created_ms),
         received_ms=received_ms,
         draw=draw,
         randomize_start_ms=(control.randomize_start_s or 0) * 1000,

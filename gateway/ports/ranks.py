@@ -10,11 +10,9 @@ Ranks are compared only inside one server, so that numbers of different protocol
 Where all of that is equal, the smaller id goes first.
 """
 
-from gateway.core.orders import Rank, Tie
+from gateway.core.orders import NO_PRIORITY, Rank, Tie
 
 MOST_PRIMACY = 255
-NO_PRIORITY = 1 << 62
-"""The precedence of what bears no priority: weaker than every number that OpenADR can carry."""
 
 
 def sep2_rank(primacy: int, created_ms: int) -> Rank:
