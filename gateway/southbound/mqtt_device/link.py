@@ -6,6 +6,7 @@ was missed.
 
 import asyncio
 import logging
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -133,12 +134,13 @@ class Links:
             max_queued_incoming_messages=INBOX,
             properties=properties,
             tls_context=self._context,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             logger=_QUIET,
         )
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         granted = await client.subscribe([(topic, 1) for topic in self._topics.heard])
-        if any(int(getattr(each, "value", each)) >= REFUSED for each in granted):
+        if any((each if isinstance(each, int) else each.value) >= REFUSED for each in granted):
             raise aiomqtt.MqttError(f"it lets us not read {', '.join(self._topics.heard)}; see its access list")
 
     async def _announce(self, client: aiomqtt.Client, word: bytes) -> None:
