@@ -6,38 +6,30 @@ was missed.
 
 import asyncio
 import logging
-import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from gateway.ports.south import Cleared
 from gateway.southbound.mqtt_device.config import MqttDevices
+from gateway.southbound.mqtt_device.connection import Connection, connected, properties
 from gateway.southbound.mqtt_device.device import OFFLINE, ONLINE, Device, Sending, Shared
-from gateway.wire.mqtt import GATEWAY, LONGEST_PAYLOAD, Kind, Topics, encode
+from gateway.wire.mqtt import GATEWAY, Kind, Topics, encode
 
 log = logging.getLogger(__name__)
 
 SWEEP_S: Final = 0.05
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-REPLY_S: Final = 5.0
-KEEPALIVE_S: Final = 10
 AT_ONCE: Final = 16
 """How many commands wait for the broker's word at the same time: fewer than the library keeps in flight."""
-INBOX: Final = 2_000
-LARGEST_PACKET: Final = 4 * LONGEST_PAYLOAD
 
 REFUSED: Final = 0x80
 """The first of the reason codes that refuse (MQTT 5.0, 2.4)."""
-
-_QUIET: Final = logging.getLogger(f"{__name__}.library")
-_QUIET.setLevel(logging.CRITICAL)
 
 
 class Links:
@@ -86,7 +78,7 @@ class Links:
     async def _once(self) -> str:
         """Keep one connection for as long as it lasts, and say why it ended."""
         try:
-            async with self._connected() as client:
+            async with connected(self._table, self._context, self._password, self._will()) as client:
                 await self._subscribe(client)
                 await self._announce(client, ONLINE)
                 log.info("%s is up", self._where)
@@ -96,59 +88,23 @@ class Links:
             return str(error) or type(error).__name__
         return "the connection ended"
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[aiomqtt.Client]:
-        """Connect; a connection that fails half-way, or is cancelled there, is closed all the same."""
-        client = self._client()
-        opening = asyncio.ensure_future(client.__aenter__())
-        try:
-            await asyncio.shield(opening)
-        except BaseException:
-            await asyncio.wait((opening,))
-            with suppress(aiomqtt.MqttError):
-                client.timeout = 0.1
-                await client.__aexit__(None, None, None)
-            raise
-        try:
-            yield client
-        finally:
-            with suppress(aiomqtt.MqttError):
-                await client.__aexit__(None, None, None)
+    def _will(self) -> aiomqtt.Will | None:
+        """What the broker tells of the gateway once it is gone; one that may not write leaves none."""
+        if not self.shared.may_write:
+            return None
+        return aiomqtt.Will(self._topics.of(GATEWAY, Kind.AVAILABILITY), OFFLINE, qos=1, retain=True)
 
-    def _client(self) -> aiomqtt.Client:
-        will = None
-        if self.shared.may_write:
-            will = aiomqtt.Will(self._topics.of(GATEWAY, Kind.AVAILABILITY), OFFLINE, qos=1, retain=True)
-        properties = _properties(PacketTypes.CONNECT)
-        properties.MaximumPacketSize = LARGEST_PACKET
-        return aiomqtt.Client(
-            self._table.host,
-            self._table.port,
-            identifier=f"{self._table.topic_prefix}-{GATEWAY}".replace("/", "-"),
-            protocol=aiomqtt.ProtocolVersion.V5,
-            username=self._table.username,
-            password=self._password,
-            will=will,
-            timeout=REPLY_S,
-            keepalive=KEEPALIVE_S,
-            max_queued_incoming_messages=INBOX,
-            properties=properties,
-            tls_context=self._context,
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-            logger=_QUIET,
-        )
-
-    async def _subscribe(self, client: aiomqtt.Client) -> None:
+    async def _subscribe(self, client: Connection) -> None:
         granted = await client.subscribe([(topic, 1) for topic in self._topics.heard])
         if any((each if isinstance(each, int) else each.value) >= REFUSED for each in granted):
             raise aiomqtt.MqttError(f"it lets us not read {', '.join(self._topics.heard)}; see its access list")
 
-    async def _announce(self, client: aiomqtt.Client, word: bytes) -> None:
+    async def _announce(self, client: Connection, word: bytes) -> None:
         """Tell all who listen whether the gateway is there; one that may not write tells nothing."""
         if self.shared.may_write:
             await client.publish(self._topics.of(GATEWAY, Kind.AVAILABILITY), word, qos=1, retain=True)
 
-    async def _serve(self, client: aiomqtt.Client) -> None:
+    async def _serve(self, client: Connection) -> None:
         """Listen, and send what is due, until the connection breaks or the gateway ends."""
         for device in self._devices.values():
             device.reachable()
@@ -170,7 +126,7 @@ class Links:
 
     # -- telling
 
-    async def _send(self, client: aiomqtt.Client) -> None:
+    async def _send(self, client: Connection) -> None:
         """Send what is due, some at a time; what fails to leave is due again."""
         wall_s = time.monotonic()
         due: list[tuple[Device, Sending]] = []
@@ -191,15 +147,15 @@ class Links:
                     device.unsent()
                 raise wrong
 
-    async def _publish(self, client: aiomqtt.Client, device: Device, sending: Sending) -> None:
-        properties = _properties(PacketTypes.PUBLISH)
-        properties.MessageExpiryInterval = sending.expiry_s
+    async def _publish(self, client: Connection, device: Device, sending: Sending) -> None:
+        asked = properties(PacketTypes.PUBLISH)
+        asked.MessageExpiryInterval = sending.expiry_s
         topic = self._topics.of(device.name, Kind.COMMAND)
-        await client.publish(topic, encode(sending.command), qos=1, properties=properties)
+        await client.publish(topic, encode(sending.command), qos=1, properties=asked)
 
     # -- listening
 
-    async def _listen(self, client: aiomqtt.Client) -> None:
+    async def _listen(self, client: Connection) -> None:
         """Hand each message to the device whose topic it came on; a fault of ours with one is never another's."""
         async for message in client.messages:
             who = self._topics.read(message.topic.value)
@@ -223,7 +179,3 @@ class Links:
                 device.availability(payload)
             case Kind.COMMAND:
                 return
-
-
-def _properties(packet: int) -> Properties:
-    return Properties(packet)  # type: ignore[no-untyped-call] # the library leaves its constructor untyped
