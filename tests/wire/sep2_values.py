@@ -33,6 +33,7 @@ from gateway.wire.sep2.quantities import (
 from gateway.wire.sep2.resources import (
     DER,
     DefaultDERControl,
+    DERAvailability,
     DERCapability,
     DERControl,
     DERControlBase,
@@ -54,10 +55,12 @@ from gateway.wire.sep2.resources import (
     Link,
     ListLink,
     Registration,
+    Response,
     Stamped,
     StampedText,
     Time,
 )
+from gateway.wire.sep2.responses import ResponseList, ResponseSet, ResponseSetList
 from gateway.wire.sep2.scalars import Scalar
 from gateway.wire.sep2.table import Attribute, Row, Table
 
@@ -210,6 +213,13 @@ USAGE_POINT = MirrorUsagePoint(
     meter_readings=(SERIES,),
     post_rate_s=60,
 )
+RESPONSES = ResponseSet(href="/rsps/1", **IDENTITY, response_list_link=ListLink(href="/rsps/1/rsp", total=1))
+ANSWERS = ResponseList(
+    href="/rsps/1/rsp",
+    total=1,
+    results=1,
+    items=(Response(created_date_time_s=1_682_475_024, end_device_lfdi=LFDI, status=1, subject=MRID),),
+)
 EXAMPLES: tuple[Resource, ...] = (
     DeviceCapability(
         href="/dcap",
@@ -303,7 +313,20 @@ EXAMPLES: tuple[Resource, ...] = (
         storage_mode_status=Stamped(date_time_s=1_682_475_024, value=1),
         stor_connect_status=Stamped(date_time_s=1_682_475_024, value=0x1F),
     ),
+    DERAvailability(
+        href="/edev/1/der/1/dera",
+        availability_duration_s=55_036,
+        max_charge_duration_s=3_600,
+        reading_time_s=1_682_475_028,
+        reserve_charge_hundredths=1_033,
+        reserve_hundredths=3_877,
+        stat_var_avail=ReactivePower(100),
+        stat_w_avail=ActivePower(5),
+    ),
     DERControlResponse(created_date_time_s=1_682_475_024, end_device_lfdi=LFDI, status=253, subject=MRID),
+    ResponseSetList(href="/rsps", total=1, results=1, poll_rate_s=60, items=(RESPONSES,)),
+    RESPONSES,
+    ANSWERS,
     MirrorUsagePointList(href="/mup", total=1, results=1, poll_rate_s=60, items=(USAGE_POINT,)),
     USAGE_POINT,
     MirrorMeterReadingList(href="/mup/1/mr", total=1, results=1, items=(SERIES,)),

@@ -21,6 +21,7 @@ from gateway.wire.sep2.metering import (
 from gateway.wire.sep2.resources import (
     DER,
     DefaultDERControl,
+    DERAvailability,
     DERCapability,
     DERControl,
     DERControlList,
@@ -39,6 +40,7 @@ from gateway.wire.sep2.resources import (
     Response,
     Time,
 )
+from gateway.wire.sep2.responses import ResponseList, ResponseSet, ResponseSetList
 from gateway.wire.sep2.scalars import HEX8, MRID, URI, Scalar, shown
 from gateway.wire.sep2.table import Row, Table
 from gateway.wire.sep2.tables import ROOTS
@@ -61,7 +63,11 @@ Resource = (
     | DERCapability
     | DERSettings
     | DERStatus
+    | DERAvailability
     | Response
+    | ResponseList
+    | ResponseSet
+    | ResponseSetList
     | MirrorUsagePointList
     | MirrorUsagePoint
     | MirrorMeterReadingList

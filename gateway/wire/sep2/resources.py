@@ -402,6 +402,21 @@ class DERStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DERAvailability:
+    """What a DER holds in reserve: durations in s, percentages in hundredths."""
+
+    href: str | None = None
+    subscribable: int | None = None
+    availability_duration_s: int | None = None
+    max_charge_duration_s: int | None = None
+    reading_time_s: int
+    reserve_charge_hundredths: int | None = None
+    reserve_hundredths: int | None = None
+    stat_var_avail: ReactivePower | None = None
+    stat_w_avail: ActivePower | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """An answer about the event `subject` (its mRID); `status` is a `ResponseCode`."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.wire.sep2 import metering, resources
+from gateway.wire.sep2 import metering, resources, responses
 from gateway.wire.sep2.scalars import (
     BOOLEAN,
     CLAIMED_LFDI,
@@ -42,6 +42,7 @@ from gateway.wire.sep2.table import (
 from gateway.wire.sep2.tables_der import (
     DEFAULT_DER_CONTROL,
     DER,
+    DER_AVAILABILITY,
     DER_CAPABILITY,
     DER_CONTROL,
     DER_CONTROL_LIST,
@@ -146,6 +147,15 @@ RESPONSE = Table(
     ),
 )
 DER_CONTROL_RESPONSE = replace(RESPONSE, cls=resources.DERControlResponse)
+RESPONSE_LIST = Table(responses.ResponseList, PAGE, (Row("Response", "items", RESPONSE, many=True, isolated=True),))
+RESPONSE_SET = Table(
+    responses.ResponseSet, (HREF,), (*IDENTIFIED, Row("ResponseListLink", "response_list_link", LIST_LINK))
+)
+RESPONSE_SET_LIST = Table(
+    responses.ResponseSetList,
+    (*PAGE, POLL_RATE),
+    (Row("ResponseSet", "items", RESPONSE_SET, many=True, isolated=True),),
+)
 ERROR = Table(
     resources.Error,
     rows=(Row("maxRetryDuration", "max_retry_duration_s", UINT16), Row("reasonCode", "reason_code", UINT16, True)),
@@ -245,8 +255,12 @@ ROOTS: dict[str, Table] = {
     "DERCapability": DER_CAPABILITY,
     "DERSettings": DER_SETTINGS,
     "DERStatus": DER_STATUS,
+    "DERAvailability": DER_AVAILABILITY,
     "Response": RESPONSE,
     "DERControlResponse": DER_CONTROL_RESPONSE,
+    "ResponseList": RESPONSE_LIST,
+    "ResponseSet": RESPONSE_SET,
+    "ResponseSetList": RESPONSE_SET_LIST,
     "MirrorUsagePointList": MIRROR_USAGE_POINT_LIST,
     "MirrorUsagePoint": MIRROR_USAGE_POINT,
     "MirrorMeterReadingList": MIRROR_METER_READING_LIST,

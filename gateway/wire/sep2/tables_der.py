@@ -233,3 +233,16 @@ DER_STATUS = Table(
         Row("storConnectStatus", "stor_connect_status", _stamped(HEX8)),
     ),
 )
+DER_AVAILABILITY = Table(
+    resources.DERAvailability,
+    (HREF, SUBSCRIBABLE),
+    (
+        Row("availabilityDuration", "availability_duration_s", UINT32),
+        Row("maxChargeDuration", "max_charge_duration_s", UINT32),
+        Row("readingTime", "reading_time_s", INT64, required=True),
+        Row("reserveChargePercent", "reserve_charge_hundredths", PERCENT),
+        Row("reservePercent", "reserve_hundredths", PERCENT),
+        Row("statVarAvail", "stat_var_avail", REACTIVE_POWER),
+        Row("statWAvail", "stat_w_avail", ACTIVE_POWER),
+    ),
+)
