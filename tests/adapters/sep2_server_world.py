@@ -1,6 +1,7 @@
 """The 2030.5 server as devices meet it: real TLS, an accelerated clock, and all that it told the deciding loop."""
 
 import asyncio
+import io
 import logging
 import ssl
 import time
@@ -185,7 +186,9 @@ class World:
         if isinstance(body, str):
             body = body.encode()
         content = body if isinstance(body, bytes) else encode(body)
-        async with session.request(method, self.url + path, data=content, headers=MEDIA | headers) as answer:
+        async with session.request(
+            method, self.url + path, data=io.BytesIO(content), headers=MEDIA | headers
+        ) as answer:
             given = await answer.read()
             if given:
                 SCHEMA.assertValid(etree.fromstring(given))
@@ -209,6 +212,13 @@ class World:
     async def seconds(self, count: float) -> None:
         """Let so many seconds of the accelerated clock pass."""
         await self.clock.sleep_until_ms(self.clock.now_ms() + int(1000 * count))
+
+    async def polling(self, session: aiohttp.ClientSession) -> None:
+        """Ask for the time again and again, until cancelled."""
+        while True:
+            async with session.get(f"{self.url}/tm") as answer:
+                await answer.read()
+            await asyncio.sleep(0.02)
 
     async def stepping(self, *devices: Device) -> None:
         """Step devices every 100 ms of their clock, until cancelled."""
