@@ -1,0 +1,1 @@
+"""The worker of one feeder: OpenDSS in a process of its own, asked line by line."""
