@@ -42,11 +42,15 @@ def _serve(answers: FileIO, lines: "queue.SimpleQueue[bytes]") -> None:
     try:
         certifier = Certifier(setup)
     except (ModelFault, OSError) as error:
-        faults = error.faults if isinstance(error, ModelFault) else (f"{setup.model}: {error.strerror}",)
+        faults = (
+            error.faults
+            if isinstance(error, ModelFault)
+            else (f"{error.filename}: {error.strerror}; correct the model",)
+        )
         answers.write(line(Faulty(faults)))
         lines.get()
         return
-    answers.write(line(Ready(certifier.hash, len(certifier.circuit.nodes))))
+    answers.write(line(Ready(certifier.circuit.hash, len(certifier.circuit.nodes))))
     while True:
         answers.write(line(certifier.answer(told(lines.get(), Question))))
 

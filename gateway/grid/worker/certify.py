@@ -9,7 +9,6 @@ import numpy as np
 from gateway.core.feeder import Span
 from gateway.grid.talk import Answer, Measured, Question, Refusal, Setup
 from gateway.grid.worker.circuit import Circuit, Floats, Flow, Incredible, Taps
-from gateway.grid.worker.files import model_hash
 from gateway.grid.worker.limits import Limits, Worst
 from gateway.grid.worker.search import Asked, Bools, Bound, Search
 from gateway.grid.worker.trial import Box, Trial
@@ -25,7 +24,6 @@ class Certifier:
         self._setup = setup
         self._at = {resource: place for place, resource in enumerate(setup.places)}
         self.circuit = Circuit(Path(setup.model), setup.places)
-        self.hash = model_hash(Path(setup.model), setup.places)
         self._limits = Limits(setup, self.circuit)
         self._shares = _shares(setup)
         self._rated_w = np.array(
@@ -54,7 +52,7 @@ class Certifier:
         return Answer(
             question.serial,
             tuple(spans),
-            self.hash,
+            self.circuit.hash,
             round(1000 * worst.voltage_pu),
             self.circuit.nodes[worst.voltage_place],
             round(worst.loading_permille),

@@ -9,6 +9,7 @@ import opendssdirect
 from numpy.typing import NDArray
 
 from gateway.grid.talk import Place
+from gateway.grid.worker.files import model_hash
 from gateway.grid.worker.load import PHASES, ModelFault, bus_and_phases, load
 
 Floats = NDArray[np.float64]
@@ -50,8 +51,13 @@ class Circuit:
     """
 
     def __init__(self, model: Path, places: Mapping[str, tuple[Place, ...]]) -> None:
-        """Load the model; raises ModelFault where it cannot be used or has no credible power flow as it stands."""
+        """Load the model; raises ModelFault where it cannot be used or has no credible power flow as it stands.
+
+        Raises OSError where a text of the model cannot be read.
+        """
         self._model = model
+        self._places = places
+        self.hash = ""
         self._devices = [place for those in places.values() for place in those]
         self._dss: Any = opendssdirect.dss.NewContext()
         self._load()
@@ -65,7 +71,12 @@ class Circuit:
         self.touches = {resource: self._phases(those) for resource, those in places.items()}
 
     def _load(self) -> None:
+        """Load the model; raises ModelFault where its files are no longer those that it was loaded from at first."""
         dss = self._dss
+        now = model_hash(self._model, self._places)
+        self.hash = self.hash or now
+        if now != self.hash:
+            raise ModelFault(f"{self._model}: it was changed since it was loaded; it is loaded anew")
         self._own_loads = load(dss, self._model, self._devices)
         self._regulated = list(
             dict.fromkeys((dss.RegControls.Transformer(), dss.RegControls.TapWinding()) for _ in dss.RegControls)

@@ -8,9 +8,10 @@ import numpy as np
 from gateway.grid.talk import Setup
 from gateway.grid.worker.circuit import Circuit, Flow
 
-HAIR_PU: Final = 0.0005
-HAIR_PERMILLE: Final = 2.0
-"""By so much a limit that is broken already may be worsened; two solutions of one state do not differ by more."""
+HAIR_PU: Final = 0.001
+HAIR_PERMILLE: Final = 10.0
+"""By so much a limit that is broken already may be worsened: less than a meter can tell, and more than a resource does
+to the loading of a branch that is not on its way."""
 GUARD_PU: Final = 1e-5
 GUARD_PERMILLE: Final = 0.05
 """By so much a limit is kept more strictly than it is set, so that another run of the engine finds it kept."""

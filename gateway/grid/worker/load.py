@@ -42,8 +42,9 @@ def load(dss: OpenDSSDirect, model: Path, devices: Sequence[Place]) -> int:
     try:
         dss.Text.Command("clear")
         dss.Text.Command(f'compile "{model}"')
-        if not dss.Basic.NumCircuits() or not dss.Circuit.NumNodes():
+        if not dss.Basic.NumCircuits():
             raise ModelFault(f"{model}: no circuit; give the text that makes one")
+        dss.Text.Command("makebuslist")
         dss.Text.Command(SETTINGS)
         dss.Text.Command(f"batchedit load..* {BAND}")
     except DSSException as error:

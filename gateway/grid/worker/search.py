@@ -75,6 +75,11 @@ class Search:
     def _failing(self, spans: Asked) -> Failing | None:
         return self._trial.failing(self.box(spans))
 
+    def _late(self) -> bool:
+        """Tell whether the time for the search is over, and keep that in mind."""
+        self.in_time = self.in_time and time.monotonic() <= self._until_s
+        return not self.in_time
+
     def _fill(self, wished: Asked) -> Asked:
         """Grant rank by rank, strongest first, what fits beside the stronger."""
         if self._failing(wished) is None:
@@ -82,8 +87,7 @@ class Search:
         granted = wished.part(np.zeros_like(self._any))
         left = list(wished.ranks)
         while left:
-            if time.monotonic() > self._until_s:
-                self.in_time = False
+            if self._late():
                 break
             whole = self._whole(granted, wished, left)
             granted = granted.and_also(wished.part(_together(left[:whole], self._any)))
@@ -115,8 +119,7 @@ class Search:
             return found
         alone = np.zeros_like(every)
         for at in np.flatnonzero(every):
-            if time.monotonic() > self._until_s:
-                self.in_time = False
+            if self._late():
                 break
             one = np.arange(every.size) == at
             alone |= one & (self._failing(granted.and_also(wished.part(one))) is None)
@@ -131,6 +134,8 @@ class Search:
         edge = whole
         fits, fails = 0.0, 1.0
         for _ in range(HALVINGS):
+            if self._late():
+                break
             tried = (fits + fails) / 2
             more = granted.and_also(wished.part(members, tried))
             now = self._failing(more)
