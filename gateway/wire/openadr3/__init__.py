@@ -1,0 +1,58 @@
+"""OpenADR 3.1 on the wire: JSON read tolerantly, item by item, and written strictly (OpenADR 3.1.0, openadr3.yaml)."""
+
+from gateway.wire.openadr3.codec import Read, decode_event, decode_one, encode, items, object_id
+from gateway.wire.openadr3.faults import Odd, WireFault
+from gateway.wire.openadr3.objects import (
+    AGGREGATED,
+    AuthServer,
+    Event,
+    Interval,
+    Payload,
+    PayloadDescriptor,
+    Period,
+    Program,
+    Report,
+    ReportDescriptor,
+    ReportPayloadDescriptor,
+    ReportResource,
+    Resource,
+    ResourceRequest,
+    Token,
+    Ven,
+    VenRequest,
+)
+from gateway.wire.openadr3.times import FOR_EVER, NOW, duration_ms, instant_ms, write_duration, write_instant
+
+__all__ = [
+    "AGGREGATED",
+    "FOR_EVER",
+    "NOW",
+    "AuthServer",
+    "Event",
+    "Interval",
+    "Odd",
+    "Payload",
+    "PayloadDescriptor",
+    "Period",
+    "Program",
+    "Read",
+    "Report",
+    "ReportDescriptor",
+    "ReportPayloadDescriptor",
+    "ReportResource",
+    "Resource",
+    "ResourceRequest",
+    "Token",
+    "Ven",
+    "VenRequest",
+    "WireFault",
+    "decode_event",
+    "decode_one",
+    "duration_ms",
+    "encode",
+    "instant_ms",
+    "items",
+    "object_id",
+    "write_duration",
+    "write_instant",
+]
