@@ -80,10 +80,6 @@ class Heard:
         self._defaults: dict[tuple[str, str], DefaultHeard] = {}
         self._unreadable: dict[str, str] = {}
 
-    def expected(self) -> Iterable[str]:
-        """Give the ids of the events that are known."""
-        return {translate.event_of(name) for name in self._orders} | self.events.keys()
-
     def take(self, listed: Iterable[tuple[str, bytes]], at: Round, *, whole: bool) -> None:
         """Take the events as they are listed, each with its id; unless the list is `whole` nothing is ended."""
         if self._held is not None:

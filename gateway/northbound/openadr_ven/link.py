@@ -87,7 +87,7 @@ class Link:
         return self._party
 
     def owe(self, answer: Answer) -> None:
-        """Tell this answer where its event asked for what fits; then, or where there is no word, `Delivered` is heard."""
+        """Tell this answer where its event asked for it; then, or at once where it did not, `Delivered` is heard."""
         self._reports.owe(answer)
 
     async def run(self) -> None:
@@ -124,7 +124,7 @@ class Link:
 
     async def _read(self) -> None:
         await self._programs.read()
-        events = await read_list(self._exchange, "/events", {}, self._heard.expected())
+        events = await read_list(self._exchange, "/events", {})
         await self._enrolment.renew()
         self._keep_time()
         whole = self._programs.whole and not events.lacking

@@ -28,7 +28,7 @@ class Programs:
         """Read the programs; those that cannot be read stay as they were. Raises VtnDown, and VtnFault at first."""
         self.whole = False
         try:
-            pages = await read_list(self._exchange, "/programs", {}, self.listed)
+            pages = await read_list(self._exchange, "/programs", {})
         except VtnFault as fault:
             if not self.listed:
                 raise

@@ -1,11 +1,11 @@
 """Reads a VTN's lists page by page, and tells whether all of a list was seen (OpenADR 3.1.0, skip and limit).
 
-A list does not say how long it is, and may change while it is read. So each page begins with the last item of the one
-before it: where that is not what it begins with, the list has moved and is not complete. A page shorter than what was
-asked for ends the list; where something is missing that was there before, the end is looked at once more.
+A list does not say how long it is, a VTN may give less on a page than it is asked for, and the list may change while it
+is read. So each page begins with the last item of the one before it: where that is not what it begins with, the list
+has moved and is not complete; where there is nothing behind it, the list has ended.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from gateway.northbound.openadr_ven.exchange import Exchange, VtnFault
@@ -22,32 +22,30 @@ class Pages(NamedTuple):
     lacking: str = ""
 
 
-async def read_list(exchange: Exchange, path: str, query: Mapping[str, str], expected: Iterable[str] = ()) -> Pages:
-    """Read a list whole; `expected` are the ids that it held before.
+async def read_list(exchange: Exchange, path: str, query: Mapping[str, str]) -> Pages:
+    """Read a list whole; raise VtnDown where the VTN does not answer, VtnFault where a page cannot be read.
 
-    Raises VtnDown where the VTN does not answer, VtnFault where its first page cannot be read.
+    Our reading: a VTN that gives the same page again, shorter than was asked for, does not page and gave all.
     """
-    found: list[tuple[str, bytes]] = []
-    known = set(expected)
-    while True:
-        skip = max(0, len(found) - 1)
-        page = await _page(exchange, path, {**query, "skip": skip, "limit": PAGE})
-        short = len(page) < PAGE
-        if found:
-            if short and page == found:
-                return Pages(tuple(found))
-            if not page or page[0][0] != found[-1][0]:
-                return Pages(tuple(found), "changed while it was read, or does not heed skip")
-            page = page[1:]
-        found += page
-        if not page or (short and known.issubset(name for name, _item in found)):
-            return Pages(tuple(found))
+    found = await _page(exchange, path, query, 0)
+    while found:
+        overlap = 1 if len(found) > 1 else 0
+        page = await _page(exchange, path, query, len(found) - overlap)
+        if page == found and len(page) < PAGE and len(page) > overlap:
+            break
+        if overlap and (not page or page[0][0] != found[-1][0]):
+            return Pages(tuple(found), "changed while it was read, or its pages do not heed skip")
+        if len(page) == overlap:
+            break
+        found += page[overlap:]
         if len(found) > ITEMS_MAX:
             return Pages(tuple(found), f"holds more than {ITEMS_MAX} items")
+    return Pages(tuple(found))
 
 
-async def _page(exchange: Exchange, path: str, query: Mapping[str, str | int]) -> list[tuple[str, bytes]]:
+async def _page(exchange: Exchange, path: str, query: Mapping[str, str], skip: int) -> list[tuple[str, bytes]]:
     try:
-        return [(object_id(item), item) for item in items(await exchange.get(path, query))]
+        body = await exchange.get(path, {**query, "skip": skip, "limit": PAGE})
+        return [(object_id(item), item) for item in items(body)]
     except WireFault as fault:
         raise VtnFault(f"GET {path}: {fault}") from fault
