@@ -45,6 +45,10 @@ class Enrolment:
         self._due_ms = 0
         self._refusals: dict[str, Refusal] = {}
 
+    def all_targets(self) -> frozenset[str]:
+        """Give every target that any of our resources is called by."""
+        return frozenset().union(*self.targets.values())
+
     def ask(self) -> None:
         """Look again in the next round: an event names what is not known here."""
         self._due_ms = min(self._due_ms, self._now_ms() + 1000 * AGAIN_S)

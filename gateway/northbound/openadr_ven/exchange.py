@@ -41,6 +41,10 @@ class VtnDown(Exception):  # noqa: N818 - as above
         self.after_s = after_s
 
 
+Query = Mapping[str, str | int | tuple[str, ...]]
+"""The parameters of an address."""
+
+
 class Got(NamedTuple):
     """An answer: its status and its body."""
 
@@ -90,9 +94,9 @@ class Exchange:
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, path: str, query: Mapping[str, str | int]) -> bytes:
+    async def get(self, path: str, query: Query) -> bytes:
         """Give what the VTN has at a path; raise VtnDown or VtnFault where it cannot be had."""
-        got = await self._asked("GET", f"{path}?{urlencode(query)}" if query else path, None)
+        got = await self._asked("GET", f"{path}?{urlencode(query, doseq=True)}" if query else path, None)
         if got.status not in OK:
             raise VtnFault(f"GET {path}: status {got.status}", got.status)
         return got.body

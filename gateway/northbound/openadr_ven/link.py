@@ -16,10 +16,10 @@ from gateway.northbound.openadr_ven.enrol import Enrolment
 from gateway.northbound.openadr_ven.exchange import Exchange, VtnDown, VtnFault
 from gateway.northbound.openadr_ven.heard import Heard, Held, Round
 from gateway.northbound.openadr_ven.programs import Programs
-from gateway.northbound.openadr_ven.reader import read_list
+from gateway.northbound.openadr_ven.reader import Lister
 from gateway.northbound.openadr_ven.reports import Reports, pause_ms
 from gateway.northbound.openadr_ven.said import Said
-from gateway.northbound.openadr_ven.spool import Spool
+from gateway.northbound.openadr_ven.spool import KEPT_MAX, Spool
 from gateway.ports.clock import Clock
 from gateway.ports.north import Answer, Hear, Look
 
@@ -62,7 +62,8 @@ class Link:
         self._said = Said(table.party)
         self._exchange = Exchange(table, secret, context, clock.now_ms, may_write=may_write)
         self._enrolment = Enrolment(table.party, table.ven_name, names, self._exchange, clock.now_ms)
-        self._programs = Programs(table.programs, self._exchange, self._said)
+        self._lister = Lister(self._exchange)
+        self._programs = Programs(table.programs, self._lister, self._said)
         draw = partial(secrets.randbits, 64)
         self._heard = Heard(table.party, table.service, words, self._enrolment, hear, draw, self._said, held)
         self._reports = Reports(
@@ -76,7 +77,7 @@ class Link:
             clock,
             hear,
             self._server_ms,
-            partial(Spool, spool),
+            partial(Spool, spool, KEPT_MAX),
         )
         self._offset_ms: int | None = None
         self._downs = 0
@@ -123,9 +124,9 @@ class Link:
         return self._poll_ms
 
     async def _read(self) -> None:
-        await self._programs.read()
-        events = await read_list(self._exchange, "/events", {})
+        await self._programs.read(self._enrolment.all_targets())
         await self._enrolment.renew()
+        events = await self._lister.read("/events", self._enrolment.all_targets())
         self._keep_time()
         whole = self._programs.whole and not events.lacking
         if events.lacking:

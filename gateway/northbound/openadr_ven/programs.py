@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from gateway.northbound.openadr_ven.exchange import Exchange, VtnFault
-from gateway.northbound.openadr_ven.reader import read_list
+from gateway.northbound.openadr_ven.exchange import VtnFault
+from gateway.northbound.openadr_ven.reader import Lister
 from gateway.northbound.openadr_ven.said import Said
 from gateway.wire.openadr3 import Program, WireFault, decode_one
 
@@ -11,12 +11,12 @@ from gateway.wire.openadr3 import Program, WireFault, decode_one
 class Programs:
     """The programs as they were read last."""
 
-    def __init__(self, named: Iterable[str], exchange: Exchange, said: Said) -> None:
+    def __init__(self, named: Iterable[str], lister: Lister, said: Said) -> None:
         """Obey the events of these programs (names or ids), of all where none is named."""
         self.listed: dict[str, Program] = {}
         self.whole = False
         self._named = tuple(named)
-        self._exchange = exchange
+        self._lister = lister
         self._said = said
         self._chosen: frozenset[str] = frozenset()
 
@@ -24,11 +24,14 @@ class Programs:
         """Tell whether the events of a program are obeyed."""
         return not self._named or program in self._chosen
 
-    async def read(self) -> None:
-        """Read the programs; those that cannot be read stay as they were. Raises VtnDown, and VtnFault at first."""
+    async def read(self, targets: Iterable[str]) -> None:
+        """Read the programs, by these targets too; those that cannot be read stay as they were.
+
+        Raises VtnDown, and VtnFault where none was ever read.
+        """
         self.whole = False
         try:
-            pages = await read_list(self._exchange, "/programs", {})
+            pages = await self._lister.read("/programs", targets)
         except VtnFault as fault:
             if not self.listed:
                 raise

@@ -1,6 +1,6 @@
 """OpenADR 3.1 on the wire: JSON read tolerantly, item by item, and written strictly (OpenADR 3.1.0, openadr3.yaml)."""
 
-from gateway.wire.openadr3.codec import Read, decode_event, decode_one, encode, items, object_id
+from gateway.wire.openadr3.codec import Read, decode_event, decode_one, encode, is_targeted, items, object_id
 from gateway.wire.openadr3.faults import Odd, WireFault
 from gateway.wire.openadr3.objects import (
     AGGREGATED,
@@ -51,6 +51,7 @@ __all__ = [
     "duration_ms",
     "encode",
     "instant_ms",
+    "is_targeted",
     "items",
     "object_id",
     "write_duration",

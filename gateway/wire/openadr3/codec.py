@@ -21,8 +21,13 @@ class _Named(msgspec.Struct):
     id: str = ""
 
 
+class _Targeted(msgspec.Struct):
+    targets: list[msgspec.Raw] | None = None
+
+
 _split = msgspec.json.Decoder(list[msgspec.Raw])
 _named = msgspec.json.Decoder(_Named)
+_targeted = msgspec.json.Decoder(_Targeted)
 _event = msgspec.json.Decoder(Event)
 _encoder = msgspec.json.Encoder()
 _DESCRIPTORS: Final[dict[str, type[msgspec.Struct]]] = {
@@ -61,6 +66,14 @@ def object_id(item: bytes) -> str:
         return ""
     name = found.get("id") if isinstance(found, dict) else None
     return name if isinstance(name, str) else ""
+
+
+def is_targeted(item: bytes) -> bool:
+    """Tell whether an item of a list is meant for some only, as far as it can be read."""
+    try:
+        return bool(_targeted.decode(item).targets)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
 
 
 def decode_one(body: bytes, kind: type[Kind]) -> Kind:
