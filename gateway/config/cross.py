@@ -30,6 +30,7 @@ def cross_check(reader: Reader, entries: Entries, device_tables: Iterable[str]) 
     _one_point_each(reader, entries)
     _point_names(reader, entries)
     _points_are_rated(reader, entries)
+    _on_the_feeder(reader, entries)
     _ports_differ(reader, entries)
     _somebody_speaks(reader, entries)
     _devices_everywhere(reader, entries)
@@ -187,6 +188,21 @@ def _strays(entries: Entries, kind: str) -> list[Entry]:
     if not known or None in known:
         return []
     return [device for device in entries["device"] if device.values.get(kind, known[0]) not in known]
+
+
+def _on_the_feeder(reader: Reader, entries: Entries) -> None:
+    """Note devices that are on a feeder which there is not, and resources that are on it with a part of their DER."""
+    placed = [device for device in entries["device"] if "bus" in device.raw]
+    feeders = entries.get("feeder", [])
+    if placed and not feeders:
+        reader.fault(placed[0], 'there is no [feeder] that it could be on; add it, or take "bus" out', "bus")
+    resources = {device.values.get("resource") for device in placed}
+    for device in entries["device"]:
+        if device not in placed and device.values.get("resource") in resources:
+            named = quoted(str(device.values["resource"]))
+            reader.fault(device, f'other devices of resource {named} are on the feeder; give this one its "bus" too')
+    if feeders and not placed and all(device.plain for device in entries["device"]):
+        reader.fault(feeders[0], 'no device is on it; give devices their "bus"')
 
 
 def _ports_differ(reader: Reader, entries: Entries) -> None:

@@ -13,6 +13,7 @@ from gateway.core.parties import Precedence, Tier
 from gateway.core.sharing import Policy
 
 Name = Annotated[str, re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*"), "letters, digits and - _ . :"]
+Bus = Annotated[str, re.compile(r"[A-Za-z0-9_-]+(\.[1-4]){0,4}"), "a bus of the feeder's model, as 634 or 634.1.3"]
 Ports = Annotated[int, (0, 65_535)]
 Seconds = Annotated[int, (1, None)]
 Watts = Annotated[int, (1, None)]
@@ -128,6 +129,7 @@ class Device:
     """One DER behind a resource; `tables` holds the one table of the adapter that drives it.
 
     `energy_wh` is what it stores, where it does; `domain` where it is connected, which bounds its services (RULES C8).
+    `bus` is where it is on the feeder's model, with its phases, as in 634.1.3.
     """
 
     name: Name
@@ -138,6 +140,10 @@ class Device:
     energy_wh: Annotated[int, (1, None)] | None = None
     nominal_voltage_v: Annotated[float, (1, 1_000_000)] | None = None
     domain: Domain = Domain.CUSTOMER
+    bus: (
+        Annotated[str, re.compile(r"[A-Za-z0-9_-]+(\.[1-4]){0,4}"), "a bus of the feeder's model, as 634 or 634.1.3"]
+        | None
+    ) = None
     tables: Adapters = field(default_factory=dict, metadata={NOT_A_KEY: True})
 
 

@@ -126,6 +126,12 @@ class Machine:
         for answer in self.state.owed.values():
             yield Owe(answer)
 
+    def held(self, party: str) -> Iterator[OrderHeard]:
+        """Give the orders of a party that are not over, as they were heard."""
+        for key, live in self.state.lives.items():
+            if key.issuer == party and live.ended < len(live.courses):
+                yield OrderHeard(live.order)
+
     def samples(self) -> Iterator[Sample]:
         """Give what is known of every device, for the picture that goes to the tier above."""
         for state in self.state.devices.values():

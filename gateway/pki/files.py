@@ -43,6 +43,19 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
     return certificates
 
 
+def read_secret(path: Path) -> str:
+    """Read the one secret of a file, without what is around it.
+
+    Raises PkiFault when the file is missing, unreadable, empty, or readable by others than its owner.
+    """
+    text = _read(path, "secret").decode(errors="replace").strip()
+    if not text:
+        raise PkiFault(f"secret file {path}: is empty; write the secret into it")
+    if path.stat().st_mode & (READABLE & ~OWNER_ONLY):
+        raise PkiFault(f"secret file {path}: others may read it; chmod 600 it")
+    return text
+
+
 def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """Read the private key of a PEM file.
 

@@ -72,6 +72,26 @@ def server_context(
     return context
 
 
+def web_context(
+    trust: Path | Sequence[Path], certificate: Path | None = None, key: Path | None = None
+) -> ssl.SSLContext:
+    """Give a client context of the ordinary kind, host names compared: for brokers, and servers of JSON over HTTPS.
+
+    `trust` holds what the peer's certificate must lead to. Raises PkiFault when a file cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for path in [trust] if isinstance(trust, Path) else trust:
+        context.load_verify_locations(cadata=_pem(files.read_certificates(path)))
+    if certificate is not None and key is not None:
+        try:
+            context.load_cert_chain(certificate, key)
+        except (ssl.SSLError, OSError) as fault:
+            what = f"certificate file {certificate}: cannot be used with key {key} ({fault}); give the pair as PEM"
+            raise PkiFault(what) from fault
+    return context
+
+
 def peer_lfdi(transport: asyncio.BaseTransport | None) -> str:
     """Give the LFDI of whoever is at the other end of a TLS connection.
 

@@ -24,6 +24,10 @@ class Lease:
 class SouthLinks(Protocol):
     """All connections of one adapter to the devices below."""
 
+    @property
+    def writes(self) -> int:
+        """How many times a device was told something."""
+
     async def run(self) -> None:
         """Connect, read and keep what is wanted until cancelled; one device's trouble is never another's."""
 

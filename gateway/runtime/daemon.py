@@ -19,6 +19,7 @@ from gateway.ports.south import Lease
 from gateway.runtime import health, wiring
 from gateway.runtime.clock import SiteClock
 from gateway.runtime.decider import Decider, Witness
+from gateway.runtime.domain import core_site
 from gateway.store import Continued, Entry, Journal, JournalFault
 
 log = logging.getLogger(__name__)
@@ -86,12 +87,13 @@ async def serve(
         def look() -> Picture:
             return picture(machine.samples(), clock.now_ms())
 
-        links = wiring.south(site, clock, decider.hear, lease, may_write=may_write)
-        decider.south = {device.name: links for device in site.devices}
-        decider.north = wiring.north(site, clock, decider.hear, look, may_write=may_write)
-        metrics = Metrics(lambda: machine.state, lambda: _figures(decider, links.shared.writes))
+        decider.feeders = models = wiring.feeders(site, clock, decider.hear)
+        links = wiring.south(site, clock, wiring.measuring(site, models, decider.hear), lease, may_write=may_write)
+        decider.south = links.by_device
+        decider.north = wiring.north(site, state, clock, decider.hear, look, machine.held, may_write=may_write)
+        metrics = Metrics(lambda: machine.state, lambda: _figures(decider, links.writes))
         decider.witnesses = [metrics.witness, *witnesses]
-        await decider.settle(Started(wiring.core_site(site)))
+        await decider.settle(Started(core_site(site, clock.rate)))
         async with AsyncExitStack() as stack:
             for service in services:
                 await stack.enter_async_context(service(decider, clock))
@@ -101,7 +103,8 @@ async def serve(
             gc.collect()
             gc.freeze()
             log.info("health and metrics at http://%s:%d", health.LOOPBACK, port)
-            running = {"the links to the devices": links.run}
+            running = links.runs()
+            running |= {f"the model of feeder {name}": model.run for name, model in models.items()}
             running |= {f"the link to {name}": link.run for name, link in decider.north.items()}
             deciding = await _until_stopped(decider, stop, running)
         decider.stop()

@@ -1,164 +1,197 @@
-"""The site file turned into a running gateway: the core's site, the adapters' links, the deciding loop."""
+"""The site file turned into a running gateway: the adapters' links above and below, and the feeder's model."""
 
+import ssl
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.config import SiteFile, TableSpec, profiles
-from gateway.config.site import Device, Resource
-from gateway.core import parties, topology
-from gateway.core.parties import Level
-from gateway.core.topology import PointKind
-from gateway.northbound import sep2_client
+from gateway.core.events import Event, LinkDown, Observed, OrderHeard
+from gateway.core.known import Known, Reading
+from gateway.grid import Feeder, Model, Place, feeder_faults
+from gateway.grid import build as build_feeder
+from gateway.northbound import openadr_ven, sep2_client
+from gateway.northbound.openadr_ven import OpenadrResource, OpenadrVen
 from gateway.northbound.sep2_client import Sep2Client, Sep2Resource, program_faults
 from gateway.pki import files, identity, tls
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear, Look, NorthLink
-from gateway.ports.south import Lease
-from gateway.southbound import sunspec_modbus
+from gateway.ports.south import Lease, SouthLinks
+from gateway.southbound import mqtt_device, sep2_server, sunspec_modbus
+from gateway.southbound.mqtt_device import MqttDevice, MqttDevices, broker_faults
+from gateway.southbound.sep2_server import Sep2Server, Sep2ServerDevice, device_faults
 from gateway.southbound.sunspec_modbus import SunspecModbus
 
-TABLES: Mapping[str, TableSpec] = {
+TABLES: Final[Mapping[str, TableSpec]] = {
     "sep2_client": TableSpec(Sep2Client, many=True, references={"party": "party"}, faults=program_faults),
+    "openadr_ven": TableSpec(OpenadrVen, many=True, references={"party": "party"}),
+    "sep2_server": TableSpec(Sep2Server),
+    "mqtt_device": TableSpec(MqttDevices, faults=broker_faults),
+    "feeder": TableSpec(Feeder, faults=feeder_faults),
     "resource.sep2": TableSpec(Sep2Resource),
+    "resource.openadr": TableSpec(OpenadrResource),
     "device.sunspec_modbus": TableSpec(SunspecModbus),
+    "device.sep2_server": TableSpec(Sep2ServerDevice, needs="sep2_server", together=device_faults),
+    "device.mqtt_device": TableSpec(MqttDevice, needs="mqtt_device"),
 }
+SPOOL: Final = "reports-{party}.sqlite"
+
+Held = Callable[[str], Iterable[OrderHeard]]
+"""Gives the orders of a party that are in the journal and not over."""
 
 
-def core_site(site: SiteFile) -> topology.Site:
-    """Turn a checked site file into the core's site."""
-    devices: dict[str, list[str]] = {}
+class South(NamedTuple):
+    """All links to the devices: by device, and one of each adapter to be run."""
+
+    by_device: Mapping[str, SouthLinks]
+    adapters: Mapping[str, SouthLinks]
+
+    @property
+    def writes(self) -> int:
+        """How many commands have left."""
+        return sum(links.writes for links in self.adapters.values())
+
+    def runs(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """Give what is to be run, named for the log."""
+        return {f"the {name} links to the devices": links.run for name, links in self.adapters.items()}
+
+
+def south(site: SiteFile, clock: Clock, hear: Hear, lease: Lease, *, may_write: bool) -> South:
+    """Make the links to the devices; raise PkiFault where a certificate, key or password cannot be used."""
+    driven: dict[str, dict[str, tuple[Any, int]]] = {}
     for device in site.devices:
-        devices.setdefault(device.resource, []).append(device.name)
-    points = _points(site)
-    groups = tuple(topology.Group(group.name, group.resources, group.share) for group in site.groups)
-    named = [group.name for group in groups]
-    return topology.Site(
-        name=site.gateway.name,
-        parties=tuple(
-            parties.Party(party.name, party.tier, party.limit_parent, rank, party.standing, party.wire_of or "")
-            for rank, party in enumerate(site.parties)
-        ),
-        grants=tuple(
-            parties.Grant(grant.party, grant.service, Level(grant.level), grant.functions, grant.group)
-            for grant in site.grants
-        ),
-        groups=(
-            *groups,
-            *(
-                topology.Group(point.name, point.resources, point.policy)
-                for point in points
-                if point.kind is PointKind.INTERFACE and point.name not in named
-            ),
-        ),
-        resources=tuple(_resource(resource, tuple(devices[resource.name])) for resource in site.resources),
-        devices=tuple(_device(device) for device in site.devices),
-        planning_horizon_ms=1000 * site.gateway.planning_horizon_s,
-        clock_tolerance_ms=1000 * site.gateway.clock_tolerance_s,
-        points=points,
-        precedence=site.precedence,
-    )
+        ((adapter, table),) = device.tables.items()
+        driven.setdefault(adapter, {})[device.name] = (table, device.rated_w)
+    adapters: dict[str, SouthLinks] = {}
+    for adapter, devices in driven.items():
+        if adapter == "sep2_server":
+            server = site.tables[adapter]
+            secured = tls.server_context(server.certificate, server.key, server.trust)
+            adapters[adapter] = sep2_server.build(server, devices, secured, clock, hear, lease, may_write=may_write)
+        elif adapter == "mqtt_device":
+            broker = site.tables[adapter]
+            context = _web(broker.trust, broker.certificate, broker.key)
+            password = None if broker.password_file is None else files.read_secret(broker.password_file)
+            adapters[adapter] = mqtt_device.build(
+                broker, devices, context, password, clock, hear, lease, may_write=may_write
+            )
+        else:
+            adapters[adapter] = sunspec_modbus.build(devices, clock, hear, lease, may_write=may_write)
+    by_device = {name: adapters[adapter] for adapter, devices in driven.items() for name in devices}
+    return South(by_device, adapters)
 
 
-def _resource(resource: Resource, devices: tuple[str, ...]) -> topology.Resource:
-    return topology.Resource(
-        resource.name,
-        devices,
-        resource.export_limit_w,
-        resource.last_resort_export_limit_w,
-        tuple(
-            topology.PriceStep(round(1000 * step.at_least_per_mwh), step.target_w) for step in resource.price_response
-        ),
-        resource.cost,
-        resource.network_impact,
-    )
-
-
-def _device(device: Device) -> topology.Device:
-    return topology.Device(
-        device.name,
-        device.resource,
-        device.rated_w,
-        1000 * _table(device.tables).settle_s,
-        1000 * _table(device.tables).revert_s,
-        device.service_transformer or "",
-        device.segment or "",
-        device.energy_wh or 0,
-        round(1000 * (device.nominal_voltage_v or 0)),
-        device.domain,
-    )
-
-
-def _points(site: SiteFile) -> tuple[topology.Point, ...]:
-    """Give the rated points and the T-D interface, each with the resources that lie under it."""
-    on_transformer = {device.resource: device.service_transformer for device in site.devices}
-    on_segment = {device.resource: device.segment for device in site.devices}
-    for device in site.devices:
-        on_transformer[device.resource] = device.service_transformer or on_transformer[device.resource]
-        on_segment[device.resource] = device.segment or on_segment[device.resource]
-    rated = (
-        (PointKind.SERVICE_TRANSFORMER, site.transformers, on_transformer),
-        (PointKind.SEGMENT, site.segments, on_segment),
-    )
-    points = [
-        topology.Point(
-            point.name,
-            kind,
-            tuple(resource.name for resource in site.resources if under[resource.name] == point.name),
-            point.export_limit_w,
-            point.import_limit_w,
-            point.share,
-        )
-        for kind, listed, under in rated
-        for point in listed
-    ]
-    if site.interface is not None:
-        one = site.interface
-        members = {group.name: group.resources for group in site.groups}
-        every = tuple(resource.name for resource in site.resources)
-        under = every if one.group is None else members[one.group]
-        points.append(
-            topology.Point(one.name, PointKind.INTERFACE, under, one.export_limit_w, one.import_limit_w, one.share)
-        )
-    return tuple(points)
-
-
-def _table(tables: Mapping[str, object]) -> SunspecModbus:
-    table = tables["sunspec_modbus"]
-    if not isinstance(table, SunspecModbus):
-        raise TypeError("a device's table is checked before it comes here")
-    return table
-
-
-def south(site: SiteFile, clock: Clock, hear: Hear, lease: Lease, *, may_write: bool) -> sunspec_modbus.Links:
-    """Make the links to the devices."""
-    tables = {device.name: (_table(device.tables), device.rated_w) for device in site.devices}
-    return sunspec_modbus.build(tables, clock, hear, lease, may_write=may_write)
-
-
-def north(site: SiteFile, clock: Clock, hear: Hear, look: Look, *, may_write: bool) -> dict[str, NorthLink]:
-    """Make the links to the parties above; raise PkiFault where a certificate or key cannot be used."""
-    codes = tomllib.loads((profiles() / "protocols" / "sep2.toml").read_text(encoding="utf-8"))["answer"]
-    resources = {resource.name: resource.tables["sep2"] for resource in site.resources if "sep2" in resource.tables}
+def north(
+    site: SiteFile, state: Path, clock: Clock, hear: Hear, look: Look, held: Held, *, may_write: bool
+) -> dict[str, NorthLink]:
+    """Make the links to the parties above; raise PkiFault where a certificate, key or secret cannot be used."""
     parents = [party.name for party in site.parties if party.limit_parent]
     links: dict[str, NorthLink] = {}
     for table in site.tables.get("sep2_client", ()):
-        context = tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)
-        own_lfdi = identity.lfdi(files.read_certificates(table.certificate)[0].public_bytes(Encoding.DER))
-        links[table.party] = sep2_client.Link(
+        shown = look if table.party in parents else None
+        links[table.party] = _sep2_client(site, table, clock, hear, shown, may_write=may_write)
+    words = _profile("openadr3")
+    named = {resource.name: resource.tables.get("openadr", OpenadrResource()) for resource in site.resources}
+    for table in site.tables.get("openadr_ven", ()):
+        links[table.party] = openadr_ven.build(
             table,
-            resources,
-            own_lfdi,
-            context,
-            codes,
+            named,
+            files.read_secret(table.client_secret_file),
+            _web(table.trust),
+            words,
             clock,
             hear,
             look if table.party in parents else None,
             may_write=may_write,
-            levels=_levels(site, table.party),
+            spool=state / SPOOL.format(party=table.party),
+            held=partial(held, table.party),
         )
     return links
+
+
+def _sep2_client(
+    site: SiteFile, table: Sep2Client, clock: Clock, hear: Hear, look: Look | None, *, may_write: bool
+) -> NorthLink:
+    resources = {resource.name: resource.tables["sep2"] for resource in site.resources if "sep2" in resource.tables}
+    context = tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)
+    own_lfdi = identity.lfdi(files.read_certificates(table.certificate)[0].public_bytes(Encoding.DER))
+    return sep2_client.Link(
+        table,
+        resources,
+        own_lfdi,
+        context,
+        _profile("sep2")["answer"],
+        clock,
+        hear,
+        look,
+        may_write=may_write,
+        levels=_levels(site, table.party),
+    )
+
+
+def feeders(site: SiteFile, clock: Clock, hear: Hear) -> dict[str, Model]:
+    """Make the model of the site's feeder, if it has one."""
+    table = site.tables.get("feeder")
+    return {} if table is None else {table.name: build_feeder(table, places(site), clock, hear)}
+
+
+def measuring(site: SiteFile, models: Mapping[str, Model], hear: Hear) -> Hear:
+    """Let the feeder's model see what is read of the devices of each resource on it, and hand everything on."""
+    on_feeder = places(site)
+    if not models:
+        return hear
+    resource_of = {place.device: name for name, listed in on_feeder.items() for place in listed}
+    read: dict[str, Observed | LinkDown] = {}
+
+    def heard(event: Event) -> None:
+        hear(event)
+        if not isinstance(event, Observed | LinkDown) or event.device not in resource_of:
+            return
+        read[event.device] = event
+        name = resource_of[event.device]
+        parts = [read.get(place.device) for place in on_feeder[name]]
+        power, reactive = (
+            _sum([getattr(part, quantity, None) for part in parts]) for quantity in ("power", "reactive")
+        )
+        for model in models.values():
+            model.measure(name, power, reactive, _oldest_ms(parts))
+
+    return heard
+
+
+def _sum(readings: Iterable[Reading | None]) -> int | None:
+    """Give the sum of readings, or None where one of them is not known."""
+    known = [each.value if isinstance(each, Known) else None for each in readings]
+    return None if None in known else sum(each for each in known if each is not None)
+
+
+def _oldest_ms(parts: Iterable[Observed | LinkDown | None]) -> int:
+    at_ms = [part.power.at_ms for part in parts if isinstance(part, Observed) and isinstance(part.power, Known)]
+    return min(at_ms, default=0)
+
+
+def places(site: SiteFile) -> dict[str, tuple[Place, ...]]:
+    """Give where the devices of each resource are on the feeder; a resource without a bus is not on it."""
+    found: dict[str, tuple[Place, ...]] = {}
+    for device in site.devices:
+        if device.bus is not None:
+            place = Place(device.name, device.bus, device.rated_w)
+            found[device.resource] = (*found.get(device.resource, ()), place)
+    return found
+
+
+def _web(
+    trust: Path | tuple[Path, ...] | None, certificate: Path | None = None, key: Path | None = None
+) -> ssl.SSLContext | None:
+    return None if trust is None else tls.web_context(trust, certificate, key)
+
+
+def _profile(name: str) -> dict[str, Any]:
+    return tomllib.loads((profiles() / "protocols" / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def _levels(site: SiteFile, party: str) -> dict[str, int]:

@@ -350,7 +350,8 @@ async def test_power_of_phases_is_summed_when_all_of_them_are_there(pki: Path) -
 async def test_power_of_no_known_direction_or_unit_is_unknown(pki: Path, kind: dict[str, Any]) -> None:
     async with World(pki) as world:
         session = world.session()
-        await post(world, session, meter(**{"mrid": "01", "uom": 38, "value": 1_000} | kind))
+        given: dict[str, Any] = {"mrid": "01", "uom": 38, "value": 1_000} | kind
+        await post(world, session, meter(**given))
         assert all(isinstance(one.power, Unknown) for one in world.heard(Observed))
 
 

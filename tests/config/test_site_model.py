@@ -8,6 +8,7 @@ from gateway.config import SiteFile, check
 from gateway.core.orders import Function
 from gateway.northbound.sep2_client.config import ProgramService, Sep2Client
 from gateway.runtime import wiring
+from gateway.runtime.domain import core_site
 
 SITE = """\
 [gateway]
@@ -103,7 +104,7 @@ def test_without_written_grants_those_of_the_model_hold_and_no_others() -> None:
 
 
 def test_the_core_is_given_what_follows_from_the_model() -> None:
-    site = wiring.core_site(built(SITE))
+    site = core_site(built(SITE))
     assert len(site.grants) == len(built(SITE).grants)
     bulk = [one for one in site.grants if one.party == "bulk"]
     assert [one.functions for one in bulk] == [(Function.ACTIVE_POWER,)]

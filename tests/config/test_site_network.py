@@ -12,6 +12,7 @@ from gateway.core.parties import USUAL_PRECEDENCE, Direction, Precedence, Prefer
 from gateway.core.sharing import Policy
 from gateway.core.topology import Point, PointKind, PriceStep, Site
 from gateway.runtime import wiring
+from gateway.runtime.domain import core_site
 
 PLAIN = SITE.replace('poll_s = 2\n[device.sunspec_modbus.serial]\nline = "/dev/ttyUSB0"\nparity = "even"\n', "")
 NETWORK = """
@@ -42,7 +43,7 @@ def core(text: str, filename: str = "site.toml") -> Site:
     checked = check(text, filename, wiring.TABLES)
     assert checked.faults == ()
     assert checked.site is not None
-    return wiring.core_site(checked.site)
+    return core_site(checked.site)
 
 
 def test_points_are_what_devices_name_and_the_interface_is_all() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from gateway.config import check, site
 from gateway.config.tables import NOT_A_KEY
 from gateway.runtime import wiring
+from gateway.runtime.domain import core_site
 
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
 
@@ -16,7 +17,7 @@ def test_the_example_has_no_fault() -> None:
     checked = check(example, "site.toml", wiring.TABLES)
     assert checked.faults == ()
     assert checked.site is not None
-    made = wiring.core_site(checked.site)
+    made = core_site(checked.site)
     assert [point.name for point in made.points] == ["t1", "s1", "street"]
 
 

@@ -62,6 +62,7 @@ from gateway.core.state import State
 from gateway.core.topology import Site
 from gateway.core.units import Power, Share, Watts
 from gateway.runtime import wiring
+from gateway.runtime.domain import core_site
 from gateway.store import codec
 
 NOON_MS = 1_782_043_200_000
@@ -115,7 +116,7 @@ def site_of(case: Case, folder: Path) -> Site:
     places |= {place: "0" * 40 for place in shape.places if place.endswith(".lfdi")}
     checked = check(case.fill(places), str(folder / "site.toml"), wiring.TABLES)
     assert checked.site is not None, "\n".join(map(str, checked.faults))
-    return wiring.core_site(checked.site)
+    return core_site(checked.site)
 
 
 @dataclass(slots=True)

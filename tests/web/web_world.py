@@ -21,6 +21,7 @@ from gateway.runtime import wiring
 from gateway.runtime.clock import RealClock
 from gateway.runtime.daemon import recover
 from gateway.runtime.decider import Decider
+from gateway.runtime.domain import core_site
 from gateway.store import Journal
 from gateway.web import local_api
 
@@ -123,6 +124,10 @@ class Told:
     def __init__(self) -> None:
         self.wanted: dict[str, Cleared] = {}
 
+    @property
+    def writes(self) -> int:
+        return len(self.wanted)
+
     def want(self, cleared: Cleared) -> None:
         self.wanted[cleared.command.device] = cleared
 
@@ -161,7 +166,7 @@ class World:
         self.decider = Decider(recover(journal), journal, clock, Lease(clock))
         self.decider.south = {device.name: self.south for device in self.site.devices}
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
-        await self.decider.settle(Started(wiring.core_site(self.site)))
+        await self.decider.settle(Started(core_site(self.site)))
         serving = local_api(self.site)(self.decider, clock)
         log, heard = logging.getLogger("gateway.web.server"), Listening()
         log.addHandler(heard)

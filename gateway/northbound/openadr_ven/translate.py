@@ -15,9 +15,9 @@ from gateway.core.aggregate import Total
 from gateway.core.answers import Answer
 from gateway.core.events import OrderHeard
 from gateway.core.orders import Ceiling, Default, Each, Effect, Floor, Function, Order, Price, Rank, Reply, Target
-from gateway.core.ranks import openadr3_rank
 from gateway.core.units import HUNDREDTHS_OF_PERCENT, Share, Watts
 from gateway.northbound.openadr_ven.schedule import Piece
+from gateway.ports.ranks import openadr3_rank
 from gateway.wire.openadr3 import (
     AGGREGATED,
     Event,

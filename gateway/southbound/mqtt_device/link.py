@@ -53,6 +53,11 @@ class Links:
         self._told_down = False
         self._failures = 0
 
+    @property
+    def writes(self) -> int:
+        """How many times a device was told something."""
+        return self.shared.writes
+
     def want(self, cleared: Cleared) -> None:
         """Want this of its device from now on."""
         if self._devices[cleared.command.device].want(cleared):

@@ -23,6 +23,11 @@ class Links:
         self.link = link
         self._children = children
 
+    @property
+    def writes(self) -> int:
+        """How many times a device was told something."""
+        return self.shared.writes
+
     def want(self, cleared: Cleared) -> None:
         """Want this of its device from now on."""
         self._children[cleared.command.device].want(cleared)

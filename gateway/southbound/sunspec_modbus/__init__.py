@@ -30,6 +30,11 @@ class Links:
         self._links = links
         self._attempts: set[asyncio.Task[None]] = set()
 
+    @property
+    def writes(self) -> int:
+        """How many times a device was told something."""
+        return self.shared.writes
+
     def want(self, cleared: Cleared) -> None:
         """Want this of its device from now on."""
         self._links[cleared.command.device].want(cleared)
