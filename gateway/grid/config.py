@@ -27,3 +27,8 @@ def feeder_faults(table: Feeder, _granted: object = None) -> Iterable[tuple[tupl
     """Give what is wrong with a table whose every key is right, each with the key."""
     if not table.model.is_file():
         yield ("model",), f'"{table.model}": no such file; give the OpenDSS text that makes the circuit'
+    if table.voltage_min_pu >= table.voltage_max_pu:
+        yield (
+            ("voltage_max_pu",),
+            f"is {table.voltage_max_pu:g}; give more than voltage_min_pu {table.voltage_min_pu:g}",
+        )

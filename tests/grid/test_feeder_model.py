@@ -54,6 +54,8 @@ def test_a_missing_file_is_said_without_an_engine(tmp_path: Path) -> None:
     missing = [f'"{tmp_path}/nowhere.dss": no such file; give the OpenDSS text that makes the circuit']
     assert faults(table, at("634.1"), ["/no/such/program"]) == missing
     assert [key for key, _ in feeder_faults(table)] == [("model",)]
+    narrow = Feeder("north", ieee13(tmp_path), voltage_min_pu=1.0, voltage_max_pu=1.0)
+    assert [key for key, _ in feeder_faults(narrow)] == [("voltage_max_pu",)]
 
 
 def test_a_worker_that_cannot_start_is_a_fault(tmp_path: Path) -> None:
