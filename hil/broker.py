@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -149,7 +150,9 @@ class Broker:
         beside = program.parents[1] / "lib"
         libraries = [str(path) for path in beside.glob("*-linux-gnu")] if program.is_relative_to(_ROOT) else []
         environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)} if libraries else dict(os.environ)
-        return [str(program), "-c", str(config)], environment
+        setpriv = shutil.which("setpriv")
+        ends_with_us = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+        return [*ends_with_us, str(program), "-c", str(config)], environment
 
     def _iotcore(self) -> tuple[list[str], dict[str, str]]:
         config = self._folder / "iotcore.toml"
@@ -218,7 +221,9 @@ async def _serve(port: int) -> None:
         async with Broker(Path(folder), port=port) as broker:
             sys.stdout.write(f"{broker.kind} at 127.0.0.1:{broker.port}\n")
             sys.stdout.flush()
-            await asyncio.Event().wait()
+            stop = asyncio.Event()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+            await stop.wait()
 
 
 def main() -> None:

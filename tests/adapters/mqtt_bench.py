@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiomqtt
 from cryptography import x509
@@ -31,7 +31,7 @@ from hil.clock import Clock
 from hil.mqtt_battery import BatterySpec
 
 START_S = 1_767_225_600
-RATE = 10
+RATE = 15
 RATED_W = 5_000
 REPORT_S = 5
 TABLE = MqttDevice(revert_s=60, report_s=REPORT_S)
@@ -150,6 +150,51 @@ async def party(port: int, name: str = "stranger", password: str | None = None) 
         password=password,
     ) as client:
         yield client
+
+
+class Relay:
+    """A way to the broker that can be cut without a word to either end."""
+
+    def __init__(self, broker_port: int) -> None:
+        self._broker_port = broker_port
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        """Listen."""
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Cut everything, for good."""
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._broker_port)
+        self._writers |= {writer, far_writer}
+        for source, sink in ((reader, far_writer), (far_reader, writer)):
+            self._pumps.add(asyncio.create_task(_pump(source, sink)))
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while octets := await source.read(4_096):
+            sink.write(octets)
+    sink.close()
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ import pytest
 from mqtt_bench import (
     PROFILES,
     Ear,
+    Relay,
     certificates,
     client_context,
     clocks,
@@ -153,17 +154,35 @@ async def test_an_end_is_not_held_up_by_a_broker_that_answers_nothing() -> None:
     server.close()
 
 
-async def test_whoever_takes_the_gateways_name_sets_off_its_last_will_and_does_not_keep_it(tmp_path: Path) -> None:
+async def test_the_gateways_last_will_is_told_and_taken_back(tmp_path: Path, said: list[str]) -> None:
     ours, _theirs = clocks()
-    async with Broker(tmp_path) as broker, overheard(broker.port, "laminar/gateway/availability") as heard:
-        async with desk(broker.port, ours):
+    async with (
+        Broker(tmp_path) as broker,
+        Relay(broker.port) as relay,
+        overheard(broker.port, "laminar/gateway/availability") as heard,
+    ):
+        async with desk(relay.port, ours):
             await until(lambda: len(heard) == 1)
-            async with party(broker.port, "laminar-gateway") as thief:
-                await until(lambda: len(heard) == 2)
-                await until(thief._disconnected.done)
+            relay.cut()
             await until(lambda: len(heard) == 3)
         await until(lambda: len(heard) == 4)
         assert [message.payload for message in heard] == [b"online", b"offline", b"online", b"offline"]
+        assert len([line for line in said if "MQTT broker" in line]) == 3
+
+
+async def test_whoever_takes_the_gateways_client_id_does_not_keep_it(tmp_path: Path) -> None:
+    ours, theirs = clocks()
+    async with (
+        Broker(tmp_path) as broker,
+        MqttBattery(spec(broker.port), theirs),
+        desk(broker.port, ours) as made,
+    ):
+        await made.ear.until(LinkUp)
+        async with party(broker.port, "laminar-gateway"):
+            await made.ear.until(LinkDown)
+            await made.ear.until(LinkUp, 2)
+        made.want(1)
+        await made.ear.until(Adopted)
 
 
 @pytest.mark.parametrize("kind", KINDS)

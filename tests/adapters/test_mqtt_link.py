@@ -106,7 +106,7 @@ async def test_power_follows_a_ramp(tmp_path: Path) -> None:
         await until(lambda: cell.w == RATED_W)
         made.want(1, limit_w=1_000, revert_limit_w=500, ramp_ms=20_000)
         await made.ear.until(Adopted)
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.6)
         assert 2_000 < cell.w < 4_800
         await until(lambda: cell.w == 1_000)
 
@@ -115,7 +115,7 @@ async def test_the_gateway_keeps_a_command_alive_and_the_battery_falls_back_with
     async with world(tmp_path) as (_broker, cell, made):
         made.want(1, revert_after_ms=10_000)
         await made.ear.until(Adopted)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1)
         assert (cell.reverted, len(cell.commands) > 3) == (False, True)
         made.lease.until_ms = 0
         sent = len(cell.commands)
@@ -198,7 +198,7 @@ async def test_a_battery_that_repeats_an_old_state_is_not_believed(tmp_path: Pat
         cell.set_fault("stale", on=True)
         await made.ear.until(LinkDown)
         seen = len(made.ear.of(Observed))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
         assert len(made.ear.of(Observed)) == seen
         cell.set_fault("stale", on=False)
         await made.ear.until(LinkUp, 2)

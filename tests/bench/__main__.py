@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import memory, order, overlap, ruling, validate
+from . import memory, mqtt, order, overlap, ruling, validate
 from .result import Result, table, write
 from .streams import ROOT
 
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Result]]] = {
     "ruling-flat": ruling.flat,
     "overlap-10000": overlap.benchmark,
     "validate-123": validate.benchmark,
+    "mqtt-command": mqtt.benchmark,
 }
 DONE, FAULT_FOUND, WRONG_USE = 0, 1, 2
 
