@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -31,6 +32,7 @@ from hil.scenario import (
 from hil.sep2.events import marking
 from hil.sep2.records import Program, Resource, mrid_of
 from hil.sep2.tree import Rates
+from hil.site_meter import MeterPlan, SiteMeter
 from hil.street import Device, Faulty, Street
 
 GATEWAY = "gateway"
@@ -72,7 +74,9 @@ class Bench:
         self._issues = [step.issue for step in scenario.steps if step.issue]
         self._tasks: list[asyncio.Task[None]] = []
         feeder = Feeder.ieee13() if scenario.feeder == "ieee13" else None
-        self.street = Street(clock, [_spec(plan) for plan in scenario.inverters], feeder, devices=devices)
+        self.meters = {plan.name: SiteMeter(plan, partial(self._generated_w, plan)) for plan in scenario.meters}
+        standing = (*devices, *self.meters.values())
+        self.street = Street(clock, [_spec(plan) for plan in scenario.inverters], feeder, devices=standing)
         self._services = services
         self._listening = AsyncExitStack()
         client_lfdi = Certificate.of(pki, GATEWAY).lfdi if scenario.head_ends else ""
@@ -116,11 +120,8 @@ class Bench:
                 }
                 for plan in self.scenario.inverters
             },
-            "devices": {
-                name: getattr(device, "ready", dict)()
-                for name, device in self.street.devices.items()
-                if name not in self.street.inverters
-            },
+            "devices": {name: getattr(device, "ready", dict)() for name, device in self._others().items()},
+            "meters": {name: meter.ready() for name, meter in self.meters.items()},
             "resources": {one.name: {"lfdi": one.lfdi, "pin": one.pin} for one in self.scenario.resources},
             "head_ends": {name: {"url": one.url, "lfdi": one.lfdi} for name, one in self.head_ends.items()},
             "vtns": {name: one.ready() for name, one in self.vtns.items()},
@@ -186,6 +187,9 @@ class Bench:
             for name in ("page_limit", "poll_rate_s", "post_rate_s"):
                 setattr(rates, name, getattr(action.rates, name) or getattr(rates, name))
             self._happened("rates", head_end=action.rates.head_end, **asdict(rates))
+        elif action.load:
+            self.meters[action.load.meter].set_load(action.load.w)
+            self._happened("load", meter=action.load.meter, w=action.load.w)
         elif action.proof:
             self._prove(action.proof)
         elif action.end:
@@ -224,14 +228,22 @@ class Bench:
             "head_ends": {name: _head_end_state(one) for name, one in self.head_ends.items()},
             "vtns": {name: one.state() for name, one in self.vtns.items()},
             "inverters": {name: self._inverter_state(name, one) for name, one in self.street.inverters.items()},
-            "devices": {
-                name: self._device_state(name, one)
-                for name, one in self.street.devices.items()
-                if name not in self.street.inverters
-            },
+            "devices": {name: self._device_state(name, one) for name, one in self._others().items()},
+            "meters": {name: meter.state() for name, meter in self.meters.items()},
             "verdicts": [one._asdict() for one in self.verdicts()],
             "proofs": self._proofs,
         }
+
+    def _others(self) -> dict[str, Device]:
+        """The devices that are neither inverters nor meters."""
+        apart = self.street.inverters.keys() | self.meters.keys()
+        return {name: device for name, device in self.street.devices.items() if name not in apart}
+
+    def _generated_w(self, meter: MeterPlan) -> float:
+        """What the devices behind a meter give, W: inverters of its resource, and others that say it is theirs."""
+        behind = [plan.name for plan in self.scenario.inverters if plan.resource == meter.resource]
+        behind += [name for name, one in self._others().items() if getattr(one, "resource", "") == meter.resource]
+        return sum(self.street.devices[name].w for name in behind)
 
     def _head_end(
         self, plan: HeadEndPlan, certificate: Certificate, client_lfdi: str, schema: etree.XMLSchema | None
@@ -283,7 +295,7 @@ class Bench:
             self._issues.append(issue)
 
     def _prove(self, proof: Proof) -> None:
-        names = (*proof.inverters, *proof.devices) or self.street.devices
+        names = (*proof.inverters, *proof.devices) or [*self.street.inverters, *self._others()]
         measured = {name: round(self.street.measured_w[name]) for name in names}
         low = proof.at_least_w if proof.at_least_w is not None else min(measured.values())
         high = proof.at_most_w if proof.at_most_w is not None else max(measured.values())

@@ -10,6 +10,7 @@ import msgspec
 from hil.listener import Outage
 from hil.openadr.stage import VtnDelete, VtnIssue, VtnModify, VtnOutage, VtnPlan, VtnRaw, check_act
 from hil.sep2.records import Answer
+from hil.site_meter import LoadAct, MeterPlan, check_load
 from hil.tables import Strict, demand_known
 
 TERMINAL = frozenset({3, 6, 7, 8, 9, 10, 13, 14, 252, 253, 254})
@@ -177,7 +178,7 @@ class TimeOffset(Strict):
 
 
 class Proof(Strict):
-    """Measure now: every inverter or other device named (none means all) must lie in the band, W."""
+    """Measure now: every inverter or other device named (none means all but meters) must lie in the band, W."""
 
     name: str
     at_most_w: int | None = None
@@ -204,6 +205,7 @@ class Action(Strict, kw_only=True):
     vtn_delete: VtnDelete | None = None
     vtn_raw: VtnRaw | None = None
     vtn_outage: VtnOutage | None = None
+    load: LoadAct | None = None
     proof: Proof | None = None
     end: Literal[True] | None = None
 
@@ -234,12 +236,13 @@ class Scenario(Strict):
     resources: tuple[ResourcePlan, ...] = msgspec.field(name="resource", default=())
     head_ends: tuple[HeadEndPlan, ...] = msgspec.field(name="head_end", default=())
     vtns: tuple[VtnPlan, ...] = msgspec.field(name="vtn", default=())
+    meters: tuple[MeterPlan, ...] = msgspec.field(name="meter", default=())
     steps: tuple[Step, ...] = msgspec.field(name="step", default=())
 
     @property
     def device_names(self) -> tuple[str, ...]:
-        """Names of all devices of the street, whatever they speak."""
-        return tuple(plan.name for plan in self.inverters)
+        """Names of all devices of the street, whatever they speak; meters are among them."""
+        return (*(plan.name for plan in self.inverters), *(plan.name for plan in self.meters))
 
 
 class Verdict(NamedTuple):
@@ -282,6 +285,8 @@ def check_action(scenario: Scenario, action: Action, devices: Collection[str] | 
     if hasattr(named, "vtn"):
         check_act({plan.name: plan for plan in scenario.vtns}, named)
         return
+    if isinstance(named, LoadAct):
+        check_load(scenario.meters, named)
     if hasattr(named, "head_end"):
         demand_known("head_end", named.head_end, (plan.name for plan in scenario.head_ends))
     if hasattr(named, "program"):

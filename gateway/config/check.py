@@ -71,7 +71,7 @@ class _Reading:
             self._table(self._root, "", name)
         cross.check_names(self._reader, self._entries)
         cross.check_references(self._reader, self._entries, self._specs)
-        cross.cross_check(self._reader, self._entries, self._below("device"))
+        cross.cross_check(self._reader, self._entries, {kind: self._below(kind) for kind in ("device", "meter")})
         self._precedence = self._profile()
         if self._entries["coordination"]:
             self._derived = model.granted(self._reader, self._entries, self._folder)
@@ -89,6 +89,7 @@ class _Reading:
             groups=made["group"],
             resources=made["resource"],
             devices=made["device"],
+            meters=made.get("meter", ()),
             transformers=made.get("service_transformer", ()),
             segments=made.get("segment", ()),
             interface=made.get("interface"),

@@ -1,6 +1,6 @@
 """What has to hold between the tables of a site file, each of which has been read on its own (RULES A2, B, C12)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from gateway.config.faults import quoted, suggestion
@@ -20,8 +20,11 @@ PLACES: Final = ("service_transformer", "segment")
 Entries = Mapping[str, list[Entry]]
 
 
-def cross_check(reader: Reader, entries: Entries, device_tables: Iterable[str]) -> None:
-    """Note what is wrong between the tables of a site file, each of which has been read on its own."""
+def cross_check(reader: Reader, entries: Entries, adapters: Mapping[str, Sequence[str]]) -> None:
+    """Note what is wrong between the tables of a site file, each of which has been read on its own.
+
+    `adapters` names the tables that may stand below each [[device]] and each [[meter]].
+    """
     _one_limit_parent(reader, entries["party"])
     _limits_of_few(reader, entries)
     _last_resort_within_agreement(reader, entries["resource"])
@@ -34,7 +37,9 @@ def cross_check(reader: Reader, entries: Entries, device_tables: Iterable[str]) 
     _ports_differ(reader, entries)
     _somebody_speaks(reader, entries)
     _devices_everywhere(reader, entries)
-    _one_adapter_each(reader, entries["device"], tuple(device_tables))
+    _one_meter_each(reader, entries["meter"])
+    for kind, tables in adapters.items():
+        _one_adapter_each(reader, kind, entries[kind], tables)
 
 
 def _one_limit_parent(reader: Reader, parties: list[Entry]) -> None:
@@ -234,15 +239,25 @@ def _devices_everywhere(reader: Reader, entries: Entries) -> None:
             reader.fault(resource, f"no device; add a [[device]] with resource = {quoted(name)}")
 
 
-def _one_adapter_each(reader: Reader, devices: list[Entry], adapters: tuple[str, ...]) -> None:
-    for device in devices:
-        given = [each for each in adapters if each in device.raw]
-        stray = [key for key, raw in device.raw.items() if isinstance(raw, dict) and key not in adapters]
+def _one_meter_each(reader: Reader, meters: list[Entry]) -> None:
+    """A connection point has one meter: what two of them show cannot both be what goes out there (RULES C2)."""
+    first: dict[str, Entry] = {}
+    for meter in meters:
+        resource = meter.values.get("resource")
+        if resource is not None and first.setdefault(resource, meter) is not meter:
+            other = first[resource].where
+            reader.fault(meter, f"{quoted(resource)} has a meter already, {other}; keep one of them", "resource")
+
+
+def _one_adapter_each(reader: Reader, kind: str, entries: list[Entry], adapters: Sequence[str]) -> None:
+    for entry in entries:
+        given = [each for each in adapters if each in entry.raw]
+        stray = [key for key, raw in entry.raw.items() if isinstance(raw, dict) and key not in adapters]
         if not given and not stray:
-            wanted = " or ".join(f"[device.{each}]" for each in adapters)
-            reader.fault(device, f"nothing says how to reach it; add {wanted}")
+            wanted = " or ".join(f"[{kind}.{each}]" for each in adapters)
+            reader.fault(entry, f"nothing says how to reach it; add {wanted or 'the table of an adapter'}")
         for each in given[1:]:
-            reader.fault(device, f"two adapters; keep one of [device.{given[0]}] and [device.{each}]", each)
+            reader.fault(entry, f"two adapters; keep one of [{kind}.{given[0]}] and [{kind}.{each}]", each)
 
 
 def check_names(reader: Reader, entries: Entries) -> None:

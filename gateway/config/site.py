@@ -148,6 +148,18 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Meter:
+    """The meter at a resource's connection point, over which its export and import limits are closed (RULES C2).
+
+    `tables` holds the one table of the adapter that reads it.
+    """
+
+    name: Name
+    resource: str
+    tables: Adapters = field(default_factory=dict, metadata={NOT_A_KEY: True})
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkPoint:
     """A service transformer or segment that devices name: its static ratings (W, sizes), and who yields (RULES C12)."""
 
@@ -182,6 +194,7 @@ class SiteFile:
     groups: tuple[Group, ...]
     resources: tuple[Resource, ...]
     devices: tuple[Device, ...]
+    meters: tuple[Meter, ...]
     transformers: tuple[NetworkPoint, ...]
     segments: tuple[NetworkPoint, ...]
     interface: Interface | None
@@ -197,6 +210,7 @@ TABLES: Mapping[str, TableSpec] = {
     "group": TableSpec(Group, many=True, references={"resources": "resource"}),
     "resource": TableSpec(Resource, many=True),
     "device": TableSpec(Device, many=True, references={"resource": "resource"}),
+    "meter": TableSpec(Meter, many=True, references={"resource": "resource"}, required=False),
     "coordination": TableSpec(Coordination, required=False),
     "local_api": TableSpec(LocalApi, required=False),
     "service_transformer": TableSpec(NetworkPoint, many=True, required=False),

@@ -89,6 +89,7 @@ async def serve(
 
         decider.feeders = models = wiring.feeders(site, clock, decider.hear)
         links = wiring.south(site, clock, wiring.measuring(site, models, decider.hear), lease, may_write=may_write)
+        meters = wiring.meters(site, clock, decider.hear)
         decider.south = links.by_device
         decider.north = wiring.north(site, state, clock, decider.hear, look, machine.held, may_write=may_write)
         metrics = Metrics(lambda: machine.state, lambda: _figures(decider, links.writes))
@@ -103,7 +104,7 @@ async def serve(
             gc.collect()
             gc.freeze()
             log.info("health and metrics at http://%s:%d", health.LOOPBACK, port)
-            running = links.runs()
+            running = links.runs() | {"the links to the meters": meters.run}
             running |= {f"the model of feeder {name}": model.run for name, model in models.items()}
             running |= {f"the link to {name}": link.run for name, link in decider.north.items()}
             deciding = await _until_stopped(decider, stop, running)

@@ -3,6 +3,7 @@
 import ssl
 import tomllib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -24,7 +25,7 @@ from gateway.ports.south import Lease, SouthLinks
 from gateway.southbound import mqtt_device, sep2_server, sunspec_modbus
 from gateway.southbound.mqtt_device import MqttDevice, MqttDevices, broker_faults
 from gateway.southbound.sep2_server import Sep2Server, Sep2ServerDevice, device_faults
-from gateway.southbound.sunspec_modbus import SunspecModbus
+from gateway.southbound.sunspec_modbus import SunspecMeter, SunspecModbus
 
 TABLES: Final[Mapping[str, TableSpec]] = {
     "sep2_client": TableSpec(Sep2Client, many=True, references={"party": "party"}, faults=program_faults),
@@ -37,6 +38,7 @@ TABLES: Final[Mapping[str, TableSpec]] = {
     "device.sunspec_modbus": TableSpec(SunspecModbus),
     "device.sep2_server": TableSpec(Sep2ServerDevice, needs="sep2_server", together=device_faults),
     "device.mqtt_device": TableSpec(MqttDevice, needs="mqtt_device"),
+    "meter.sunspec_modbus": TableSpec(SunspecMeter),
 }
 SPOOL: Final = "reports-{party}.sqlite"
 
@@ -80,9 +82,33 @@ def south(site: SiteFile, clock: Clock, hear: Hear, lease: Lease, *, may_write: 
                 broker, devices, context, password, clock, hear, lease, may_write=may_write
             )
         else:
-            adapters[adapter] = sunspec_modbus.build(devices, clock, hear, lease, may_write=may_write)
+            paced = _paced_by_meters(site, devices)
+            adapters[adapter] = sunspec_modbus.build(paced, clock, hear, lease, may_write=may_write)
     by_device = {name: adapters[adapter] for adapter, devices in driven.items() for name in devices}
     return South(by_device, adapters)
+
+
+def _paced_by_meters(
+    site: SiteFile, devices: Mapping[str, tuple[SunspecModbus, int]]
+) -> dict[str, tuple[SunspecModbus, int]]:
+    """Let devices behind a meter be read as often as it, or the load between them is miscounted."""
+    metered, paced = _meters(site), dict(devices)
+    for device in site.devices:
+        meter = metered.get(device.resource)
+        if meter is not None and device.name in paced and meter.poll_s < paced[device.name][0].poll_s:
+            table, rated_w = paced[device.name]
+            paced[device.name] = (replace(table, poll_s=meter.poll_s), rated_w)
+    return paced
+
+
+def meters(site: SiteFile, clock: Clock, hear: Hear) -> sunspec_modbus.Meters:
+    """Make the links to the meters of connection points."""
+    return sunspec_modbus.build_meters(_meters(site), clock, hear)
+
+
+def _meters(site: SiteFile) -> dict[str, SunspecMeter]:
+    """Give the table of the meter of each resource that has one."""
+    return {meter.resource: meter.tables["sunspec_modbus"] for meter in site.meters}
 
 
 def north(

@@ -1,19 +1,20 @@
-"""SunSpec Modbus TCP, south: the links to all devices of the site that speak it."""
+"""SunSpec Modbus TCP, south: the links to all devices and meters of the site that speak it."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
 from gateway.ports.south import Cleared, Lease
-from gateway.southbound.sunspec_modbus.config import SunspecModbus
+from gateway.southbound.sunspec_modbus.config import SunspecMeter, SunspecModbus
 from gateway.southbound.sunspec_modbus.connection import Shared
 from gateway.southbound.sunspec_modbus.link import Link
+from gateway.southbound.sunspec_modbus.meter import MeterLink
 
-__all__ = ["Links", "SunspecModbus", "build"]
+__all__ = ["Links", "Meters", "SunspecMeter", "SunspecModbus", "build", "build_meters"]
 
 log = logging.getLogger(__name__)
 
@@ -21,14 +22,70 @@ SWEEP_S: Final = 0.05
 CONNECTING: Final = 64
 
 
-class Links:
+class Swept(Protocol):
+    """One connection that a task sweeps."""
+
+    connecting: bool
+
+    def sweep(self, wall_s: float) -> bool:
+        """Do what time asks for; tell whether to connect now."""
+
+    async def connect(self) -> None:
+        """Open the connection; failure is survived and tried again later."""
+
+    def end(self, why: str) -> None:
+        """Give up the connection and try again later."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+class Sweeping:
     """One task sweeps them all; each owns its connection and settles its replies in callbacks."""
+
+    def __init__(self, swept: Mapping[str, Swept]) -> None:
+        """Take over these connections, each by what it is called in the log."""
+        self._swept = swept
+        self._attempts: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Connect, poll, refresh and meet deadlines until cancelled; it can be run again."""
+        try:
+            while True:
+                wall_s = time.monotonic()
+                for name, one in self._swept.items():
+                    self._sweep(name, one, wall_s)
+                await asyncio.sleep(SWEEP_S)
+        finally:
+            for task in self._attempts:
+                task.cancel()
+            await asyncio.gather(*self._attempts, return_exceptions=True)
+            for one in self._swept.values():
+                one.close()
+
+    def _sweep(self, name: str, one: Swept, wall_s: float) -> None:
+        """Sweep one; a fault of ours with it is never another's trouble."""
+        try:
+            due = one.sweep(wall_s)
+        except Exception:
+            log.exception("%s: its link broke and starts anew", name)
+            one.end("a fault of the gateway's own")
+            return
+        if due and len(self._attempts) < CONNECTING:
+            one.connecting = True
+            task = asyncio.create_task(one.connect())
+            self._attempts.add(task)
+            task.add_done_callback(self._attempts.discard)
+
+
+class Links(Sweeping):
+    """The links to the devices."""
 
     def __init__(self, links: Mapping[str, Link], shared: Shared) -> None:
         """Take over these links."""
+        super().__init__(links)
         self.shared = shared
         self._links = links
-        self._attempts: set[asyncio.Task[None]] = set()
 
     @property
     def writes(self) -> int:
@@ -39,34 +96,9 @@ class Links:
         """Want this of its device from now on."""
         self._links[cleared.command.device].want(cleared)
 
-    async def run(self) -> None:
-        """Connect, poll, refresh and meet deadlines until cancelled; it can be run again."""
-        try:
-            while True:
-                wall_s = time.monotonic()
-                for link in self._links.values():
-                    self._sweep(link, wall_s)
-                await asyncio.sleep(SWEEP_S)
-        finally:
-            for task in self._attempts:
-                task.cancel()
-            await asyncio.gather(*self._attempts, return_exceptions=True)
-            for link in self._links.values():
-                link.close()
 
-    def _sweep(self, link: Link, wall_s: float) -> None:
-        """Sweep one link; a fault of ours with one device is never another's trouble."""
-        try:
-            due = link.sweep(wall_s)
-        except Exception:
-            log.exception("%s: its link broke and starts anew", link.device)
-            link.end("a fault of the gateway's own")
-            return
-        if due and len(self._attempts) < CONNECTING:
-            link.connecting = True
-            task = asyncio.create_task(link.connect())
-            self._attempts.add(task)
-            task.add_done_callback(self._attempts.discard)
+class Meters(Sweeping):
+    """The links to the meters of connection points, which are only read."""
 
 
 def build(
@@ -75,3 +107,9 @@ def build(
     """Make the links; `tables` gives each device its table of the site file and its rating (W)."""
     shared = Shared(clock, hear, lease, may_write)
     return Links({name: Link(name, table, rated_w, shared) for name, (table, rated_w) in tables.items()}, shared)
+
+
+def build_meters(tables: Mapping[str, SunspecMeter], clock: Clock, hear: Hear) -> Meters:
+    """Make the links to meters; `tables` gives each resource the table of its meter. They may write nothing."""
+    shared = Shared(clock, hear, Lease(clock), may_write=False)
+    return Meters({f"the meter of {name}": MeterLink(name, table, shared) for name, table in tables.items()})

@@ -16,6 +16,7 @@ from gateway.ports.north import Hear
 from gateway.ports.south import Lease
 from gateway.wire.modbus import Broken, Exchange, Refused, Registers, Stray, Written
 
+CONNECT_S: Final = 3.0
 REPLY_S: Final = 2.0
 READ: Final = 3
 
@@ -138,3 +139,16 @@ class Connection(asyncio.Protocol):
                 settle(outcome)
         if self._transport is not None and self._settle is None:
             self._told_idle()
+
+
+async def dial(connection: Connection, host: str, port: int) -> str:
+    """Open a connection to `host`; give why that cannot be, nothing where it is open."""
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            await asyncio.get_running_loop().create_connection(lambda: connection, host, port)
+    except TimeoutError:
+        return f"cannot connect to {host}:{port}: no answer within {CONNECT_S:g} s"
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        return f"cannot connect to {host}:{port}: {why}"
+    return "" if connection.open else "the device closed the connection"

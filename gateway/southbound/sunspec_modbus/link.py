@@ -4,7 +4,6 @@ Nothing here waits on a task: each reply settles in the connection's callback an
 on monotonic time at the clock's rate, so that a clock that is set moves none of them.
 """
 
-import asyncio
 import logging
 import time
 import zlib
@@ -15,7 +14,7 @@ from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopt
 from gateway.core.known import Known, Reading, Unknown
 from gateway.ports.south import Cleared
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
-from gateway.southbound.sunspec_modbus.connection import Connection, Reply, Shared
+from gateway.southbound.sunspec_modbus.connection import Connection, Reply, Shared, dial
 from gateway.southbound.sunspec_modbus.points import Ask, Step, Values, scales
 from gateway.southbound.sunspec_modbus.readings import (
     Description,
@@ -33,7 +32,6 @@ from gateway.wire.sunspec.discovery import BASES
 
 log = logging.getLogger(__name__)
 
-CONNECT_S: Final = 3.0
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 BUSY_MAX: Final = 2
 READ_BACK_S: Final = 0.1
@@ -159,25 +157,17 @@ class Link:
     async def connect(self) -> None:
         """Open the connection; failure is survived and tried again later."""
         connection = Connection(self.table.unit, self._shared, self._transaction, self._idle, self._lost)
-        where = f"{self.table.host}:{self.table.port}"
         try:
-            async with asyncio.timeout(CONNECT_S):
-                await asyncio.get_running_loop().create_connection(lambda: connection, self.table.host, self.table.port)
-        except TimeoutError:
-            self._fail(f"cannot connect to {where}: no answer within {CONNECT_S:g} s")
-        except (OSError, UnicodeError) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            self._fail(f"cannot connect to {where}: {why}")
-        else:
-            self._begin(connection)
+            why = await dial(connection, self.table.host, self.table.port)
         finally:
             self.connecting = False
+        if why:
+            self._fail(why)
+        else:
+            self._begin(connection)
 
     def _begin(self, connection: Connection) -> None:
         """Start to find out what the device is."""
-        if not connection.open:
-            self._fail("the device closed the connection")
-            return
         self._forget()
         self._connection = connection
         self._walk(Walk(self._bases))

@@ -1,4 +1,4 @@
-"""The core's commands <-> SunSpec controls (models 704 and 703 of IEEE 1547-2018, else 123).
+"""The core's commands <-> SunSpec controls (models 704 and 703 of IEEE 1547-2018, else 123), and meters (201 to 214).
 
 A ceiling is written as hundredths of a percent of WMax, rounded down; what the device reverts to travels in the same
 write where its model has a place for it. Points that a device does not implement are left out: ceasing, disconnecting
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
+from gateway.core.known import Known, Reading, Unknown
 from gateway.core.plan import Command
 from gateway.southbound.sunspec_modbus.limits import Change, hundredths, judge, off, whole_s
 from gateway.southbound.sunspec_modbus.points import (
@@ -366,3 +367,37 @@ def controls(chain: Chain, max_w: int) -> Controls | None:
         return Controls2018(modern, part(chain, 703, ("ES",)), max_w)
     legacy = part(chain, 123, _LIMITS_LEGACY)
     return None if legacy is None else ControlsLegacy(legacy, max_w)
+
+
+METERS: Final = (*range(201, 205), *range(211, 215))
+"""Meters of one phase, of split phase, wye and delta: whole numbers with scale factors, then floating point."""
+METERED_MOST_W: Final = 1_000_000_000
+"""More than any connection point carries: what reads beyond is no power."""
+_METERED: Final = ("ID", "W", "PhV", "PPV", "Hz")
+
+
+def meter(chain: Chain) -> Part | None:
+    """Choose the first meter of a device, or None where it has none."""
+    return next((part(chain, block.id, _METERED) for block in chain.models if block.id in METERS), None)
+
+
+def moved(live: Part, answer: bytes) -> bool:
+    """Tell whether the meter is no longer where it was found; nothing but zeros does not say."""
+    return any(answer) and number(live.reader.decode(answer), "ID") != live.model.id
+
+
+def metered(live: Part, answer: bytes, now_ms: int, *, export_positive: bool) -> Reading:
+    """Give the power that goes out into the grid (W).
+
+    The models name no sign for W. Our reading: positive is import, since they count reactive energy imported in
+    quadrants 1 and 2. Without voltage and frequency nothing is believed.
+    """
+    values = live.reader.decode(answer)
+    if not any(number(values, name) for name in ("PhV", "PPV", "Hz")):
+        return Unknown("it gives neither voltage nor frequency: not to be believed", now_ms)
+    shown_w = number(values, "W")
+    if shown_w is None:
+        return Unknown(f"W: {shown(values, 'W')}", now_ms)
+    if abs(shown_w) > METERED_MOST_W:
+        return Unknown(f"W reads {shown_w} W, which no connection point carries", now_ms)
+    return Known(shown_w if export_positive else -shown_w, now_ms)

@@ -1,0 +1,167 @@
+"""One meter of a connection point: found, read and heard of, never written to (models 201 to 204, 211 to 214)."""
+
+import logging
+import time
+import zlib
+from typing import Final
+
+from gateway.core.events import MeterRead
+from gateway.core.known import Known, Reading, Unknown
+from gateway.southbound.sunspec_modbus.config import SunspecMeter
+from gateway.southbound.sunspec_modbus.connection import Connection, Reply, Shared, dial
+from gateway.southbound.sunspec_modbus.points import Part
+from gateway.southbound.sunspec_modbus.translate import meter, metered, moved
+from gateway.wire.sunspec import Chain, NotSunSpec, Walk
+from gateway.wire.sunspec.discovery import BASES
+
+log = logging.getLogger(__name__)
+
+BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+BUSY_MAX: Final = 2
+
+
+class MeterLink:
+    """Reads one meter for as long as it is swept; every reading is heard, and a loss once and at once."""
+
+    def __init__(self, resource: str, table: SunspecMeter, shared: Shared) -> None:
+        """Be ready to connect; `sweep` does the rest."""
+        self.table = table
+        self.connecting = False
+        self._resource = resource
+        self._shared = shared
+        self._phase = zlib.crc32(resource.encode()) / 2**32
+        self._connection: Connection | None = None
+        self._transaction = 0
+        self._bases: tuple[int, ...] = BASES
+        self._failures = 0
+        self._retry_at = 0.0
+        self._meter: Part | None = None
+        self._poll_at = 0.0
+        self._busy = 0
+        self._shows: bool | None = None
+
+    # -- time
+
+    def sweep(self, wall_s: float) -> bool:
+        """Do what time asks for; tell whether the meter is to be connected to now."""
+        if self._connection is None:
+            return not self.connecting and wall_s >= self._retry_at
+        self._connection.sweep(wall_s)
+        if self._meter is not None and self._connection is not None and self._connection.idle:
+            self._poll(self._connection, self._meter, wall_s)
+        return False
+
+    def _poll(self, connection: Connection, live: Part, wall_s: float) -> None:
+        if wall_s < self._poll_at:
+            return
+        period_s = self.table.poll_s / self._shared.clock.rate
+        late = wall_s - self._poll_at > period_s
+        self._poll_at = wall_s + period_s * self._phase if late else self._poll_at + period_s
+        connection.read(*live.ask, self._polled)
+
+    # -- the connection
+
+    async def connect(self) -> None:
+        """Open the connection; failure is survived and tried again later."""
+        connection = Connection(self.table.unit, self._shared, self._transaction, lambda: None, self._lost)
+        try:
+            why = await dial(connection, self.table.host, self.table.port)
+        finally:
+            self.connecting = False
+        if why:
+            self._fail(why)
+            return
+        self._connection = connection
+        self._walk(Walk(self._bases))
+
+    def close(self) -> None:
+        """End the connection; `sweep` asks for a new one."""
+        connection, self._connection, self._meter = self._connection, None, None
+        if connection is not None:
+            self._transaction = connection.transaction
+            connection.abort()
+        if self._shows:
+            self._hear(Unknown("closed by the gateway", self._shared.clock.now_ms()))
+        self._shows = None
+        self._failures, self._retry_at = 0, 0.0
+
+    def end(self, why: str) -> None:
+        """Give up the connection and try again later."""
+        if self._connection is not None:
+            self._connection.end(why)
+
+    def _lost(self, why: str) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        self._transaction = connection.transaction
+        if self._meter is None:
+            self._bases = (*self._bases[1:], self._bases[0])
+        self._fail(why)
+
+    def _fail(self, why: str) -> None:
+        self._meter, self._busy = None, 0
+        self._retry_at = time.monotonic() + BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)]
+        self._failures += 1
+        self._show(Unknown(why, self._shared.clock.now_ms()))
+
+    # -- finding out
+
+    def _walk(self, walk: Walk) -> None:
+        if walk.asking is None:
+            self._found(walk.found)
+            return
+
+        def settle(answer: Reply) -> None:
+            if isinstance(answer, bytes):
+                walk.give(answer)
+            else:
+                walk.refuse(answer.code)
+            self._walk(walk)
+
+        if self._connection is not None:
+            self._connection.read(*walk.asking, settle)
+
+    def _found(self, found: Chain | NotSunSpec | None) -> None:
+        if not isinstance(found, Chain):
+            self.end(found.why if found is not None else "no SunSpec map")
+            return
+        self._bases = (found.base, *(base for base in BASES if base != found.base))
+        self._meter = meter(found)
+        if self._meter is None:
+            self.end("it has no meter model, 201 to 204 or 211 to 214: check host and unit")
+            return
+        self._poll_at = 0.0
+
+    # -- reading
+
+    def _polled(self, answer: Reply) -> None:
+        live = self._meter
+        if live is None:
+            return
+        if not isinstance(answer, bytes):
+            self._busy += 1
+            if not answer.transient or self._busy > BUSY_MAX:
+                self.end(f"exception {answer.code} ({answer.name}) to a read")
+            return
+        self._busy = 0
+        if moved(live, answer):
+            self.end(f"model {live.model.id} is no longer where it was found")
+            return
+        self._failures = 0
+        self._show(metered(live, answer, self._shared.clock.now_ms(), export_positive=self.table.export_positive))
+
+    def _show(self, power: Reading) -> None:
+        """Have a reading heard; one that is not known is heard once, and logged once."""
+        shows = isinstance(power, Known)
+        before, self._shows = self._shows, shows
+        if isinstance(power, Unknown):
+            if before is False:
+                return
+            log.warning("the meter of %s is down: %s", self._resource, power.why)
+        elif not before:
+            log.info("the meter of %s is up", self._resource)
+        self._hear(power)
+
+    def _hear(self, power: Reading) -> None:
+        self._shared.hear(MeterRead(self._resource, power))
