@@ -121,7 +121,8 @@ class SiteMeter:
     def step(self, now_ms: int, volts: tuple[float, ...] | None = None) -> None:
         """Count the energy of the step that is over, and show what flows now."""
         del volts
-        given_wh = self._w * max(0, now_ms - (self._stepped_ms or now_ms)) / 3_600_000
+        since_ms = now_ms if self._stepped_ms is None else self._stepped_ms
+        given_wh = self._w * max(0, now_ms - since_ms) / 3_600_000
         self._stepped_ms = now_ms
         self._exported_wh += max(0.0, given_wh)
         self._imported_wh += max(0.0, -given_wh)

@@ -98,13 +98,14 @@ class Metered(NamedTuple):
             time.sleep(0.1)
         return found
 
-    def steady(self, out_w: int, given_w: int) -> None:
-        """Wait until meter and inverter are near these (W), and see that they stay."""
+    def settles(self, out_w: int, given_w: int, seconds: float) -> None:
+        """Wait until meter and inverter stay near these (W) for 6 s, which they do within `seconds` of the clock."""
 
-        def near() -> bool:
-            return all(abs(w - wanted) <= NEAR_W for w, wanted in zip(self.flows_w(), (out_w, given_w), strict=True))
+        def stays() -> bool:
+            seen = self.watched_w(6)
+            return all(abs(out - out_w) <= NEAR_W and abs(given - given_w) <= NEAR_W for out, given in seen)
 
-        until(near, 20, f"{out_w} W out of {given_w} W", lambda: (self.flows_w(), self.gateway.said()))
+        until(stays, seconds / RATE, f"{out_w} W out of {given_w} W", lambda: (self.flows_w(), self.gateway.said()))
 
 
 @pytest.fixture
@@ -141,12 +142,18 @@ def limit(gateway: Gateway) -> None:
     assert said["admitted"], said
 
 
-def test_try(house: Metered) -> None:
-    for what in (None, {"meter": "main", "w": 0}, {"meter": "main", "w": 3000}, {"meter": "main", "w": 500}):
-        if what:
-            house.simulators.act(load=what)
-        print(what, house.watched_w(40))
+def test_an_export_limit_holds_at_the_meter_and_falls_back_on_the_inverter_without_it(house: Metered) -> None:
+    house.settles(LIMIT_W, LIMIT_W + 1_500, 60)
+
+    house.simulators.act(load={"meter": "main", "w": 0})
+    house.settles(LIMIT_W, LIMIT_W, 20)
+
+    house.simulators.act(load={"meter": "main", "w": 1_500})
+    house.settles(LIMIT_W, LIMIT_W + 1_500, 20)
+    assert house.gateway.complaints() == []
+
     house.simulators.act(fault={"inverter": "main", "fault": "refuse_connections"})
-    print(house.watched_w(20))
-    print(house.gateway.said())
-    assert 0
+    house.settles(LIMIT_W - 1_500, LIMIT_W, 20)
+    time.sleep(3)
+    [complaint] = house.gateway.complaints()
+    assert "the meter of house is down" in complaint
