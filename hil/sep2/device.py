@@ -320,13 +320,11 @@ class Device:
                 subject=owed.mrid,
             )
             try:
-                status = await self._send("POST", owed.reply_to, body)
+                await self._send("POST", owed.reply_to, body)
             except (aiohttp.ClientError, TimeoutError, OSError):
                 await asyncio.sleep(AGAIN_WALL_S)
                 continue
             self.posted.append((owed.mrid, owed.status))
-            if status >= 400:
-                log.info("%s: Response %d to %s: status %d", self.name, owed.status, owed.mrid, status)
             self.obedience.owed.remove(owed)
 
     async def _report(self, now_ms: int) -> None:
@@ -351,6 +349,8 @@ class Device:
         async with self._http.request(method, url, data=body, headers=headers) as answer:
             if "Location" in answer.headers and method == "POST" and href == self._mup:
                 self.telemetry.href = answer.headers["Location"]
+            if answer.status >= 400:
+                log.info("%s: %s %s: status %d", self.name, method, href, answer.status)
             return answer.status
 
 

@@ -75,19 +75,21 @@ class Telemetry:
             deviceLFDI=self._lfdi,
         )
 
-    def readings(self, now_s: int) -> mirror.MirrorMeterReadingListRequest:
+    def readings(self, now_s: int) -> mirror.MirrorMeterReadingList:
         """Give the means of power, reactive power and voltage since the last reading, which is this one then."""
         count, since_s = len(self._samples), self._since_s or now_s
         w, var, volts = (sum(column) / count for column in zip(*self._samples, strict=True))
         period = types.DateTimeIntervalType(start=since_s, duration=now_s - since_s)
         self._samples, self._since_s = [], now_s
         self.posts += 1
-        return mirror.MirrorMeterReadingListRequest(
+        return mirror.MirrorMeterReadingList(
+            all_=3,
+            results=3,
             mirrorMeterReadings=[
                 self._reading("W", types.UomType.REAL_POWER_WATT, round(w), 0, period),
                 self._reading("var", types.UomType.REACTIVE_POWER_VAR, round(var), 0, period),
                 self._reading("V", types.UomType.VOLTAGE, round(10 * volts), -1, period),
-            ]
+            ],
         )
 
     def _reading(

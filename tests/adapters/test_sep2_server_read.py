@@ -14,7 +14,7 @@ from sep2_server_world import SCHEMA, World, make_pki, trust_of
 from gateway.core.events import LinkDown, LinkUp
 from gateway.core.known import Unknown
 from gateway.pki import tls
-from gateway.southbound.sep2_server import LimitMode, Sep2ServerDevice, TargetMode
+from gateway.southbound.sep2_server import LimitMode, Sep2ServerDevice, TargetMode, client
 from gateway.southbound.sep2_server.translate import sfdi
 from gateway.wire.sep2.codes import EventState
 from gateway.wire.sep2.metering import MirrorUsagePointList
@@ -227,6 +227,17 @@ async def test_an_aggregator_sees_itself_first_and_reads_its_devices_by_the_page
                 assert (answer.status, answer.reason) == (400, "s, l and a are whole numbers, s and l not negative")
 
 
+async def test_the_bodies_that_are_kept_for_a_client_are_bounded(pki: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "OCTETS_MAX", 100_000)
+    lfdis = World(pki).lfdis
+    async with World(pki, devices=several(lfdis, 50)) as world:
+        session = world.session("lower")
+        for start in range(20):
+            assert await status(session, f"{world.url}/edev?s={start}&l=30") == 200
+        kept = world.links.link._clients[lfdis["lower"]].bodies.values()
+        assert 0 < sum(len(body.content) for body in kept) < 150_000
+
+
 async def test_events_are_listed_in_order_and_after_an_instant(pki: Path) -> None:
     async with World(pki, rate=20) as world:
         session = world.session()
@@ -256,20 +267,20 @@ async def test_a_body_that_was_kept_is_given_until_what_it_shows_changes(pki: Pa
     async with World(pki, rate=50) as world:
         session, address = world.session(), f"/derp/{world.lfdis['roof']}/derc?l=9"
         world.want()
-        client = world.links.link._clients[world.lfdis["roof"]]
+        holder = world.links.link._clients[world.lfdis["roof"]]
         before = await world.get(session, address, DERControlList)
-        kept = client.bodies[address].content
-        assert client.kept(address, world.clock.now_ms()) is kept
+        kept = holder.bodies[address].content
+        assert holder.kept(address, world.clock.now_ms()) is kept
         assert await world.get(session, address, DERControlList) == before
         await world.seconds(65)
-        assert client.kept(address, world.clock.now_ms()) is None
+        assert holder.kept(address, world.clock.now_ms()) is None
         await world.until(lambda: world.links.shared.writes == 3)
         after = await world.get(session, address, DERControlList)
         states = [one.event_status.current_status for one in after.items if isinstance(one, DERControl)]
         assert states == [EventState.ACTIVE, EventState.ACTIVE, EventState.SCHEDULED]
         assert after.items[:1] == before.items[:1], "what ran to its end stays as it was"
         world.want(limit_w=2_000)
-        assert client.kept(address, world.clock.now_ms()) is None
+        assert holder.kept(address, world.clock.now_ms()) is None
 
 
 async def test_the_rates_told_are_those_of_the_most_impatient_device(pki: Path) -> None:
@@ -305,6 +316,17 @@ async def test_other_methods_and_addresses(pki: Path) -> None:
             "/derp/1/derc",
         ):
             assert await status(session, world.url + path) == 404, path
+
+
+async def test_the_links_can_be_run_again(pki: Path) -> None:
+    async with World(pki) as world:
+        world.want()
+        assert await status(world.session(), world.url + "/dcap") == 200
+        await world.hang_up()
+        assert world.heard(LinkDown) == [LinkDown("roof", "closed by the gateway")]
+        await world.listen()
+        assert await status(world.session(), f"{world.url}/derp/{world.lfdis['roof']}/dderc") == 200
+        assert len(world.heard(LinkUp)) == 2
 
 
 async def test_an_address_that_is_taken_is_tried_again(pki: Path) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import memory, mqtt, order, overlap, ruling, validate
+from . import get, memory, mqtt, order, overlap, ruling, validate
 from .result import Result, table, write
 from .streams import ROOT
 
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Result]]] = {
     "ruling-10000": ruling.benchmark,
     "ruling-flat": ruling.flat,
     "overlap-10000": overlap.benchmark,
+    "GET-list": get.benchmark,
     "validate-123": validate.benchmark,
     "mqtt-command": mqtt.benchmark,
 }

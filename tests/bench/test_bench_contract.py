@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.timeline import standing
 
-from . import overlap, ruling
+from . import get, overlap, ruling
 from .__main__ import BENCHMARKS, main
 from .order import Rhythm, measure, p99_ms
 from .result import Result, table, write
@@ -112,3 +112,12 @@ def test_overlapping_orders_are_measured_where_all_of_them_have_begun_and_one_ho
     results = [overlap.sweep(50, 2), overlap.one_der(20, 2), overlap.fleet(20, 20, 2)]
     assert [result.name for result in results] == ["overlap-sweep", "overlap-one-der", "overlap-fleet"]
     assert all(result.ours > 0 and (result.floor or 0) > 0 for result in results)
+
+
+def test_a_list_is_served_beside_a_bare_handler_of_the_same_bytes(tmp_path: Path) -> None:
+    result = get.measure(tmp_path / "get", get.Pace(rounds=1, requests=50))
+    assert "GET" in result.name
+    assert result.floor is not None
+    assert 0 < result.floor < math.inf
+    assert 0 < result.ours < math.inf
+    assert result.met is (result.ours <= get.GOAL * result.floor)

@@ -9,6 +9,8 @@ from gateway.southbound.sep2_server.child import Child, Owner, Shared
 log = logging.getLogger(__name__)
 
 BODIES_MAX: Final = 4_096
+OCTETS_MAX: Final = 8 << 20
+"""Of the bodies that are kept for one client: its queries may be many, and each is another body."""
 POLLS_A_REVERT: Final = 4
 """Of a device's time to revert: what is published next is to be seen twice before what holds now ends."""
 
@@ -41,6 +43,7 @@ class Client(Owner):
         self.born_s = shared.clock.now_ms() // 1000
         self.up = False
         self._last_s = 0.0
+        self._octets = 0
 
     @property
     def poll_s(self) -> int:
@@ -78,6 +81,8 @@ class Client(Owner):
 
     def keep(self, address: str, content: bytes, owner: Owner) -> None:
         """Keep a body until what it shows changes."""
-        if len(self.bodies) >= BODIES_MAX:
+        if len(self.bodies) >= BODIES_MAX or self._octets >= OCTETS_MAX:
             self.bodies.clear()
+            self._octets = 0
+        self._octets += len(content)
         self.bodies[address] = Body(content, owner, owner.version)
