@@ -33,7 +33,7 @@ NOW_MS = T0_MS + 5 * 60_000
 
 
 def asked(kind: str, *values: object, unit: str | None = "KW", length_ms: int | None = HOUR_MS) -> translate.Asked:
-    told = {} if unit is None else {kind: PayloadDescriptor(kind, unit)}
+    told = {} if unit is None else {kind: unit.upper()}
     return translate.effects([Payload(kind, values)], 0, told, length_ms, WORDS)
 
 
@@ -124,7 +124,7 @@ def test_energy_for_ever_is_no_power() -> None:
 
 
 def test_what_cannot_be_read_or_carried_drops_no_limit_beside_it() -> None:
-    told = {"EXPORT_CAPACITY_LIMIT": PayloadDescriptor("EXPORT_CAPACITY_LIMIT", "KW")}
+    told = {"EXPORT_CAPACITY_LIMIT": "KW"}
     payloads = [
         Payload("DISPATCH_SETPOINT", (1,)),
         Payload("CHARGE_STATE_SETPOINT", (0.5,)),
@@ -177,10 +177,10 @@ def test_an_interval_that_only_informs_is_no_order_and_one_of_nothing_carried_is
 
 
 def test_the_event_tells_its_units_before_its_program() -> None:
-    found = event(payloadDescriptors=[{"payloadType": "PRICE", "units": "KWH"}])
+    found = event(payloadDescriptors=[{"payloadType": "PRICE", "units": "kwh"}])
     program = [PayloadDescriptor("PRICE", "MWH"), PayloadDescriptor("DISPATCH_SETPOINT", "KW")]
     told = translate.units(found, program)
-    assert (told["PRICE"].units, told["DISPATCH_SETPOINT"].units) == ("KWH", "KW")
+    assert (told["PRICE"], told["DISPATCH_SETPOINT"]) == ("KWH", "KW")
 
 
 @pytest.mark.parametrize("change", [{"priority": -1}, {"modificationDateTime": "soon"}])
@@ -260,7 +260,7 @@ def test_several_values_share_an_interval_evenly() -> None:
     assert spans(course) == [("0.0", 0, 20), ("0.1", 20, 40), ("0.2", 40, 60), ("1", 60, 120)]
     assert [one.part for one in course.pieces] == [0, 1, 2, 0]
     sent = translate.sent(event(), "dso", "dso:*", NOW_MS, 1, "")
-    told = {"PRICE": PayloadDescriptor("PRICE", "KWH")}
+    told = {"PRICE": "KWH"}
     orders = [translate.order(piece, sent, told, WORDS) for piece in course.pieces]
     assert [one.effects for one in orders if one] == [(Price(1_000_000 * at),) for at in (1, 2, 3, 1)]
 

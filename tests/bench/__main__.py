@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import get, memory, mqtt, order, overlap, ruling, validate
+from . import event, get, memory, mqtt, order, overlap, ruling, validate
 from .result import Result, table, write
 from .streams import ROOT
 
 BENCHMARKS: dict[str, Callable[[Path], list[Result]]] = {
+    "event-48": event.benchmark,
     "order-100": order.benchmark(100),
     "order-1000": order.benchmark(1_000),
     "memory-1000": memory.benchmark,

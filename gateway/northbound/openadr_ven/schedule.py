@@ -93,7 +93,12 @@ def lay_out(event: Event, anchor_ms: int, now_ms: int, divided: Container[str]) 
         try:
             start_ms, length_ms = walk.place(interval.interval_period)
             if length_ms:
-                _divide(pieces, name, interval, start_ms, length_ms, walk, divided)
+                parts = _parts(interval, divided)
+                if parts == 1:
+                    end_ms = None if length_ms == FOR_EVER else start_ms + length_ms
+                    pieces.append(Piece(name, interval, 0, start_ms, end_ms, walk.randomize_ms, walk.anchored))
+                else:
+                    _divide(pieces, name, interval, start_ms, length_ms, parts, walk)
         except WireFault as fault:
             odd.append(Odd(name, str(fault)))
     if window_ms is None or not pieces:
@@ -102,16 +107,8 @@ def lay_out(event: Event, anchor_ms: int, now_ms: int, divided: Container[str]) 
     return Course(kept, tuple(odd), repeats)
 
 
-def _divide(
-    pieces: list[Piece],
-    name: str,
-    interval: Interval,
-    start_ms: int,
-    length_ms: int,
-    walk: _Walk,
-    divided: Container[str],
-) -> None:
-    """Add an interval in as many parts as its payloads have values."""
+def _parts(interval: Interval, divided: Container[str]) -> int:
+    """Give in how many parts an interval falls by the values that its payloads list."""
     parts = 1
     for payload in interval.payloads:
         count = len(payload.values)
@@ -119,14 +116,15 @@ def _divide(
             if parts not in {1, count}:
                 raise WireFault(f"its payloads have {parts} and {count} values; they divide it differently")
             parts = count
+    return parts
+
+
+def _divide(
+    pieces: list[Piece], name: str, interval: Interval, start_ms: int, length_ms: int, parts: int, walk: _Walk
+) -> None:
+    """Add an interval in so many parts of one length."""
     if length_ms == FOR_EVER:
-        if parts > 1:
-            raise WireFault(f"it lasts for ever, which {parts} values cannot share")
-        pieces.append(Piece(name, interval, 0, start_ms, None, walk.randomize_ms, walk.anchored))
-        return
-    if parts == 1:
-        pieces.append(Piece(name, interval, 0, start_ms, start_ms + length_ms, walk.randomize_ms, walk.anchored))
-        return
+        raise WireFault(f"it lasts for ever, which {parts} values cannot share")
     if parts > min(length_ms, PIECES_MAX):
         raise WireFault(f"it lists {parts} values, more than can share it")
     bounds = [start_ms + length_ms * part // parts for part in range(parts + 1)]

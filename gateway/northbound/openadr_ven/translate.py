@@ -7,7 +7,7 @@ Source: OpenADR 3.1.0, event-interval-payloads, report-payloads and units schema
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
@@ -55,7 +55,10 @@ MOST_W: Final = Decimal(10**12)
 MS_PER_HOUR: Final = 3_600_000
 NO_REPLY: Final = Reply()
 
-Units = Mapping[str, PayloadDescriptor]
+_MEANINGS: Final = frozenset(CARRIED)
+
+Units = Mapping[str, str]
+"""What each payload type is measured in, in capitals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +112,7 @@ def _texts(listed: object) -> tuple[str, ...]:
 
 def units(event: Event, program: Iterable[PayloadDescriptor]) -> Units:
     """Give what each payload type of an event is measured in: its own word goes before its program's."""
-    told = {each.payload_type: each for each in program}
-    for each in event.payload_descriptors or ():
-        told[each.payload_type] = each
-    return told
+    return {each.payload_type: (each.units or "").upper() for each in (*program, *(event.payload_descriptors or ()))}
 
 
 def effects(
@@ -124,27 +124,27 @@ def effects(
     the first holds. What cannot be read drops nothing beside it.
     """
     found: dict[str, Effect] = {}
-    uncarried: list[str] = []
+    uncarried: dict[str, None] = {}
     why = ""
     for payload in payloads:
         kind = payload.type
-        as_limit = SUBSCRIPTIONS.get(kind)
-        if default != (as_limit is not None) or kind in words.information:
-            continue
-        if kind not in CARRIED and as_limit is None:
-            uncarried.append(kind)
+        meant = SUBSCRIPTIONS.get(kind) if default else kind
+        if meant not in _MEANINGS:
+            if meant is not None and kind not in SUBSCRIPTIONS and kind not in words.information:
+                uncarried[kind] = None
             continue
         try:
-            effect = _effect(as_limit or kind, _value(payload, part), told.get(kind), length_ms, words)
+            effect = _effect(meant, _value(payload, part), told.get(kind, ""), length_ms, words)
         except WireFault as fault:
             why = why or f"{kind}: {fault}"
-            uncarried.append(kind)
+            uncarried[kind] = None
             continue
-        known = found.get(kind)
+        known = found.get(meant)
         if known is None or _stricter(effect, known):
-            found[kind] = effect
-    carried = (*SUBSCRIPTIONS,) if default else CARRIED
-    return Asked(tuple(found[kind] for kind in carried if kind in found), tuple(dict.fromkeys(uncarried)), why)
+            found[meant] = effect
+    if len(found) > 1:
+        found = {kind: found[kind] for kind in CARRIED if kind in found}
+    return Asked(tuple(found.values()), tuple(uncarried), why)
 
 
 def _stricter(effect: Effect, known: Effect) -> bool:
@@ -164,7 +164,7 @@ def _value(payload: Payload, part: int) -> Decimal:
     if not values:
         raise WireFault("it has no value")
     value = values[part] if len(values) > 1 else values[0]
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is not float and type(value) is not int:
         raise WireFault("its value is no number")
     number = Decimal(repr(value))
     if not number.is_finite():
@@ -172,40 +172,52 @@ def _value(payload: Payload, part: int) -> Decimal:
     return number
 
 
-def _effect(kind: str, value: Decimal, told: PayloadDescriptor | None, length_ms: int | None, words: Profile) -> Effect:
+def _effect(kind: str, value: Decimal, unit: str, length_ms: int | None, words: Profile) -> Effect:
     """Give the one effect of a payload; raise WireFault where it cannot be told what is meant."""
-    if kind == SIMPLE:
-        level = words.simple.get(int(value)) if value == int(value) else None
-        if level is None:
-            raise WireFault(f"level {value} has no meaning here; the profile lists those that do")
-        return Ceiling(Function.RATING_LIMIT, level)
-    unit = "" if told is None else (told.units or "").upper()
-    if kind == PRICE:
-        if unit not in WH_IN:
-            raise WireFault(_no_unit(unit, WH_IN))
-        milli = value * 1_000 * WH_IN["MWH"] / WH_IN[unit]
-        if abs(milli) > MOST_W:
-            raise WireFault("no energy costs that much")
-        return Price(int(milli.to_integral_value(ROUND_HALF_EVEN)))
-    if kind == SETPOINT and unit == "PERCENT":
-        if abs(value) > 1:
-            raise WireFault(f"{value} is beyond -1.0 to 1.0, which PERCENT runs between")
-        return Target(Share(int(-value * HUNDREDTHS_OF_PERCENT)))
-    power_w = _power_w(value, unit, length_ms)
-    if kind == SETPOINT:
-        return Target(Watts(int(-power_w)))
-    if power_w < 0:
-        raise WireFault(f"{value} is negative; a limit is the size of a power")
-    size_w = int(power_w.to_integral_value(ROUND_FLOOR))
+    if kind == EXPORT_LIMIT:
+        return Ceiling(Function.EXPORT_LIMIT, Watts(_size_w(value, unit, length_ms)))
     if kind == IMPORT_LIMIT:
-        return Floor(Function.IMPORT_LIMIT, Watts(-size_w))
-    return Ceiling(Function.EXPORT_LIMIT, Watts(size_w))
+        return Floor(Function.IMPORT_LIMIT, Watts(-_size_w(value, unit, length_ms)))
+    if kind == SETPOINT:
+        return Target(_set_point(value, unit, length_ms))
+    if kind == PRICE:
+        return Price(_milli_per_mwh(value, unit))
+    level = words.simple.get(int(value)) if value == int(value) else None
+    if level is None:
+        raise WireFault(f"level {value} has no meaning here; the profile lists those that do")
+    return Ceiling(Function.RATING_LIMIT, level)
+
+
+def _size_w(value: Decimal, unit: str, length_ms: int | None) -> int:
+    power_w = int(_power_w(value, unit, length_ms))
+    if value < 0:
+        raise WireFault(f"{value} is negative; a limit is the size of a power")
+    return power_w
+
+
+def _set_point(value: Decimal, unit: str, length_ms: int | None) -> Watts | Share:
+    """Give a consumption as the power that it is here, rounded toward zero."""
+    if unit != "PERCENT":
+        return Watts(-int(_power_w(value, unit, length_ms)))
+    if abs(value) > 1:
+        raise WireFault(f"{value} is beyond -1.0 to 1.0, which PERCENT runs between")
+    return Share(-int(value * HUNDREDTHS_OF_PERCENT))
+
+
+def _milli_per_mwh(value: Decimal, unit: str) -> int:
+    if unit not in WH_IN:
+        raise WireFault(_no_unit(unit, WH_IN))
+    milli = value * 1_000 * WH_IN["MWH"] / WH_IN[unit]
+    if abs(milli) > MOST_W:
+        raise WireFault("no energy costs that much")
+    return int(milli.to_integral_value(ROUND_HALF_EVEN))
 
 
 def _power_w(value: Decimal, unit: str, length_ms: int | None) -> Decimal:
     """Give a power in W; our reading: an energy over an interval is its mean power."""
-    if unit in W_IN:
-        power_w = value * W_IN[unit]
+    watts = W_IN.get(unit)
+    if watts is not None:
+        power_w = value * watts
     elif unit in WH_IN:
         if length_ms is None:
             raise WireFault(f"{unit} over an interval that never ends is no power")
@@ -240,17 +252,22 @@ def rank(event: Event) -> Rank:
 
 
 class Sent(NamedTuple):
-    """What all orders of one event share: who sent it, to which group, at what rank, and when it came (ms, ours)."""
+    """What all orders of one event share: who sent it, to whom, at what rank, and when it came (ms, ours)."""
 
     party: str
     event: str
-    group: str
+    scope: Each
     version: int
     rank: Rank
     received_ms: int
     draw: int
     reply: Reply
     service: str
+
+    @property
+    def group(self) -> str:
+        """The group of resources that obeys."""
+        return self.scope.group
 
 
 def sent(event: Event, party: str, group: str, received_ms: int, draw: int, service: str) -> Sent:
@@ -260,7 +277,7 @@ def sent(event: Event, party: str, group: str, received_ms: int, draw: int, serv
     """
     wants = any(each.payload_type == OPERATING_STATE for each in event.report_descriptors or ())
     reply = Reply(event.id, receipt=False, progress=True) if wants else NO_REPLY
-    return Sent(party, event.id, group, modified_ms(event), rank(event), received_ms, draw, reply, service)
+    return Sent(party, event.id, Each(group), modified_ms(event), rank(event), received_ms, draw, reply, service)
 
 
 def order(piece: Piece, by: Sent, told: Units, words: Profile) -> Order | None:
@@ -279,7 +296,7 @@ def order(piece: Piece, by: Sent, told: Units, words: Profile) -> Order | None:
         by.party,
         order_id(by.event, piece.name),
         by.version,
-        Each(by.group),
+        by.scope,
         asked.effects,
         piece.start_ms,
         piece.end_ms,
@@ -287,9 +304,11 @@ def order(piece: Piece, by: Sent, told: Units, words: Profile) -> Order | None:
         by.received_ms,
         by.draw,
         piece.randomize_ms,
-        reply=by.reply,
-        uncarried=asked.uncarried,
-        service=by.service,
+        0,
+        0,
+        by.reply,
+        asked.uncarried,
+        by.service,
     )
 
 
