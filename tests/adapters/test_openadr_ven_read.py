@@ -284,3 +284,58 @@ async def test_a_list_that_moves_while_it_is_read_ends_nothing(pem: Path, tmp_pa
         assert len(world.heard(Contact)) == contacts
         assert world.withdrawn() == []
         assert len(world.told("the list of events")) == 1
+
+
+async def test_what_is_listed_again_after_its_end_holds_again(pem: Path, tmp_path: Path) -> None:
+    async with VtnWorld(pem, tmp_path) as world:
+        name = world.issue("limit")
+        (first,) = await world.ordered(f"{name}/0")
+
+        def empty(request: web.Request) -> web.Response | None:
+            return web.json_response([]) if request.path == EVENTS else None
+
+        for count in (1, 2):
+            world.vtn.intercept = empty
+            await world.until(lambda count=count: len(world.withdrawn()) == count)  # type: ignore[misc]  # bound now
+            world.vtn.intercept = None
+            await world.until(lambda count=count: len(world.orders()) == count + 1)  # type: ignore[misc]  # bound now
+        await world.rounds(2)
+        assert [one.version - first.version for one in world.orders()] == [0, 1, 2]
+        assert len({one.rank for one in world.orders()}) == 1
+        await world.disconnect()
+        world.held = world.heard(OrderHeard)[-1:]
+        world.events.clear()
+        world.connect()
+        await world.rounds()
+        assert (world.orders(), world.withdrawn()) == ([], [])
+        await world.seconds(2)
+        world.vtn.modify("limit", payloads={"EXPORT_CAPACITY_LIMIT": 1})
+        await world.until(world.orders)
+        assert world.orders()[0].version > first.version + 2
+
+
+async def test_an_event_whose_targets_move_ends_only_when_the_vtn_was_asked_whom_it_is_for(
+    pem: Path, tmp_path: Path
+) -> None:
+    async with VtnWorld(pem, tmp_path) as world:
+        name = world.issue("moved", targets=["HOUSE-1"])
+        await world.ordered(f"{name}/0")
+        body = next(one for one in world.vtn.events if one["id"] == name)
+
+        def serve(*targets: str) -> None:
+            moved = {**body, "targets": list(targets), "modificationDateTime": "2027-02-01T00:00:00Z"}
+
+            def intercept(request: web.Request) -> web.Response | None:
+                return web.json_response([moved][int(request.query["skip"]) :]) if request.path == EVENTS else None
+
+            world.vtn.intercept = intercept
+
+        world.vtn.resources[1]["targets"].append("feeder-9")
+        serve("feeder-9")
+        await world.until(lambda: len(world.orders()) == 2)
+        assert world.orders()[1].scope.group == f"{PARTY}:feeder-9"
+        assert world.withdrawn() == []
+        assert world.lines == []
+        serve("feeder-10")
+        await world.until(lambda: world.told("targets nothing that is known here"))
+        assert world.withdrawn() == [f"{name}/0"]

@@ -37,6 +37,7 @@ class Enrolment:
         """Enrol under this name; `names` gives each resource's name there by its own. `now_ms` gives our clock."""
         self.targets: dict[str, frozenset[str]] = {name: frozenset((there,)) for name, there in names.items()}
         self.known = False
+        self.renewals = 0
         self._ven_name = ven_name
         self._names = names
         self._exchange = exchange
@@ -49,9 +50,9 @@ class Enrolment:
         """Give every target that any of our resources is called by."""
         return frozenset().union(*self.targets.values())
 
-    def ask(self) -> None:
-        """Look again in the next round: an event names what is not known here."""
-        self._due_ms = min(self._due_ms, self._now_ms() + 1000 * AGAIN_S)
+    def ask(self, within_s: int = AGAIN_S) -> None:
+        """Look again soon: the VTN may know us otherwise than we think."""
+        self._due_ms = min(self._due_ms, self._now_ms() + 1000 * within_s)
 
     async def renew(self) -> None:
         """Look how the VTN knows us, where that is due, and create what is missing; no trouble with it is raised."""
@@ -77,6 +78,7 @@ class Enrolment:
             theirs = () if resource is None else targets_of(resource.targets)
             self.targets[name] = frozenset((there, *theirs, *own))
         self.known = True
+        self.renewals += 1
 
     async def _found_ven(self) -> Ven | None:
         ven = await self._named_ven()

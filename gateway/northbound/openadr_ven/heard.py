@@ -20,6 +20,11 @@ from gateway.wire.openadr3 import Event, Odd, PayloadDescriptor, Program, WireFa
 KEEP_OVER_MS: Final = 24 * 3_600_000
 """How long after its end an interval that was never heard is still told of, to be answered expired."""
 
+AGAIN_MAX: Final = 1_000
+"""So often an event of one version may come back; a version is a time in ms, so that a change is newer all the same."""
+ENDED_MAX: Final = 10_000
+"""Of so many events it is remembered that they were ended."""
+
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 
 Held = Callable[[], Iterable[OrderHeard]]
@@ -79,6 +84,8 @@ class Heard:
         self._assigned: dict[str, tuple[str, ...]] = {}
         self._defaults: dict[tuple[str, str], DefaultHeard] = {}
         self._unreadable: dict[str, str] = {}
+        self._unplaced: dict[str, tuple[tuple[str, ...], int]] = {}
+        self._ended: dict[str, int] = {}
 
     def take(self, listed: Iterable[tuple[str, bytes]], at: Round, *, whole: bool) -> None:
         """Take the events as they are listed, each with its id; unless the list is `whole` nothing is ended."""
@@ -116,11 +123,10 @@ class Heard:
         targets = targets_of(event.targets)
         resources = self._resources(targets)
         if not resources:
-            if not self._enrolment.known:
+            if self._may_be_placed_yet(name, targets):
                 present.add(name)
-            self._enrolment.ask()
-            self._said.amiss(f"targets of {name}", f"event {name} targets nothing that is known here; it is not obeyed")
             return
+        self._unplaced.pop(name, None)
         present.add(name)
         program = at.programs.get(event.program_id)
         if known is not None and known.item == item and (known.program, known.resources) == (program, resources):
@@ -163,11 +169,25 @@ class Heard:
                 received_ms, draw = before[0].received_ms, before[0].draw
                 anchor_ms = min(one.start_ms for one in before)
         draw = self._draw() if draw is None else draw
-        sent = translate.sent(event, self._party, group, received_ms, draw, self._service)
+        version = self._version(event, known)
+        sent = translate.sent(event, self._party, group, received_ms, draw, self._service, version)
         told = translate.units(event, _descriptors(program))
         course = lay_out(event, anchor_ms, at.server_ms, translate.DIVIDED)
         self._assign(group, resources)
         return Known(item, event, program, resources, sent, told, course, anchor_ms, odd)
+
+    def _version(self, event: Event, known: Known | None) -> int:
+        """Give the version that an event is heard as: its own, or a newer one where its own was ended here before.
+
+        A VTN that lists nothing for a while ends everything; what it lists again is to hold again (RULES C1, C13).
+        """
+        own = translate.modified_ms(event)
+        ended = self._ended.pop(event.id, None)
+        held = [one.order.version for one in self._orders.values() if translate.event_of(one.order.id) == event.id]
+        newest = max(held, default=own) if known is None else known.sent.version
+        if ended is not None:
+            newest = max(newest, ended + 1)
+        return newest if own <= newest < own + AGAIN_MAX else own
 
     def _orders_of(self, now: Known, server_ms: int) -> None:
         """Tell the orders of an event that are new or other than before, and the end of those that it has no more."""
@@ -214,6 +234,17 @@ class Heard:
             return tuple(theirs)
         return tuple(name for name, called in theirs.items() if not called.isdisjoint(targets))
 
+    def _may_be_placed_yet(self, name: str, targets: tuple[str, ...]) -> bool:
+        """Tell whether the VTN is still to be asked whom an event is for, which targets nothing that is known here."""
+        first = self._unplaced.get(name)
+        if first is None or first[0] != targets:
+            first = self._unplaced[name] = (targets, self._enrolment.renewals)
+        if self._enrolment.known and self._enrolment.renewals > first[1]:
+            self._said.amiss(f"targets of {name}", f"event {name} targets nothing that is known here; it is not obeyed")
+            return False
+        self._enrolment.ask()
+        return True
+
     def _assign(self, group: str, resources: tuple[str, ...]) -> None:
         if self._assigned.get(group) != resources:
             self._assigned[group] = resources
@@ -231,8 +262,13 @@ class Heard:
             del self._unreadable[name]
 
     def _end(self, name: str, server_ms: int) -> None:
-        end_ms = self._orders.pop(name).order.end_ms
+        order = self._orders.pop(name).order
+        end_ms = order.end_ms
         if end_ms is None or end_ms > server_ms:
+            event = translate.event_of(name)
+            self._ended[event] = max(order.version, self._ended.get(event, 0))
+            while len(self._ended) > ENDED_MAX:
+                del self._ended[next(iter(self._ended))]
             self._hear(Withdrawn(self._party, name, Withdrawal.CANCELLED, 0))
 
     # -- what holds while no order does

@@ -120,6 +120,7 @@ class Link:
         if self._downs:
             self._downs = 0
             self._said.over("down")
+            self._enrolment.ask(0)
         self._said.close()
         return self._poll_ms
 

@@ -88,6 +88,9 @@ def lay_out(event: Event, anchor_ms: int, now_ms: int, divided: Container[str]) 
     odd: list[Odd] = []
     seen: set[int] = set()
     for place, interval in enumerate(event.intervals or ()):
+        if len(pieces) >= PIECES_MAX:
+            odd.append(Odd("rest", f"it has more intervals than {PIECES_MAX}; those behind them are not obeyed"))
+            break
         name = str(interval.id) if interval.id not in seen else f"{interval.id}@{place}"
         seen.add(interval.id)
         try:

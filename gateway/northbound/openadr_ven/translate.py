@@ -270,14 +270,19 @@ class Sent(NamedTuple):
         return self.scope.group
 
 
-def sent(event: Event, party: str, group: str, received_ms: int, draw: int, service: str) -> Sent:
+def sent(
+    event: Event, party: str, group: str, received_ms: int, draw: int, service: str, version: int | None = None
+) -> Sent:
     """Give what all orders of an event share; raise WireFault where its rank cannot be read.
+
+    `version` is given where the event's own was ended here and is heard again.
 
     Answers are wanted only where the event asks for OPERATING_STATE: the protocol has no other word for them.
     """
     wants = any(each.payload_type == OPERATING_STATE for each in event.report_descriptors or ())
+    newest = modified_ms(event) if version is None else version
     reply = Reply(event.id, receipt=False, progress=True) if wants else NO_REPLY
-    return Sent(party, event.id, Each(group), modified_ms(event), rank(event), received_ms, draw, reply, service)
+    return Sent(party, event.id, Each(group), newest, rank(event), received_ms, draw, reply, service)
 
 
 def order(piece: Piece, by: Sent, told: Units, words: Profile) -> Order | None:
