@@ -5,7 +5,7 @@ ISO 8601 with an offset, or whole ms since the UNIX epoch under the same name wi
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, ClassVar, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -33,10 +33,13 @@ LAST_MS: Final = 253_402_300_799_000
 Id = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}\Z")]
 Line = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f]{0,200}\Z")]
 Number = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-Power = Annotated[int, Meta(ge=-(10**12), le=10**12)]
-Size = Annotated[int, Meta(ge=0, le=10**12)]
-Money = Annotated[float, Meta(ge=-1e9, le=1e9)]
-InstantMs = Annotated[int, Meta(ge=0, le=LAST_MS)]
+Power = Annotated[int, Meta(ge=-(10**12), le=10**12, description="W, positive is generation")]
+Size = Annotated[int, Meta(ge=0, le=10**12, description="W, a size")]
+Energy = Annotated[int, Meta(ge=0, le=10**12, description="Wh, a size")]
+Percent = Annotated[float, Meta(ge=-100, le=100, description="% of what the DER can do, positive is generation")]
+Money = Annotated[float, Meta(ge=-1e9, le=1e9, description="currency per MWh")]
+Instant = Annotated[str, Meta(description="ISO 8601 with an offset")]
+InstantMs = Annotated[int, Meta(ge=0, le=LAST_MS, description="ms since the UNIX epoch")]
 
 
 class BadBodyError(Exception):
@@ -44,7 +47,12 @@ class BadBodyError(Exception):
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A JSON object whose every key is known."""
+    """A JSON object whose every key is known; `needs` are the keys that are asked for though a reader could do without.
+
+    An instant that is needed is stated by either of its two keys.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
 
 class EffectBody(Body):
@@ -52,7 +60,7 @@ class EffectBody(Body):
 
     function: Function
     w: Power | None = None
-    percent: Annotated[float, Meta(ge=-100, le=100)] | None = None
+    percent: Percent | None = None
     on: bool | None = None
     per_mwh: Money | None = None
     release: bool = False
@@ -64,7 +72,7 @@ def read(text: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadBodyError(
-            f"the body cannot be read: {error or 'it is nested too deeply'}; see docs/site-file.md"
+            f"the body cannot be read: {error or 'it is nested too deeply'}; see docs/local-api.md"
         ) from error
 
 

@@ -83,7 +83,12 @@ def verdict(tells: Iterable[Tell], done: Topic, label: str) -> Verdict:
     if not mine:
         return Verdict(True, "C1", "it stands already as it was sent")
     last = mine[0]
-    return Verdict(last.topic is done, last.rule, last.why or last.effect)
+    return Verdict(last.topic is done, last.rule, last.why or last.effect, refusals(last))
+
+
+def refusals(tell: Tell) -> dict[str, str]:
+    """Name what a refusal leaves without effect, each with rule and reason; nothing for any other record."""
+    return dict.fromkeys(tell.names, f"{tell.rule}: {tell.why}") if tell.topic is Topic.REFUSED else {}
 
 
 def reply(body: object, status: int = 200) -> web.Response:

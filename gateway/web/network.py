@@ -1,36 +1,25 @@
-"""`/v1/colours`, `/v1/network`, `/v1/defaults`: what the network is like, and what holds without orders."""
-
-from typing import Annotated
+"""`/v1/colours`, `/v1/network`: what the network is like, as the limit parent says it (RULES C11, C19)."""
 
 from aiohttp import web
-from msgspec import Meta
 
-from gateway.core.events import Coloured, DefaultHeard, Event, NetworkChanged, Topic
-from gateway.core.narrate import label
-from gateway.core.orders import NO_PRIORITY, Default, OrderKey
+from gateway.core.events import Coloured, Event, NetworkChanged, Topic
 from gateway.core.parties import Colour, Direction
-from gateway.web.body import (
-    BadBodyError,
-    Body,
-    EffectBody,
-    Id,
-    InstantMs,
-    Line,
-    Number,
-    effects,
-    needed,
-    read,
-)
-from gateway.web.desk import PARTY, Desk, Verdict, reply, verdict
+from gateway.core.settling import colour_now
+from gateway.core.state import SegmentColour, State
+from gateway.core.timeline import FOR_EVER_MS
+from gateway.diagnostics.records import iso_utc
+from gateway.web.body import BadBodyError, Body, Instant, InstantMs, Line, needed, read
+from gateway.web.desk import PARTY, Desk, reply, verdict
 
 
 class ColourBody(Body):
     """The colour of a segment until an instant; red says which direction must not be loaded further."""
 
+    needs = ("until",)
     segment: Line
     colour: Colour
     constrained: Direction | None = None
-    until: str | None = None
+    until: Instant | None = None
     until_ms: InstantMs | None = None
 
 
@@ -42,19 +31,8 @@ class NetworkBody(Body):
     why: Line = ""
 
 
-class DefaultBody(Body):
-    """What holds at a group while no order of the party does; the smaller `priority` is the stronger."""
-
-    group: Line
-    effects: tuple[EffectBody, ...]
-    id: Id = "default"
-    priority: Number | None = None
-    gradient_percent_per_s: Annotated[float, Meta(ge=0.01, le=100)] | None = None
-    service: Line = ""
-
-
 class Network:
-    """What parties say of the network and of what holds without them."""
+    """What the limit parent says of the network, for every party to read."""
 
     def __init__(self, desk: Desk) -> None:
         """Hand it to this desk."""
@@ -63,10 +41,34 @@ class Network:
     def routes(self) -> list[web.RouteDef]:
         """Give what is served."""
         return [
+            web.get("/v1/colours", self.colours),
             web.post("/v1/colours", self.colour),
+            web.get("/v1/network", self.points),
             web.post("/v1/network", self.change),
-            web.post("/v1/defaults", self.default),
         ]
+
+    async def colours(self, _request: web.Request) -> web.Response:
+        """List the colour of every segment as it is now; one that was never set is green (C11)."""
+        state = self._desk.state
+        segments = dict.fromkeys(each.segment for each in state.resources.values() if each.segment)
+        return reply({"colours": [_coloured(name, state.colours.get(name), state) for name in segments]})
+
+    async def points(self, _request: web.Request) -> web.Response:
+        """List the points of the network, and why those are not validated that are not (C19)."""
+        unvalidated = self._desk.state.unvalidated
+        return reply(
+            {
+                "points": [
+                    {"point": name, "validated": name not in unvalidated, "why": unvalidated.get(name, "")}
+                    for name in self._known()
+                ]
+            }
+        )
+
+    def _known(self) -> list[str]:
+        """Name the points that can be said to have changed."""
+        every = self._desk.state.resources.values()
+        return sorted({name for each in every for name in (each.segment, *each.places) if name})
 
     async def colour(self, request: web.Request) -> web.Response:
         """Take a segment's colour (C11)."""
@@ -80,10 +82,10 @@ class Network:
     async def change(self, request: web.Request) -> web.Response:
         """Take a change of the network, or that it was validated again (C19)."""
         body = read(await request.read(), NetworkBody)
-        known = {name for each in self._desk.state.resources.values() for name in (each.segment, *each.places) if name}
+        known = self._known()
         strange = next((name for name in body.points if name not in known), None)
         if not body.points or strange is not None:
-            names = ", ".join(sorted(known)) or "none"
+            names = ", ".join(known) or "none"
             raise BadBodyError(f"points: name at least one, and each as the site file does; known: {names}")
         event = NetworkChanged(request[PARTY], body.points, body.validated, body.why)
         return await self._taken(event, Topic.NETWORK, body.points)
@@ -92,16 +94,16 @@ class Network:
         tells = await self._desk.decide(event)
         return reply(verdict([tell for tell in tells if tell.names == names], done, ""))
 
-    async def default(self, request: web.Request) -> web.Response:
-        """Take what holds in the party's slots while none of its orders does (C5)."""
-        body, party = read(await request.read(), DefaultBody), request[PARTY]
-        if body.group not in self._desk.state.members:
-            raise BadBodyError(f"group: none is named {body.group!r}; name one of the site file")
-        gradient = None if body.gradient_percent_per_s is None else round(100 * body.gradient_percent_per_s)
-        precedence = NO_PRIORITY if body.priority is None else body.priority
-        carried = effects(body.effects)
-        heard = Default(party, body.id, body.group, precedence, carried, gradient, body.service)
-        told: Verdict = verdict(
-            await self._desk.decide(DefaultHeard(heard)), Topic.DEFAULT, label(OrderKey(party, body.id))
-        )
-        return reply(told)
+
+def _coloured(segment: str, held: SegmentColour | None, state: State) -> dict[str, object]:
+    """Give a segment's colour now; what was said of it before its time was over has no end any more."""
+    if held is None:
+        return {"segment": segment, "colour": Colour.GREEN, "constrained": None, "until": None, "set_by": None}
+    now, stands = colour_now(held, state), state.now_ms < held.until_ms
+    return {
+        "segment": segment,
+        "colour": now,
+        "constrained": held.constrained if stands else None,
+        "until": iso_utc(held.until_ms) if stands and held.until_ms < FOR_EVER_MS else None,
+        "set_by": held.issuer,
+    }

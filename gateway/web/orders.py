@@ -1,6 +1,6 @@
 """`/v1/orders`: orders of parties that speak over the local API, and what became of them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -10,7 +10,7 @@ from gateway.core.answers import TERMINAL, Answer, Kind
 from gateway.core.events import OrderHeard, Tell, Topic, Withdrawal, Withdrawn
 from gateway.core.narrate import label
 from gateway.core.orders import NO_PRIORITY, Each, Order, OrderKey, Rank, Reply, Total
-from gateway.core.state import Live
+from gateway.core.state import Live, State
 from gateway.diagnostics.records import iso_utc
 from gateway.ports.north import LOCAL
 from gateway.web.body import (
@@ -18,6 +18,7 @@ from gateway.web.body import (
     Body,
     EffectBody,
     Id,
+    Instant,
     InstantMs,
     Line,
     Number,
@@ -25,7 +26,7 @@ from gateway.web.body import (
     instant,
     read,
 )
-from gateway.web.desk import PARTY, Desk, Verdict, fault, reply
+from gateway.web.desk import PARTY, Desk, Verdict, fault, refusals, reply
 
 REPLY = Reply(LOCAL, receipt=True, progress=True)
 BEFORE_ITS_END = (Kind.CANNOT, Kind.EXPIRED, Kind.REFUSED)
@@ -39,15 +40,15 @@ class OrderBody(Body):
     group: Line
     scope: Literal["each", "total"] = "each"
     version: Number = 0
-    start: str | None = None
+    start: Instant | None = None
     start_ms: InstantMs | None = None
-    end: str | None = None
+    end: Instant | None = None
     end_ms: InstantMs | None = None
-    created: str | None = None
+    created: Instant | None = None
     created_ms: InstantMs | None = None
     priority: Number | None = None
     service: Line = ""
-    ramp_s: Annotated[float, Meta(ge=0, le=86_400)] = 0
+    ramp_s: Annotated[float, Meta(ge=0, le=86_400, description="s")] = 0
 
 
 class CourseBody(msgspec.Struct, frozen=True):
@@ -71,7 +72,10 @@ class AnswerBody(msgspec.Struct, frozen=True):
 
 
 class StandingBody(msgspec.Struct, frozen=True):
-    """An order and what became of it; of one that is long over only the answers are left."""
+    """An order and what became of it; of one that is long over only the answers are left.
+
+    `unmet_w` is by how much (W) an order in sum cannot be met now, by control function, and `unmet` says it (E).
+    """
 
     id: str
     held: bool
@@ -79,6 +83,8 @@ class StandingBody(msgspec.Struct, frozen=True):
     group: str | None
     start: str | None
     end: str | None
+    unmet_w: dict[str, int]
+    unmet: str
     resources: dict[str, CourseBody]
     answers: list[AnswerBody]
 
@@ -164,7 +170,7 @@ class Orders:
             return fault(f"no order {key.id!r} of {key.issuer} is held; list those that are with GET /v1/orders", 404)
         if live is None or live.ended == len(live.courses):
             self._desk.inbox.fetched(key)
-        return reply(_standing(key, live, answers))
+        return reply(_standing(key, live, answers, _unmet(self._desk.state, live)))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Withdraw an order; it ends at once (C13)."""
@@ -183,7 +189,7 @@ def _verdict(tells: tuple[Tell, ...], order: Order, live: Live | None) -> Verdic
     mine = [tell for tell in tells if tell.order == label(order.key)]
     refused = next((tell for tell in mine if tell.topic is Topic.REFUSED), None)
     if refused is not None:
-        return Verdict(False, refused.rule, refused.why)
+        return Verdict(False, refused.rule, refused.why, refusals(refused))
     answered = [tell for tell in mine if tell.topic is Topic.ANSWERED]
     without = {
         name: f"{tell.rule}: {tell.why}"
@@ -202,12 +208,36 @@ def _verdict(tells: tuple[Tell, ...], order: Order, live: Live | None) -> Verdic
     return Verdict(False, "C1", f"version {order.version} was answered already; give changes a new version")
 
 
-def _standing(key: OrderKey, live: Live | None, answers: tuple[Answer, ...]) -> StandingBody:
+class _Unmet(NamedTuple):
+    """What of an order in sum cannot be met (W) by control function, and the same in words."""
+
+    w: dict[str, int]
+    said: str
+
+
+NOTHING_UNMET = _Unmet({}, "")
+
+
+def _unmet(state: State, live: Live | None) -> _Unmet:
+    """Read off what was shared out last; an order for each alone, or that is over, leaves nothing unmet in sum."""
+    point = None if live is None else state.points.get(live.group)
+    if live is None or point is None or live.ended == len(live.courses):
+        return NOTHING_UNMET
+    left_w = {function: w for (key, function), w in point.unmet_w.items() if key == live.order.key}
+    totals_w = {one.function: one.value_w for one in point.totals if one.key == live.order.key}
+    said = [
+        f"{w} W of {totals_w.get(function, 0)} W of {function.value} in sum cannot be met at {live.group}"
+        for function, w in left_w.items()
+    ]
+    return _Unmet({function.value: w for function, w in left_w.items()}, f"E: {'; '.join(said)}" if said else "")
+
+
+def _standing(key: OrderKey, live: Live | None, answers: tuple[Answer, ...], unmet: _Unmet) -> StandingBody:
     said = [
         AnswerBody(iso_utc(one.at_ms), one.version, one.resource, one.kind.value, one.rule, one.why) for one in answers
     ]
     if live is None:
-        return StandingBody(key.id, False, None, None, None, None, {}, said)
+        return StandingBody(key.id, False, None, None, None, None, unmet.w, unmet.said, {}, said)
     last = {one.resource: one.kind for one in answers if one.kind in TERMINAL and one.version == live.order.version}
     courses = {
         name: CourseBody(
@@ -217,4 +247,5 @@ def _standing(key: OrderKey, live: Live | None, answers: tuple[Answer, ...]) -> 
     }
     order = live.order
     end = None if order.end_ms is None else iso_utc(order.end_ms)
-    return StandingBody(key.id, True, order.version, live.group, iso_utc(order.start_ms), end, courses, said)
+    start = iso_utc(order.start_ms)
+    return StandingBody(key.id, True, order.version, live.group, start, end, unmet.w, unmet.said, courses, said)

@@ -14,6 +14,9 @@ from gateway.runtime.daemon import Service
 from gateway.runtime.decider import Decider, Stopped
 from gateway.runtime.health import LOOPBACK
 from gateway.web.body import BadBodyError
+from gateway.web.contents import Contents
+from gateway.web.curves import Curves
+from gateway.web.defaults import Defaults
 from gateway.web.desk import PARTY, Desk, UndecidedError, fault
 from gateway.web.inbox import Inbox
 from gateway.web.network import Network
@@ -43,7 +46,16 @@ def local_api(site: SiteFile) -> Service:
         decider.local = inbox
         decider.witnesses.append(overrides.witness)
         app = web.Application(client_max_size=BODY_MAX, middlewares=[_in_one_line, _as_party(tokens, desk)])
-        for each in (Orders(desk), Network(desk), Commitments(desk), Offers(desk), overrides):
+        for each in (
+            Contents(),
+            Orders(desk),
+            Defaults(desk),
+            Network(desk),
+            Commitments(desk),
+            Curves(desk),
+            Offers(desk),
+            overrides,
+        ):
             app.add_routes(each.routes())
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S)
         await runner.setup()
@@ -88,4 +100,4 @@ async def _in_one_line(request: web.Request, handler: Handler) -> web.StreamResp
         if not isinstance(error, web.HTTPException):
             log.exception("%s %s broke", request.method, request.path)
             return fault("the gateway could not deal with this; its log says why", 500)
-        return fault(f"{request.method} {request.path}: {error.reason}; see docs/site-file.md", error.status)
+        return fault(f"{request.method} {request.path}: {error.reason}; see docs/local-api.md", error.status)

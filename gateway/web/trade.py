@@ -12,7 +12,21 @@ from gateway.core.offers import Block, Offer, OfferKey
 from gateway.core.orders import OrderKey
 from gateway.core.parties import Direction
 from gateway.diagnostics.records import iso_utc
-from gateway.web.body import Body, Id, InstantMs, Line, Money, Number, Size, instant, milli, needed, read
+from gateway.web.body import (
+    Body,
+    Energy,
+    Id,
+    Instant,
+    InstantMs,
+    Line,
+    Money,
+    Number,
+    Size,
+    instant,
+    milli,
+    needed,
+    read,
+)
 from gateway.web.desk import PARTY, Desk, fault, reply, verdict
 
 
@@ -21,19 +35,20 @@ class SliceBody(Body):
 
     device: Line
     w: Size
-    energy_wh: Size | None = None
+    energy_wh: Energy | None = None
 
 
 class TermsBody(Body):
     """What a contract asks: the share of the window to be available, and the price of what is missing."""
 
-    availability_permille: Annotated[int, Meta(ge=0, le=1000)]
-    penalty_per_kwh_milli: Number
+    availability_permille: Annotated[int, Meta(ge=0, le=1000, description="thousandths of the window")]
+    penalty_per_kwh_milli: Annotated[int, Meta(ge=0, le=2**32 - 1, description="thousandths of the currency per kWh")]
 
 
 class CommitmentBody(Body):
     """A commitment as the party that has the DER sends it."""
 
+    needs = ("terms", "start", "end")
     id: Id
     buyer: Line
     service: Line
@@ -44,11 +59,11 @@ class CommitmentBody(Body):
     domain: Domain
     terms: TermsBody | None = None
     interruptible: bool = False
-    start: str | None = None
+    start: Instant | None = None
     start_ms: InstantMs | None = None
-    end: str | None = None
+    end: Instant | None = None
     end_ms: InstantMs | None = None
-    created: str | None = None
+    created: Instant | None = None
     created_ms: InstantMs | None = None
 
 
@@ -62,15 +77,16 @@ class BlockBody(Body):
 class OfferBody(Body):
     """An offer as the party that has the DER sends it."""
 
+    needs = ("start", "end")
     id: Id
     service: Line
     direction: Direction
     resources: tuple[Line, ...]
     blocks: tuple[BlockBody, ...]
     version: Number = 0
-    start: str | None = None
+    start: Instant | None = None
     start_ms: InstantMs | None = None
-    end: str | None = None
+    end: Instant | None = None
     end_ms: InstantMs | None = None
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import cast
 
 import pytest
 from web_world import SITE, TOKENS, World, limit, order, site_in
@@ -9,7 +10,14 @@ from web_world import SITE, TOKENS, World, limit, order, site_in
 from gateway.core.events import Tell, Tick
 from gateway.runtime.decider import Stopped
 from gateway.web import TokenFault, local_api
+from gateway.web.contents import REQUESTS, Contents
+from gateway.web.curves import Curves
+from gateway.web.defaults import Defaults
+from gateway.web.desk import Desk
+from gateway.web.network import Network
+from gateway.web.orders import Orders
 from gateway.web.tokens import Tokens
+from gateway.web.trade import Commitments, Offers
 
 DSO = {"Authorization": f"Bearer {TOKENS['dso']}"}
 
@@ -36,8 +44,8 @@ async def test_without_a_right_token_nobody_is_let_in(headers: dict[str, str], p
 @pytest.mark.parametrize(
     ("method", "path", "content", "status", "line"),
     [
-        ("GET", "/v1/nothing", None, 404, "GET /v1/nothing: Not Found; see docs/site-file.md"),
-        ("PATCH", "/v1/orders", None, 405, "PATCH /v1/orders: Method Not Allowed; see docs/site-file.md"),
+        ("GET", "/v1/nothing", None, 404, "GET /v1/nothing: Not Found; see docs/local-api.md"),
+        ("PATCH", "/v1/orders", None, 405, "PATCH /v1/orders: Method Not Allowed; see docs/local-api.md"),
         ("POST", "/v1/orders", b"{", 400, "the body cannot be read: Input data was truncated"),
         ("POST", "/v1/orders", b"\xff\xfe", 400, "the body cannot be read: JSON is malformed"),
         ("POST", "/v1/orders", b"[" * 100_000, 400, "the body cannot be read: Expected `object`, got `array`"),
@@ -54,6 +62,25 @@ async def test_nonsense_is_answered_with_one_line(
         assert said["error"].startswith(line)
         assert "\n" not in said["error"]
         assert (await world.told("dso", "POST", "/v1/orders", order("a", limit(1))))["admitted"]
+
+
+async def test_what_is_served_is_listed_with_every_field(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        said = await world.told("dso", "GET", "/")
+        for one in said["requests"]:
+            method, path = one["request"].split()
+            status, _body = await world.ask("dso", method, path.replace("{id}", "nothing"), {})
+            assert status != 405, one
+            assert (status == 400) is bool(one["body"]), one
+        first = said["bodies"]["order"][0]
+        assert first == {"field": "id", "kind": "text", "unit": "", "required": "yes"}
+
+
+def test_every_route_is_listed() -> None:
+    desk = cast("Desk", None)
+    parts = (Orders(desk), Defaults(desk), Network(desk), Commitments(desk), Curves(desk), Offers(desk), Contents())
+    served = {(route.method, route.path) for part in parts for route in part.routes()} | {("GET", "/v1/overrides")}
+    assert served == {(one.method, one.path) for one in REQUESTS}
 
 
 def test_a_token_is_a_secret_of_its_own(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from web_world import Json, World, limit, order, power
+from web_world import SITE, Json, World, limit, order, power, site_in
 
 from gateway.core.orders import Ceiling, Default, Function, OrderKey
 from gateway.core.parties import Colour, Direction
@@ -26,6 +26,39 @@ async def test_the_limit_parent_colours_a_segment(tmp_path: Path) -> None:
         said = await world.told("dso", "POST", "/v1/colours", {**RED, "segment": "s2"})
         assert (said["admitted"], said["rule"]) == (False, "C11")
         assert world.machine.state.colours == {"s1": red}
+
+
+async def test_colours_and_the_network_can_be_read_by_every_party(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        [green] = (await world.told("market", "GET", "/v1/colours"))["colours"]
+        assert green == {"segment": "s1", "colour": "green", "constrained": None, "until": None, "set_by": None}
+        await world.told("dso", "POST", "/v1/colours", RED)
+        [red] = (await world.told("market", "GET", "/v1/colours"))["colours"]
+        until = "2100-01-01T00:00:00.000Z"
+        assert red == {"segment": "s1", "colour": "red", "constrained": "export", "until": until, "set_by": "dso"}
+        points = (await world.told("market", "GET", "/v1/network"))["points"]
+        assert points == [{"point": name, "validated": True, "why": ""} for name in ("s1", "street")]
+        await world.told("dso", "POST", "/v1/network", {"points": ["s1"], "validated": False, "why": "switch 7"})
+        points = (await world.told("market", "GET", "/v1/network"))["points"]
+        assert points[0] == {"point": "s1", "validated": False, "why": "switch 7"}
+        [void] = (await world.told("dso", "GET", "/v1/colours"))["colours"]
+        assert (void["colour"], void["until"]) == ("amber", None)
+
+
+async def test_a_default_is_listed_and_taken_back(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        body: Json = {"group": "street", "effects": [limit(2000), {"function": "import-limit", "percent": -50}]}
+        await world.told("dso", "POST", "/v1/defaults", {**body, "gradient_percent_per_s": 0.5, "priority": 3})
+        [row] = (await world.told("dso", "GET", "/v1/defaults"))["defaults"]
+        assert row == {**body, "id": "default", "priority": 3, "gradient_percent_per_s": 0.5, "service": ""}
+        assert (await world.told("market", "GET", "/v1/defaults"))["defaults"] == []
+        await world.refused("market", "DELETE", "/v1/defaults/default", status=404)
+        assert world.south.wanted["roof-2"].command.limit_w == 2000
+        said = await world.told("dso", "DELETE", "/v1/defaults/default")
+        assert (said["admitted"], said["rule"]) == (True, "C5")
+        assert world.south.wanted["roof-2"].command.limit_w == 1500, "the last resort of the site file"
+        assert (await world.told("dso", "GET", "/v1/defaults"))["defaults"] == []
+        await world.refused("dso", "DELETE", "/v1/defaults/default", status=404)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +166,35 @@ async def test_an_offer_is_of_ones_own_and_within_the_nameplate(tmp_path: Path) 
         await world.refused("dso", "DELETE", "/v1/offers/a", status=404)
         assert (await world.told("market", "DELETE", "/v1/offers/a"))["admitted"]
         assert (await world.told("market", "GET", "/v1/offers"))["offers"] == []
+
+
+async def test_the_limit_parent_sees_all_offers_as_one_curve(tmp_path: Path) -> None:
+    assert SITE.endswith('[interface]\nname = "street"\n')
+    text = f"{SITE}export_limit_w = 2500\n"
+    body: Json = {
+        "service": "energy",
+        "direction": "export",
+        "start_ms": LATER_MS,
+        "end_ms": LATER_MS + 3_600_000,
+    }
+    dear: Json = {"id": "dear", "resources": ["house-2"], "blocks": [{"w": 2000, "per_mwh": 30}]}
+    cheap: Json = {"id": "cheap", "resources": ["house-1"], "blocks": [{"w": 1000, "per_mwh": 20.5}]}
+    window = "?at=2100-01-01T00:00:00Z&until=2100-01-01T01:00:00Z"
+    async with World(tmp_path, site_in(tmp_path, text)) as world:
+        await world.told("dso", "POST", "/v1/offers", {**body, **dear})
+        await world.told("market", "POST", "/v1/offers", {**body, **cheap})
+        found = await world.told("dso", "GET", f"/v1/offers/curve{window}")
+        steps = found["export"]["steps"]
+        assert [(one["per_mwh"], one["cumulative_w"]) for one in steps] == [(20.5, 1000), (30.0, 2500)]
+        assert [bid["offer"] for one in steps for bid in one["bids"]] == ["market/cheap", "dso/dear"]
+        assert found["export"]["left_out"] == [{"offer": "dso/dear", "block": 0, "w": 500, "limit": "street"}]
+        assert found["import"] == {"total_w": 0, "steps": [], "left_out": []}
+        assert (await world.told("dso", "GET", "/v1/offers/curve"))["export"]["total_w"] == 0, "nothing is offered now"
+        line = await world.refused("market", "GET", "/v1/offers/curve", status=403)
+        assert line.startswith("A2: the curve of all offers is for the limit parent")
+        line = await world.refused("dso", "GET", "/v1/offers/curve?from=1")
+        assert line == "from: unknown; give at, and until for a window, or neither for now"
+        await world.refused("dso", "GET", f"/v1/offers/curve{window.replace('01:00', '00:00')}")
 
 
 async def test_an_override_is_told_to_the_parent_and_to_whose_order_it_was(tmp_path: Path) -> None:

@@ -72,6 +72,31 @@ async def test_a_part_of_an_order_that_is_refused_is_named(tmp_path: Path) -> No
         assert (said["admitted"], said["rule"]) == (False, "A6")
 
 
+async def test_an_order_that_is_refused_whole_says_where_by_which_rule_and_why(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        beyond = await world.told("market", "POST", "/v1/orders", order("a", limit(3000), group="one"))
+        assert beyond["refused"] == {"house-1": f"A2: {beyond['why']}"}
+        wider = await world.told("market", "POST", "/v1/orders", order("b", power(3000)))
+        assert wider["why"].startswith("asks for more and reaches outside its grant")
+        assert wider["refused"] == dict.fromkeys(("house-1", "house-2"), f"A4: {wider['why']}")
+        more = order("c", {"function": "connect", "on": False}, service="reliability")
+        without = await world.told("dso", "POST", "/v1/orders", more)
+        assert without["refused"] == dict.fromkeys(("house-1", "house-2"), f"A6: {without['why']}")
+
+
+async def test_what_of_an_order_in_sum_cannot_be_met_is_told_at_once(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await world.told("dso", "POST", "/v1/orders", order("a", power(2500), scope="total"))
+        met = await world.told("dso", "GET", "/v1/orders/a")
+        assert (met["unmet_w"], met["unmet"]) == ({}, "")
+        await world.told("dso", "PUT", "/v1/orders/a", order("a", power(9000), scope="total", version=1))
+        short = await world.told("dso", "GET", "/v1/orders/a")
+        assert short["unmet_w"] == {"active-power": 6000}, "the last resort is 1500 W for each of two"
+        assert short["unmet"] == "E: 6000 W of 9000 W of active-power in sum cannot be met at street"
+        await world.told("dso", "DELETE", "/v1/orders/a")
+        assert (await world.told("dso", "GET", "/v1/orders/a"))["unmet_w"] == {}
+
+
 async def test_versions(tmp_path: Path) -> None:
     async with World(tmp_path) as world:
         await world.told("dso", "POST", "/v1/orders", order("a", limit(3000), version=1))

@@ -1,4 +1,4 @@
-"""The examples of the page on the local API: each is decided as it stands there, by the site file of the same page."""
+"""The examples of the page on the local API: each is decided as it stands there, by the site file of its page."""
 
 import json
 import re
@@ -12,8 +12,11 @@ from web_world import World, site_in
 from gateway.core.capacity import Domain
 from gateway.core.parties import Direction
 
-PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
-[SITE] = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "local-api.md").read_text(encoding="utf-8")
+SITE = re.findall(
+    r"^```toml\n(.*?)^```$", (DOCS / "site-file.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)[0]
 POSTS = {
     "/v1/orders",
     "/v1/commitments",
@@ -50,7 +53,7 @@ async def test_every_example_is_admitted(tmp_path: Path) -> None:
 
 
 def test_every_value_of_a_choice_is_named() -> None:
-    [domains] = re.findall(r"^\| `domain`.*$", PAGE, re.MULTILINE)
-    [directions] = re.findall(r"^\| `direction`.*$", PAGE, re.MULTILINE)
+    domains, _field = re.findall(r"^\| `domain`.*$", PAGE, re.MULTILINE)
+    directions = re.findall(r"^\| `direction`.*$", PAGE, re.MULTILINE)[0]
     assert all(f"`{one}`" in domains for one in Domain)
     assert all(f"`{one}`" in directions for one in Direction)
