@@ -37,9 +37,11 @@ def run(site: Path, tables: Mapping[str, TableSpec], *, as_json: bool) -> int:
     found = checked.faults if checked.site is None else missing(checked.site, Tokens.faults)
     for fault in found:
         print(fault, file=sys.stderr)
+    for warning in checked.warnings:
+        print(f"{warning} (warning)", file=sys.stderr)
     if as_json:
-        faults = [dataclasses.asdict(fault) for fault in found]
-        print(json.dumps({"site": str(site), "ok": not faults, "faults": faults}))
+        faults, warnings = ([dataclasses.asdict(each) for each in told] for told in (found, checked.warnings))
+        print(json.dumps({"site": str(site), "ok": not faults, "faults": faults, "warnings": warnings}))
     elif checked.site is not None and not found:
         print(f"{site}: no fault: {_summary(checked.site)}")
     return FAULTY if found else CLEAN

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names its type in private
 
 DONE, WRONG_USE = 0, 2
+ANYWHERE = "any"
+"""The jurisdiction of a model that describes none in particular."""
 
 
 class Found(NamedTuple):
@@ -35,8 +37,12 @@ def register(subparsers: "Commands") -> None:
     """Add `coordination` with its actions to the command line."""
     about = "coordination models: who may instruct whom, and what follows from it"
     actions = subparsers.add_parser("coordination", help=about, description=about).add_subparsers(
-        dest="action", required=True, metavar="assess|grants|draw|compare"
+        dest="action", required=True, metavar="list|assess|grants|draw|compare"
     )
+    told = "list the shipped models, one line each, with the jurisdiction that it describes"
+    listing = actions.add_parser("list", help=told, description=told)
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(run=run, coordination_action=_list)
     what = "a file of [[architecture]], FILE#ID for one of it, or the id of a shipped model"
     for name, action, told in (
         ("assess", _assess, "judge skeletons: layering, bypassing, hidden coupling and the rest, with the flows"),
@@ -73,6 +79,23 @@ def shipped() -> dict[str, Path]:
     return found
 
 
+def _list(args: argparse.Namespace) -> int:
+    rows: list[dict[str, str]] = []
+    for path in sorted((profiles() / "coordination").glob("*.toml")):
+        for each in tomllib.loads(path.read_text(encoding="utf-8"))["architecture"]:
+            where = each.get("jurisdiction", ANYWHERE)
+            rows.append({"id": each["id"], "jurisdiction": where, "title": each["title"], "file": path.name})
+    rows.sort(key=lambda row: row["jurisdiction"] != ANYWHERE)
+    if args.json:
+        _print_json(rows)
+        return DONE
+    widths = {key: max(len(row[key]) for row in rows) for key in ("id", "jurisdiction")}
+    for row in rows:
+        title = row["title"].removeprefix(f"{row['jurisdiction']}: ")
+        print(f"{row['id']:{widths['id']}}  {row['jurisdiction']:{widths['jurisdiction']}}  {title}")
+    return DONE
+
+
 def find(model: str) -> Found:
     """Find the skeletons of one argument: a file, one architecture of a file, or a shipped model."""
     if Path(model).exists():
@@ -86,6 +109,12 @@ def find(model: str) -> Found:
     if model.endswith(".toml") or "/" in model:
         return Found((), (f"{model}:1: file: cannot be read: there is no such file",))
     return Found((), (f"gateway coordination: no model is named {quoted(model)}; {suggestion(model, known)}",))
+
+
+def _file_of(model: str) -> Path:
+    """Give the file of a model that was found."""
+    name = model if Path(model).exists() else model.rpartition("#")[0]
+    return Path(name) if name else shipped()[model]
 
 
 def _one_of(found: Found, name: str, wanted: str) -> Found:
@@ -245,7 +274,9 @@ def _grants(args: argparse.Namespace) -> int:
         ids = ", ".join(each.id for each in found.skeletons)
         _complain([f"gateway coordination: {args.model} holds several models; name one as {args.model}#ID: {ids}"])
         return WRONG_USE
-    done = coordination_grants.derived(found.skeletons[0], args.site, profiles() / "dso" / "services.toml")
+    done = coordination_grants.derived(
+        found.skeletons[0], _file_of(args.model), args.site, profiles() / "dso" / "services.toml"
+    )
     if isinstance(done, str):
         _complain([done])
         return WRONG_USE

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.config.faults import quoted, suggestion
 from gateway.config.lines import Lines
+from gateway.coordination import reading
 from gateway.coordination.grants import Member, Standing, services, standings
 from gateway.coordination.skeleton import Skeleton, SkeletonFault
 from gateway.core.parties import Tier
@@ -32,7 +33,7 @@ def said(fault: SkeletonFault) -> str:
     return f"{fault.what}; {suggestion(fault.wrong, fault.known)}" if fault.known else fault.what
 
 
-def derived(skeleton: Skeleton, site: Path, table: Path) -> tuple[Standing, ...] | str:
+def derived(skeleton: Skeleton, model: Path, site: Path, table: Path) -> tuple[Standing, ...] | str:
     """Derive what each party of the site may do; a text is the one line that says why it cannot be."""
     try:
         raw, lines = _read(site)
@@ -42,6 +43,10 @@ def derived(skeleton: Skeleton, site: Path, table: Path) -> tuple[Standing, ...]
     offered = services(tomllib.loads(table.read_text(encoding="utf-8")))
     served = skeleton if serves is None else _serving(skeleton, serves)
     found = standings(served, members, offered)
+    if isinstance(found, SkeletonFault) and found.place:
+        text = model.read_text(encoding="utf-8-sig")
+        place = reading.place_of_service(tomllib.loads(text), skeleton.id, found)
+        return f"{model}:{Lines(text).of(place)}: {found.where}: {said(found)}"
     if isinstance(found, SkeletonFault):
         return f"{site}:{_line_of(found, raw, lines)}: {found.where}: {said(found)}"
     by_name = {each.party: each for each in (*found, *without)}

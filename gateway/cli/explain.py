@@ -291,5 +291,13 @@ def _unknown(asked: str, tells: Sequence[Tell], site: Site | None) -> str:
         known.update(dict.fromkeys((resource.name, *resource.devices)))
     known.update(_places(site) if site else {})
     near = difflib.get_close_matches(asked, known, n=NEAR_AT_MOST)
-    hint = f"did you mean {' or '.join(near)}?" if near else "give an order, a device, a resource, a point or a time"
+    hint = f"did you mean {' or '.join(near)}?" if near else _to_give(tells)
     return f"{asked!r} is in no record of this journal; {hint}"
+
+
+def _to_give(tells: Sequence[Tell]) -> str:
+    """Say by what things go: the journal keeps no descriptions of orders, so name the newest of them."""
+    newest = list(dict.fromkeys(tell.order for tell in reversed(tells) if tell.order))[:NEAR_AT_MOST]
+    orders = f" (the newest: {', '.join(newest)})" if newest else ""
+    by_id = f"an order goes by its id{orders}, a 2030.5 control by its mRID and not its description"
+    return f"{by_id}; give that, or a device, a resource, a point or a time"

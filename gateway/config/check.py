@@ -20,10 +20,14 @@ _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check gives: the site where there is no fault, and otherwise every fault in the order of lines."""
+    """What a check gives: the site where there is no fault, and otherwise every fault in the order of lines.
+
+    `warnings` is what is no fault and yet hardly meant.
+    """
 
     site: SiteFile | None
     faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...] = ()
 
 
 def check(text: str, filename: str, tables: Mapping[str, TableSpec]) -> Checked:
@@ -40,7 +44,7 @@ def check(text: str, filename: str, tables: Mapping[str, TableSpec]) -> Checked:
     reading = _Reading(Reader(faults, Path(filename).parent), tables, raw, Path(filename).parent)
     reading.read()
     found = faults.in_order()
-    return Checked(None if found else reading.built(Path(filename)), found)
+    return Checked(None if found else reading.built(Path(filename)), found, faults.warnings())
 
 
 def _syntax_fault(text: str, filename: str, message: str) -> Fault:

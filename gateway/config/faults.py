@@ -10,7 +10,7 @@ from gateway.config.lines import Lines, Path
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault of the site file. Its text is one line: `site.toml:9: device "roof": unknown key ...`."""
+    """One fault of a site file or of one that it names; in one line, `site.toml:9: device "roof": unknown key ...`."""
 
     file: str
     line: int
@@ -29,10 +29,19 @@ class Faults:
         self._file = file
         self._lines = lines
         self._found: list[Fault] = []
+        self._warned: list[Fault] = []
 
     def add(self, path: Path, where: str, what: str) -> None:
         """Note a fault at the line of `path`."""
         self._found.append(Fault(self._file, self._lines.of(path), where, what))
+
+    def warn(self, path: Path, where: str, what: str) -> None:
+        """Note what is no fault and yet hardly meant, at the line of `path`."""
+        self._warned.append(Fault(self._file, self._lines.of(path), where, what))
+
+    def add_of(self, other: Fault) -> None:
+        """Note a fault of a file that this one names, where it stands there."""
+        self._found.append(other)
 
     def line_of(self, path: Path) -> int:
         """Give the line of `path`, to name it in a fault of another place."""
@@ -41,6 +50,10 @@ class Faults:
     def in_order(self) -> tuple[Fault, ...]:
         """Give all faults, by line."""
         return tuple(sorted(self._found, key=lambda fault: fault.line))
+
+    def warnings(self) -> tuple[Fault, ...]:
+        """Give all warnings, by line."""
+        return tuple(sorted(self._warned, key=lambda fault: fault.line))
 
 
 def quoted(text: str) -> str:

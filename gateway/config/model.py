@@ -19,6 +19,15 @@ from gateway.coordination.skeleton import Skeleton, SkeletonFault
 Entries = Mapping[str, list[Entry]]
 
 
+class Model(NamedTuple):
+    """A skeleton, and the file that it was read from: its path, its text and what that parses to."""
+
+    skeleton: Skeleton
+    path: Path
+    text: str
+    raw: Mapping[str, object]
+
+
 class _Place(NamedTuple):
     """Where something is wrong: the entry, and its key."""
 
@@ -36,18 +45,26 @@ def granted(reader: Reader, entries: Entries, folder: Path) -> tuple[Grant, ...]
     members = _members(reader, entries)
     if model is None or members is None:
         return ()
-    skeleton = find(model, folder)
-    if isinstance(skeleton, str):
-        reader.fault(chosen, f'"model": {skeleton}', "model")
+    found = find(model, folder)
+    if isinstance(found, str):
+        reader.fault(chosen, f'"model": {found}', "model")
         return ()
-    skeleton = skeleton if serves is None else replace(skeleton, serves=serves)
+    if isinstance(found, tuple) and not isinstance(found, Model):
+        for one in found:
+            reader.fault_of(chosen, one)
+        return ()
+    skeleton = found.skeleton if serves is None else replace(found.skeleton, serves=serves)
     offered = grants.services(tomllib.loads((profiles() / "dso" / "services.toml").read_text(encoding="utf-8")))
     derived = grants.derive(skeleton, members, offered)
+    if isinstance(derived, SkeletonFault) and derived.place:
+        reader.fault_of(chosen, of_service(derived, found))
+        return ()
     if isinstance(derived, SkeletonFault):
         place = _place_of(derived, entries)
         reader.fault(place.entry, _said_of_party(derived, place), place.key)
         return ()
     _parent_is_served(reader, entries, skeleton)
+    _everybody_is_one(reader, entries, skeleton)
     own = tuple(Grant(one.party, one.service, one.level, one.functions, one.group) for one in derived)
     everybody = (*own, *_of_wires(entries, own))
     _within(reader, entries, everybody, skeleton)
@@ -66,8 +83,17 @@ def _of_wires(entries: Entries, own: Sequence[Grant]) -> Iterable[Grant]:
                 yield replace(grant, party=wire.values["name"], functions=functions)
 
 
-def find(model: str, folder: Path) -> Skeleton | str:
-    """Find a model: a shipped one by its id, or FILE or FILE#ID relative to `folder`; a text says what is wrong."""
+def of_service(fault: SkeletonFault, model: Model) -> Fault:
+    """Put a service that there is not where the model's file has it."""
+    place = reading.place_of_service(model.raw, model.skeleton.id, fault)
+    return Fault(str(model.path), Lines(model.text).of(place), fault.where, _said(fault))
+
+
+def find(model: str, folder: Path) -> Model | str | tuple[Fault, ...]:
+    """Find a model: a shipped one by its id, or FILE or FILE#ID relative to `folder`.
+
+    A text says what is wrong with the choice, faults what is wrong inside the file that was chosen.
+    """
     name, _, wanted = model.partition("#")
     if name.endswith(".toml") or "/" in name:
         return _of_file(folder / name, wanted)
@@ -80,10 +106,11 @@ def find(model: str, folder: Path) -> Skeleton | str:
     return _of_file(known[model], model)
 
 
-def _of_file(path: Path, wanted: str) -> Skeleton | str:
+def _of_file(path: Path, wanted: str) -> Model | str | tuple[Fault, ...]:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        done = reading.read(tomllib.loads(text))
+        raw = tomllib.loads(text)
+        done = reading.read(raw)
     except OSError as error:
         return f"{path}: cannot be read: {error.strerror}"
     except UnicodeDecodeError:
@@ -92,14 +119,13 @@ def _of_file(path: Path, wanted: str) -> Skeleton | str:
         return f"{path}: not TOML: {error}"
     if done.faults:
         lines = Lines(text)
-        first = min(done.faults, key=lambda fault: lines.of(fault.place))
-        return str(Fault(str(path), lines.of(first.place), first.where, _said(first)))
+        return tuple(Fault(str(path), lines.of(one.place), one.where, _said(one)) for one in done.faults)
     ids = [each.id for each in done.skeletons]
     if not wanted and len(ids) > 1:
         return f"{path} holds {len(ids)} architectures; name one as {path.name}#{ids[0]}"
     if wanted and wanted not in ids:
         return f"{path}: no architecture has the id {quoted(wanted)}; {suggestion(wanted, ids)}"
-    return next(each for each in done.skeletons if each.id == (wanted or ids[0]))
+    return Model(next(each for each in done.skeletons if each.id == (wanted or ids[0])), path, text, raw)
 
 
 def _said(fault: SkeletonFault) -> str:
@@ -160,6 +186,14 @@ def _parent_is_served(reader: Reader, entries: Entries, skeleton: Skeleton) -> N
             reader.fault(party, what, "entity" if "entity" in party.raw else "limit_parent")
         elif is_served and not is_parent:
             reader.fault(party, "A2: it is who the gateway serves; give it limit_parent = true", "entity")
+
+
+def _everybody_is_one(reader: Reader, entries: Entries, skeleton: Skeleton) -> None:
+    """Warn of a party that stands for nobody in the model, and so may do nothing."""
+    for party in entries["party"]:
+        if "entity" not in party.raw and "wire_of" not in party.raw:
+            what = f'it names no entity of the model {quoted(skeleton.id)}, so it holds no grant; add entity = "..."'
+            reader.warn(party, what, "name")
 
 
 def _within(reader: Reader, entries: Entries, derived: Sequence[Grant], skeleton: Skeleton) -> None:

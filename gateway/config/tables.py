@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.config.faults import Faults, nearest, quoted, suggestion
+from gateway.config.faults import Fault, Faults, nearest, quoted, suggestion
 from gateway.config.lines import Path
 
 NOT_A_KEY = "not a key of the site file"
@@ -82,6 +82,15 @@ class Reader:
         """Note a fault of an entry, at the line of the key `below` it."""
         entry.sound = False
         self._faults.add((*entry.path, *below), entry.where, what)
+
+    def fault_of(self, entry: Entry, other: Fault) -> None:
+        """Note a fault of a file that an entry names."""
+        entry.sound = False
+        self._faults.add_of(other)
+
+    def warn(self, entry: Entry, what: str, *below: str | int) -> None:
+        """Note what is no fault of an entry and yet hardly meant, at the line of the key `below` it."""
+        self._faults.warn((*entry.path, *below), entry.where, what)
 
     def line_of(self, entry: Entry, *below: str | int) -> int:
         """Give the line of the key `below` an entry."""

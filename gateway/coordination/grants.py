@@ -130,12 +130,16 @@ def _fault(skeleton: Skeleton, members: Sequence[Member], offered: Sequence[Serv
     for flow in skeleton.control():
         stray = [each for each in flow.services or () if each not in known]
         if stray and flow.sender in named:
-            return _wrong(skeleton, f'{flow}: no service is named "{stray[0]}"', stray[0], known)
+            what = f'{flow}: no service is named "{stray[0]}"'
+            return _wrong(skeleton, what, stray[0], known, (flow.sender, flow.receiver))
     return None
 
 
-def _wrong(skeleton: Skeleton, what: str, wrong: str = "", known: tuple[str, ...] = ()) -> SkeletonFault:
-    return SkeletonFault((), f'architecture "{skeleton.id}"', what, wrong, known)
+def _wrong(
+    skeleton: Skeleton, what: str, wrong: str = "", known: tuple[str, ...] = (), ends: tuple[str, ...] = ()
+) -> SkeletonFault:
+    """Make a fault of the site's choice, or, where it names the ends of a flow, of the model itself."""
+    return SkeletonFault(ends, f'architecture "{skeleton.id}"', what, wrong, known)
 
 
 def _standing(skeleton: Skeleton, member: Member, offered: Sequence[Service]) -> Standing:

@@ -17,7 +17,7 @@ from gateway.coordination.skeleton import (
 )
 from gateway.core.parties import Tier
 
-TEXTS = ("says", "title", "name", "note", "notes", "description", "comment")
+TEXTS = ("says", "title", "name", "note", "notes", "description", "comment", "jurisdiction")
 """Keys that hold words for people alone and may stand anywhere."""
 
 ARCHITECTURE = ("id", "entity", "flow", "serves", "source", "verdict", "inferred", *TEXTS)
@@ -54,6 +54,22 @@ def read(raw: Mapping[str, object]) -> Read:
             made.append(skeleton)
         faults += reader.faults
     return Read(tuple(made), tuple(faults))
+
+
+def place_of_service(raw: Mapping[str, object], architecture: str, fault: SkeletonFault) -> Place:
+    """Give where in a parsed file the flow stands whose service `fault.wrong` is none; the file's own place if nowhere.
+
+    `fault.place` names the two ends of that flow, which may be written as one for both directions.
+    """
+    listed = raw.get("architecture")
+    for index, each in enumerate(listed if isinstance(listed, list) else ()):
+        if each.get("id") != architecture:
+            continue
+        for number, flow in enumerate(each.get("flow", ())):
+            ends = {flow.get("from"), flow.get("to")} == set(fault.place)
+            if ends and fault.wrong in flow.get("services", ()):
+                return ("architecture", index, "flow", number, "services")
+    return ()
 
 
 def _unknown_keys(raw: Mapping[str, object], known: tuple[str, ...], place: Place, where: str, note: Note) -> None:

@@ -53,6 +53,11 @@ class Authority:
             return self.granted_for.get((party, service, function), frozenset())
         return self.granted.get((party, function), frozenset())
 
+    def granted_at(self, party: str, resource: str) -> str:
+        """Say which services a party is granted at a resource."""
+        held = [key[1] for key, where in self.granted_for.items() if key[0] == party and resource in where]
+        return f"granted there: {', '.join(sorted(dict.fromkeys(held))) or 'nothing'}"
+
 
 def judge_freshness(created_ms: int, now_ms: int, tolerance_ms: int) -> Refused | None:
     """Refuse what was created in the future (A5); both instants are on our clock, in ms."""
@@ -98,7 +103,8 @@ def judge(
         if len(kept) < len(order.effects):
             missing = next(effect for effect in order.effects if effect not in kept)
             what = f"{missing.function.value} as {order.service}" if order.service else missing.function.value
-            outside[resource] = Refused("A6", f"{party.name} holds no grant for {what} at {resource}")
+            why = f"{party.name} holds no grant for {what} at {resource}"
+            outside[resource] = Refused("A6", f"{why}; {authority.granted_at(party.name, resource)}")
     if not inside:
         return next(iter(outside.values()))
     if not all(_restricts(effect, resource, held) for resource in inside for effect in order.effects):

@@ -55,10 +55,11 @@ def test_every_fault_goes_to_standard_error_and_ends_with_2(site: Path, capsys: 
 
 def test_json_says_the_same(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(str(site), "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"site": str(site), "ok": True, "faults": []}
+    assert json.loads(capsys.readouterr().out) == {"site": str(site), "ok": True, "faults": [], "warnings": []}
     site.write_text(SITE.replace("level = 7", "level = 0"))
     assert ended(str(site), "--json") == 2
     assert json.loads(capsys.readouterr().out) == {
+        "warnings": [],
         "site": str(site),
         "ok": False,
         "faults": [{"file": str(site), "line": 23, "where": "grant 2", "what": '"level" is 0; it must be 1 to 8'}],

@@ -1,5 +1,7 @@
 """Meters in a site file: one at most for each resource, each with its adapter, and the devices behind it keep up."""
 
+from typing import Any
+
 import pytest
 from example_site import SITE
 
@@ -69,6 +71,8 @@ def test_what_is_wrong_with_a_meter_is_named(before: str, after: str, fault: str
 def test_devices_behind_a_meter_are_read_as_often_as_it() -> None:
     clock = RealClock()
     site = built(METER.replace("port = 5022", "poll_s = 3"))
-    links = wiring.south(site, clock, lambda _event: None, Lease(clock), may_write=False)
+    links: Any = wiring.south(site, clock, lambda _event: None, Lease(clock), may_write=False).adapters[
+        "sunspec_modbus"
+    ]
     assert {name: link.table.poll_s for name, link in links._links.items()} == {"roof-1": 3, "roof-2": 2}
     assert site.devices[0].tables["sunspec_modbus"].poll_s == 5

@@ -180,8 +180,8 @@ def test_a_model_of_ones_own_is_read_with_its_line(tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     own.write_text('[[architecture]]\nid = "x"\nserves = "dso"\nentity = [{ id = "dso", tier = "distributon" }]\n')
     text = SITE.replace("hybrid-dso-buys", "own.toml")
-    [line] = faults_of(text, str(tmp_path / "site.toml"))
-    assert line.startswith(f'{tmp_path / "site.toml"}:5: coordination: "model": {own}:4: ')
+    line = faults_of(text, str(tmp_path / "site.toml"))[0]
+    assert line.startswith(f'{own}:4: architecture "x" entity 1: "tier" cannot be "distributon"')
     own.write_text(
         '[[architecture]]\nid = "x"\nserves = "dso"\nentity = [\n'
         '{ id = "dso", tier = "distribution", role = "dso", count = "one" },\n'
@@ -192,6 +192,22 @@ def test_a_model_of_ones_own_is_read_with_its_line(tmp_path: Path) -> None:
     checked = check(text, str(tmp_path / "site.toml"), wiring.TABLES)
     assert checked.site is not None, checked.faults
     assert {(one.party, one.service) for one in checked.site.grants} == {("dso", "envelope")}
+    own.write_text(own.read_text().replace('["envelope"]', '["envelop"]'))
+    assert faults_of(text, str(tmp_path / "site.toml")) == [
+        f'{own}:8: architecture "x": dso -> der (control): no service is named "envelop"; did you mean "envelope"?'
+    ]
+
+
+def test_a_party_that_is_nobody_in_the_model_is_warned_of() -> None:
+    text = SITE.replace('entity = "tso"\n', "")
+    checked = check(text, "site.toml", wiring.TABLES)
+    assert checked.site is not None
+    line = text.splitlines().index('name = "bulk"') + 1
+    [warning] = checked.warnings
+    assert (warning.line, warning.where) == (line, 'party "bulk"')
+    nobody = 'it names no entity of the model "hybrid-dso-buys", so it holds no grant; add entity = "..."'
+    assert warning.what == nobody
+    assert check(SITE, "site.toml", wiring.TABLES).warnings == ()
 
 
 def test_grants_are_missed_only_without_a_model() -> None:

@@ -123,6 +123,18 @@ def test_a_file_that_cannot_be_used(
         assert err.count("\n") == 1
 
 
+def test_the_shipped_models_are_listed_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(line.split()[0] for line in lines) == sorted(coordination.shipped())
+    [kept] = [line for line in lines if line.startswith("new-york-der-participation ")]
+    assert [part.strip() for part in kept.split("  ") if part][1] == "New York"
+    assert ended("list", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["jurisdiction"] for row in rows if row["file"] == "models.toml"} == {"any"}
+    assert all(row["jurisdiction"] != "any" for row in rows if row["file"] == "jurisdictions.toml")
+
+
 def test_a_misspelt_model_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("assess", "dso-manged") == 2
     assert capsys.readouterr().err == (
@@ -158,6 +170,19 @@ def test_grants_are_ready_for_the_site_file(site: Path, capsys: pytest.CaptureFi
     assert {each["group"] for each in grants} == {"street"}
     assert "# tso -> aggregator (control)\n[[grant]]" in out
     assert '# no grant for party "cloud": it names no entity' in out
+
+
+def test_a_service_that_is_none_is_blamed_on_the_model(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tmp_path / "wrong.toml"
+    flows = [flow("dso", "aggregator"), flow("aggregator", "der"), flow("dso", "der", services=["envelop"])]
+    wrong.write_text(file_text([architecture(FOUR, flows)]))
+    line = next(number for number, each in enumerate(wrong.read_text().splitlines(), 1) if "services" in each)
+    assert ended("grants", str(wrong), str(site)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{wrong}:{line}: architecture ")
+    assert said.endswith('no service is named "envelop"; did you mean "envelope"?\n')
 
 
 def test_grants_in_json(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

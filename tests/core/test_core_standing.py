@@ -85,10 +85,10 @@ def test_a_refusal_names_the_service_where_one_is_named() -> None:
     asked = replace(order("a", export(0), 0, 10), service="unheard-of")
     verdict = judge(asked, HOUSE, authority(dso=3), {})
     assert isinstance(verdict, Refused)
-    assert verdict.why == f"{DSO} holds no grant for export-limit as unheard-of at {HOUSE[0]}"
+    assert verdict.why == f"{DSO} holds no grant for export-limit as unheard-of at {HOUSE[0]}; granted there: {DSO}"
     plain = judge(order("a", export(0), 0, 10), HOUSE, authority(tso=5), {})
     assert isinstance(plain, Refused)
-    assert plain.why == f"{DSO} holds no grant for export-limit at {HOUSE[0]}"
+    assert plain.why == f"{DSO} holds no grant for export-limit at {HOUSE[0]}; granted there: nothing"
 
 
 def test_an_authority_that_knows_no_services_grants_none_by_name() -> None:

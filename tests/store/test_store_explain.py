@@ -130,6 +130,11 @@ def test_points_and_segments_are_explained(state: Path, capsys: pytest.CaptureFi
         (("--hour", "noon"), "'noon' is no time"),
         (("2026-06-21T99",), "is in no record"),
         (("rof", "--hour", "2026-06-21T12"), "did you mean roof?"),
+        (
+            ("Evening export limit for feeder 4711",),
+            "a 2030.5 control by its mRID and not its description; give that, or a device,",
+        ),
+        (("Evening export limit for feeder 4711",), "an order goes by its id (the newest: "),
     ],
 )
 def test_what_cannot_be_explained_gets_one_line(
