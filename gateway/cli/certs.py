@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names its type in private
 
 DONE, FAULT_FOUND, WRONG_USE = 0, 1, 2
+JUDGED = "judged"
 
 
 def register(subparsers: "Commands") -> None:
@@ -94,11 +95,21 @@ def _show(args: argparse.Namespace) -> int:
     if args.json:
         _print_json(shown)
     else:
-        for label in ("kind", "LFDI", "SFDI", "expires", "chain"):
+        for label in ("kind", "LFDI", "SFDI", "expires"):
             print(f"{label:8} {shown[label.lower()]}")
+        print(f"chain    {_chain_in_words(shown)}")
         for fault in shown["faults"]:
             print(f"fault    {fault}")
     return FAULT_FOUND if shown["faults"] else DONE
+
+
+def _chain_in_words(shown: dict[str, Any]) -> str:
+    """Say what was looked at: `judged` alone does not tell whether it is good."""
+    if shown["chain"] != JUDGED:
+        alone = "this certificate alone was looked at: its form, dates and policies, and not who signed it"
+        return f"{shown['chain']} ({alone})"
+    good = "it leads" if not shown["faults"] else "with the faults below; it has to lead"
+    return f"{JUDGED}: {good} by good signatures, dates and policies up to a root in the files of --trust"
 
 
 def _shown(chain: list[x509.Certificate], trust: list[x509.Certificate], test_policies: bool) -> dict[str, Any]:
@@ -118,7 +129,7 @@ def _shown(chain: list[x509.Certificate], trust: list[x509.Certificate], test_po
         "lfdi": lfdi,
         "sfdi": identity.sfdi_text(identity.sfdi(lfdi)),
         "expires": f"{leaf.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
-        "chain": "judged" if judged else "not judged" if authority else "not judged; give --trust FILE",
+        "chain": JUDGED if judged else "not judged" if authority else "not judged; give --trust FILE",
         "faults": faults,
     }
 

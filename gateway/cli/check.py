@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from gateway.config import SiteFile, TableSpec, load, missing
+from gateway.config import SiteFile, TableSpec, load_whole
 from gateway.web.tokens import Tokens
 
 CLEAN = 0
@@ -33,18 +33,17 @@ def register(commands: Commands, tables: Mapping[str, TableSpec]) -> None:
 
 def run(site: Path, tables: Mapping[str, TableSpec], *, as_json: bool) -> int:
     """Check the site file and the files that it names, and print what was found; 0 where all is well, 2 where not."""
-    checked = load(site, tables)
-    found = checked.faults if checked.site is None else missing(checked.site, Tokens.faults)
-    for fault in found:
+    checked = load_whole(site, tables, Tokens.faults)
+    for fault in checked.faults:
         print(fault, file=sys.stderr)
     for warning in checked.warnings:
         print(f"{warning} (warning)", file=sys.stderr)
     if as_json:
-        faults, warnings = ([dataclasses.asdict(each) for each in told] for told in (found, checked.warnings))
+        faults, warnings = ([dataclasses.asdict(each) for each in told] for told in (checked.faults, checked.warnings))
         print(json.dumps({"site": str(site), "ok": not faults, "faults": faults, "warnings": warnings}))
-    elif checked.site is not None and not found:
+    elif checked.site is not None:
         print(f"{site}: no fault: {_summary(checked.site)}")
-    return FAULTY if found else CLEAN
+    return FAULTY if checked.faults else CLEAN
 
 
 def _summary(site: SiteFile) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from gateway.config import load
+from gateway.config import load_whole
 from gateway.core.events import Tell
 from gateway.diagnostics import logs
 from gateway.diagnostics.records import records, sentence
@@ -20,6 +20,7 @@ from gateway.runtime import daemon, wiring
 from gateway.runtime.clock import ClockFault, parse
 from gateway.store import JournalFault
 from gateway.web import TokenFault, local_api
+from gateway.web.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +63,13 @@ def register(subparsers: "Commands") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run until stopped; 2 where site file, clock, certificates or state cannot be used."""
+    """Run until stopped; 2 where `check` finds a fault, or clock, certificates or state cannot be used."""
     logs.set_up(as_json=args.log_json)
-    checked = load(args.site, wiring.TABLES)
+    checked = load_whole(args.site, wiring.TABLES, Tokens.faults)
     for fault in checked.faults:
         print(fault, file=sys.stderr)
+    for warning in checked.warnings:
+        log.warning("%s", warning)
     if checked.site is None:
         return WRONG_USE
     if args.dry:

@@ -4,16 +4,26 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from gateway.config.check import Checked
 from gateway.config.faults import Fault, Faults, quoted
 from gateway.config.lines import Lines
 from gateway.config.lines import Path as Place
+from gateway.config.load import load
 from gateway.config.site import SiteFile
+from gateway.config.tables import TableSpec
 
 ADDRESS = ("host", "port", "unit")
 """Keys of an adapter's table of a device that say together how it is reached."""
 
 TokenFaults = Callable[[Mapping[str, Path]], Mapping[str, str]]
 """Gives, of the token files of parties, one line for each that cannot be used."""
+
+
+def load_whole(path: Path, tables: Mapping[str, TableSpec], token_faults: TokenFaults) -> Checked:
+    """Load a site file and look for all that it names: what is not fit to run has a fault, and no site."""
+    checked = load(path, tables)
+    found = () if checked.site is None else missing(checked.site, token_faults)
+    return Checked(None, found, checked.warnings) if found else checked
 
 
 def missing(site: SiteFile, token_faults: TokenFaults) -> tuple[Fault, ...]:

@@ -106,6 +106,10 @@ class Course:
             self.disobeyed = why
 
 
+IN_SUM = "in sum cannot be met"
+"""The words by which a course is short of an order in sum: then it is sharing that leaves it short (E)."""
+
+
 class Ending(NamedTuple):
     """How an order ends at a resource, by which rule, and why."""
 
@@ -123,6 +127,7 @@ def ending(course: Course) -> Ending:
     if course.bound and not course.adopted:
         return Ending(Kind.CANNOT, "C15", "no device adopted it before its end")
     if course.short:
+        rule = "E" if IN_SUM in course.short else "C10"
         by = f"; short of its schedule by about {course.short_wh()} Wh" if course.short_w_ms else ""
-        return Ending(Kind.PARTIAL, "C10", course.short + by)
+        return Ending(Kind.PARTIAL, rule, course.short + by)
     return Ending(Kind.COMPLETED, "C15", "ran to its end")

@@ -95,9 +95,9 @@ def _of_itself(commitment: Commitment, now_ms: int) -> Refused | None:
     if not Level.DSO_RELIABILITY <= commitment.level <= Level.CUSTOMER:
         return Refused("C8", f"nothing is sold at level {commitment.level}; offer a service of level 4 to 8")
     if commitment.reliability != (commitment.level <= Level.BULK_RELIABILITY):
-        return Refused(
-            "C7", f"level {commitment.level} contradicts reliability={commitment.reliability}; 4 and 5 are it"
-        )
+        sold = "is sold as a reliability service" if commitment.reliability else "is not sold as a reliability service"
+        wanted = "at level 4 or 5, or not as one" if commitment.reliability else "as one, or at level 6 to 8"
+        return Refused("C7", f"level {commitment.level} {sold}, and those are levels 4 and 5; offer it {wanted}")
     if commitment.reliability and commitment.interruptible:
         return Refused("C7", "CPUC rule 5: a reliability service goes first and cannot be interruptible; offer it firm")
     return next((why for part in commitment.slices if (why := _of_the_slice(commitment, part))), None)

@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from gateway.core import narrate
 from gateway.core.allot import Allotter, Shared
+from gateway.core.answers import IN_SUM
 from gateway.core.arbitrate import UNDRIVEN, Ruling
 from gateway.core.certify import Asking
 from gateway.core.commitments import shortfall
@@ -194,7 +195,7 @@ class Decider:
         live = self._state.lives.get(shared.key)
         if not shared.unmet_w:
             return
-        why = f"{shared.unmet_w} W of {shared.total_w} W in sum cannot be met at {shared.point}"
+        why = f"{shared.unmet_w} W of {shared.total_w} W {IN_SUM} at {shared.point}"
         yield narrate.unmet(self._state.now_ms, shared, why)
         if live is not None:
             for name in shared.shares:

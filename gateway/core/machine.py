@@ -48,7 +48,7 @@ from gateway.core.feeder import Certified, NotCertified, Validate
 from gateway.core.ground import Grounds, authority
 from gateway.core.known import Known, Unknown
 from gateway.core.ledger import Ledger
-from gateway.core.meter import QUARTER_MS, Meter, collect
+from gateway.core.meter import NOT_READ, QUARTER_MS, Meter, collect, unread
 from gateway.core.narrate import tell
 from gateway.core.network import Network
 from gateway.core.observe import Circumstances, verify
@@ -328,6 +328,9 @@ class Machine:
         for one in delivered:
             effect, service = f"delivered in {one.direction.value}", one.service or "own use"
             yield self._tell(Topic.METERED, None, "C9", effect, one.wh, one.wh.values(), "", service)
+        unread_s = unread(((name, each.meter) for name, each in state.devices.items()), state.now_ms)
+        if unread_s:
+            yield self._tell(Topic.METERED, None, "C9", NOT_READ, unread_s, unread_s.values(), "")
 
     # -- what the devices say
 

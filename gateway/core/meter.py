@@ -41,6 +41,12 @@ class Meter:
             self._run_up(now_ms)
             self.service = service
 
+    def take_unread_s(self, now_ms: int) -> int:
+        """Give for how many whole seconds nobody read the meter since this was last asked, and keep what is left."""
+        self._run_up(now_ms)
+        unread_s, self.unread_ms = divmod(self.unread_ms, 1000)
+        return unread_s
+
     def take(self, now_ms: int) -> Iterator[tuple[str, Direction, int]]:
         """Yield the whole Wh of each service and direction, a size, and keep what is left of each."""
         self._run_up(now_ms)
@@ -59,6 +65,10 @@ class Meter:
             self.w_ms[key] = self.w_ms.get(key, 0) + abs(self.power_w) * for_ms
 
 
+NOT_READ = "not read"
+"""The effect of a record of how long (s) nobody read each meter: what was delivered then is in no sum (C9)."""
+
+
 class Metered(NamedTuple):
     """What was delivered for one service in one direction, by device (Wh)."""
 
@@ -74,3 +84,9 @@ def collect(meters: Iterable[tuple[str, Meter]], now_ms: int) -> list[Metered]:
         for service, direction, wh in meter.take(now_ms):
             found.setdefault((service, direction), {})[name] = wh
     return [Metered(service, direction, wh) for (service, direction), wh in sorted(found.items())]
+
+
+def unread(meters: Iterable[tuple[str, Meter]], now_ms: int) -> dict[str, int]:
+    """Take for how long (s) each meter was not read; those that were read all the time are left out."""
+    found = {name: meter.take_unread_s(now_ms) for name, meter in meters}
+    return {name: unread_s for name, unread_s in found.items() if unread_s}

@@ -39,7 +39,8 @@ class Network:
         """Take a segment's colour from the limit parent; nobody else colours it (A2, C11)."""
         state = self._state
         refused = self._not_the_parent(event.issuer, "a segment's colour")
-        rule, why = ("A2", refused) if refused else ("C11", colour_fault(event.segment, event.until_ms, state))
+        wrong = colour_fault(event.segment, event.until_ms, state)
+        rule, why = ("A2", refused) if refused else ("C11", wrong and f"said by {event.issuer}: {wrong}")
         if why:
             yield tell(self._state.now_ms, Topic.REFUSED, None, rule, "no effect", (event.segment,), (), why)
             return

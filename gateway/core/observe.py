@@ -76,11 +76,12 @@ def _measured(command: Command, measured_w: int, slack_w: int, around: Circumsta
     if command.connected is False or command.energized is False:
         if abs(measured_w) > slack_w:
             return Proof(Verdict.DISOBEYED, f"{measured_w} W though ordered off")
-        return Proof(Verdict.OBEYED, f"{measured_w} W, off")
+        return Proof(Verdict.OBEYED, f"{measured_w} W, off{_by_tolerance(abs(measured_w), slack_w)}")
     if measured_w > command.limit_w + slack_w:
         return Proof(Verdict.DISOBEYED, f"measured {measured_w} W against the limit of {command.limit_w} W")
     if command.target_w is None:
-        return Proof(Verdict.OBEYED, f"{measured_w} W within {command.limit_w} W")
+        by = _by_tolerance(measured_w - command.limit_w, slack_w)
+        return Proof(Verdict.OBEYED, f"{measured_w} W within {command.limit_w} W{by}")
     beyond_w, short_w = measured_w - command.target_w, command.target_w - measured_w
     if command.target_w < 0:
         beyond_w, short_w = short_w, beyond_w
@@ -89,7 +90,13 @@ def _measured(command: Command, measured_w: int, slack_w: int, around: Circumsta
     if short_w > slack_w:
         cause = hindrance(command.target_w, around)
         return Proof(Verdict.HINDERED, f"hindered ({cause}): {measured_w} W of the {command.target_w} W ordered", cause)
-    return Proof(Verdict.OBEYED, f"{measured_w} W at the set-point of {command.target_w} W")
+    by = _by_tolerance(max(beyond_w, short_w), slack_w)
+    return Proof(Verdict.OBEYED, f"{measured_w} W at the set-point of {command.target_w} W{by}")
+
+
+def _by_tolerance(over_w: int, slack_w: int) -> str:
+    """Say by which tolerance (W) a measurement that lies over is obeyed all the same; nothing where none does."""
+    return f", by the tolerance of {slack_w} W" if over_w > 0 else ""
 
 
 def hindrance(target_w: int, around: Circumstances) -> Cause:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gateway.core.capacity import MS_PER_HOUR, Commitment, CommitmentBook, CommitmentKey, Committed, Slice
 from gateway.core.commitments import enter
 from gateway.core.events import Tell, Topic
-from gateway.core.meter import QUARTER_MS
+from gateway.core.meter import NOT_READ, QUARTER_MS
 from gateway.core.parties import Direction
 from gateway.core.performance import (
     EnergyTag,
@@ -85,7 +85,7 @@ def _metered(tells: Sequence[Tell]) -> dict[int, dict[Place, dict[str, int]]]:
     """Give the Wh told by the start of the quarter of an hour, device and direction, and service."""
     found: dict[int, dict[Place, dict[str, int]]] = {}
     for tell in tells:
-        if tell.topic is not Topic.METERED:
+        if tell.topic is not Topic.METERED or tell.effect == NOT_READ:
             continue
         start_ms = tell.at_ms - tell.at_ms % QUARTER_MS - QUARTER_MS
         direction = Direction(tell.effect.rpartition(" ")[2])

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from gateway.core.answers import Kind
 from gateway.core.events import Tell, Topic
-from gateway.core.meter import QUARTER_MS
+from gateway.core.meter import NOT_READ, QUARTER_MS
 from gateway.core.observe import Verdict
 from gateway.core.timeline import FOR_EVER_MS
 from gateway.diagnostics.records import OWN_USE, amount, iso_utc, listed, said, standings
@@ -126,7 +126,12 @@ def _delivered(tells: Iterable[Tell], start_ms: int, end_ms: int) -> Iterator[Li
     sums: dict[tuple[str, str, str], list[Tell]] = {}
     for tell in tells:
         quarter_ms = tell.at_ms - tell.at_ms % QUARTER_MS - QUARTER_MS
-        if tell.topic is Topic.METERED and start_ms <= quarter_ms < end_ms:
+        if tell.topic is not Topic.METERED or not start_ms <= quarter_ms < end_ms:
+            continue
+        if tell.effect == NOT_READ:
+            text = f"from {clock(quarter_ms, start_ms)}: {said(tell)}"
+            yield Line("delivered", text, tell.rule, "", tell.names, quarter_ms, quarter_ms + QUARTER_MS)
+        else:
             sums.setdefault((tell.function, tell.effect, tell.rule), []).append(tell)
     for (service, effect, rule), found in sums.items():
         names = tuple(dict.fromkeys(name for tell in found for name in tell.names))

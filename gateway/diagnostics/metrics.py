@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, disable_created_metrics, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway.core.answers import Kind
 from gateway.core.events import Tell, Topic
 from gateway.core.known import Known
+from gateway.core.meter import NOT_READ
 from gateway.core.state import State
+from gateway.diagnostics.records import values_by_name
 
 RULINGS = {Kind.STARTED: "in force"}
 """What an answer says of an order, where the word for it is another."""
@@ -39,7 +41,8 @@ class _StateCollector(Collector):
         yield GaugeMetricFamily("gateway_commitments_open", "Commitments held and not over", value=float(held))
         yield GaugeMetricFamily("gateway_offers_open", "Offers that stand", value=float(standing))
         for name, value in self._extra().items():
-            yield GaugeMetricFamily(name, name.removeprefix("gateway_").replace("_", " "), value=value)
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            yield kind(name, name.removeprefix("gateway_").removesuffix("_total").replace("_", " "), value=value)
 
 
 def _of_devices(state: State) -> Iterator[Metric]:
@@ -59,7 +62,7 @@ class Metrics:
     """The registry of one gateway; `witness` counts what is told."""
 
     def __init__(self, state: Callable[[], State], extra: Callable[[], dict[str, float]]) -> None:
-        """Read gauges off `state`; `extra` gives further gauges by name, with units in the names."""
+        """Read gauges off `state`; `extra` gives further figures by name, counters where that ends in `_total`."""
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library leaves this one without types
         self._registry = CollectorRegistry()
         self._registry.register(_StateCollector(state, extra))
@@ -72,6 +75,7 @@ class Metrics:
         self._overrides = self._counter("overrides", "Orders suspended for another, by resource", "issuer", "rule")
         self._curtailed = self._counter("curtailed_watt_hours", "Not served of the schedule, estimate", "issuer")
         self._delivered = self._counter("delivered_watt_hours", "Energy measured by service", "service", "direction")
+        self._unread = self._counter("meter_unread_seconds", "Time at which nobody read the device's power", "device")
         self._bypasses = self._counter("bypasses", "Times that somebody moved it past this gateway", "device")
         self._verdicts = self._counter("verdicts", "Verdicts on devices", "verdict")
         self._blocked = self._counter("commands_blocked", "Commands blocked by the guard")
@@ -97,6 +101,9 @@ class Metrics:
                 self._commands.inc(len(tell.names))
             case Topic.CURTAILED:
                 self._curtailed.labels(_issuer(tell)).inc(sum(tell.values))
+            case Topic.METERED if tell.effect == NOT_READ:
+                for name, unread_s in values_by_name(tell):
+                    self._unread.labels(name).inc(unread_s or 0)
             case Topic.METERED:
                 self._delivered.labels(tell.function, tell.effect.rpartition(" ")[2]).inc(sum(tell.values))
             case Topic.BYPASS if tell.effect == "contested":

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from gateway.core.events import Tell, Topic
+from gateway.core.meter import NOT_READ
 
 KEYS: Final = ("t", "order", "device", "function", "rule", "effect", "answer")
 NAMED_AT_MOST: Final = 5
 OWN_USE: Final = "own use"
+PARENT: Final = "the limit parent"
+"""Who else could have said it, where an older record does not name its issuer."""
 LARGE: Final = 10_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _AMOUNT: Final = re.compile(r"(?<![\w./-])(-?\d+) (W|Wh|var)\b")
@@ -103,6 +106,8 @@ def _effect(tell: Tell, value: int | None) -> str:
     if tell.topic is Topic.COMMANDED:
         return _command(tell, f"{value} W")
     effect = tell.effect
+    if effect == NOT_READ:
+        return f"{effect} for {value} s"
     if value is not None:
         effect = _OWN_VALUES.get(tell.topic, "{effect}").format(value=value, effect=effect)
     return f"{effect}: {_why(tell)}" if tell.why else effect
@@ -154,9 +159,10 @@ def _refused(tell: Tell) -> str:
 
 
 def _unnamed(tell: Tell) -> str:
-    """Say who asked for what has no id: colours and changes of the network, which only the limit parent may tell."""
+    """Say who asked for what has no id: colours and changes of the network, whose reason names who it was."""
     if tell.rule == "C11":
-        return "a segment's colour from the limit parent"
+        issuer = tell.why.partition(": ")[0].removeprefix("said by ") if tell.why.startswith("said by ") else PARENT
+        return f"a segment's colour from {issuer}"
     said = _NOT_THE_PARENT.fullmatch(tell.why)
     return f"{said[2]} from {said[1]}" if said else "what was asked for"
 
@@ -214,6 +220,9 @@ def _curtailed(tell: Tell) -> str:
 
 
 def _metered(tell: Tell) -> str:
+    if tell.effect == NOT_READ:
+        lost = "it delivered then is" if len(tell.names) == 1 else "they delivered then is"
+        return f"the meter of {_each(tell, 's')} was {NOT_READ} by {tell.rule}, and what {lost} in no sum"
     service = "no service (own use)" if tell.function == OWN_USE else f"the service {tell.function}"
     total = f", {amount(sum(tell.values), 'Wh')} in all" if len(tell.names) > 1 else ""
     verb = "is" if len(tell.names) == 1 else "are"

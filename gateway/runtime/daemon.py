@@ -134,6 +134,6 @@ async def _until_stopped(
 def _figures(decider: Decider, writes: int) -> dict[str, float]:
     return {
         "gateway_journal_commit_seconds": decider.commit_s,
-        "gateway_events_decided": float(decider.events),
-        "gateway_register_writes": float(writes),
+        "gateway_events_decided_total": float(decider.events),
+        "gateway_register_writes_total": float(writes),
     }

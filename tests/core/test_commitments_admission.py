@@ -8,6 +8,7 @@ from gateway.core.commitments import admit, serves
 from gateway.core.parties import Direction
 
 IMPORT = Direction.IMPORT
+SOLD = "sold as a reliability service, and those are levels 4 and 5; offer it "
 
 
 @pytest.mark.parametrize(
@@ -19,8 +20,18 @@ IMPORT = Direction.IMPORT
         pytest.param(promise("x", start_s=-1), "A5", "begins 1 s in the past", id="past"),
         pytest.param(promise("x", level=3), "C8", "nothing is sold at level 3", id="level 3"),
         pytest.param(promise("x", level=9), "C8", "nothing is sold at level 9", id="level 9"),
-        pytest.param(promise("x", level=6, reliability=True), "C7", "contradicts", id="reliability at level 6"),
-        pytest.param(promise("x", level=5, reliability=False), "C7", "contradicts", id="no reliability at level 5"),
+        pytest.param(
+            promise("x", level=6, reliability=True),
+            "C7",
+            SOLD,
+            id="reliability at level 6",
+        ),
+        pytest.param(
+            promise("x", level=5, reliability=False),
+            "C7",
+            SOLD,
+            id="no reliability at level 5",
+        ),
         pytest.param(promise("x", interruptible=True), "C7", "CPUC rule 5", id="interruptible reliability"),
         pytest.param(promise("x", w=0), "C8", "0 W is no capacity", id="no power"),
         pytest.param(promise("x", w=-5), "C8", "-5 W is no capacity", id="negative power"),

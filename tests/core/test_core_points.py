@@ -21,6 +21,7 @@ from core_world import (
 from gateway.core.answers import Kind
 from gateway.core.events import LinkDown, LinkUp, Observed, OfferHeard, Tick, Topic
 from gateway.core.known import Known
+from gateway.core.meter import NOT_READ
 from gateway.core.offers import Block, Offer
 from gateway.core.orders import Each, Function, Total
 from gateway.core.parties import Direction, Grant, Level, Party, Tier
@@ -223,8 +224,10 @@ def test_what_is_delivered_for_a_dispatch_is_accounted_by_service_and_party() ->
     assert accounts[RIVAL].why.startswith("deviation -371 Wh, paid ")
     metered = told(made.effects, Topic.METERED)
     assert [(one.function, one.names, one.values) for one in metered] == [
-        ("flexibility", ("der-1", "der-2"), (241, 362))
+        ("flexibility", ("der-1", "der-2"), (241, 362)),
+        ("", ("der-1", "der-2"), (30, 30)),
     ]
+    assert metered[-1].effect == NOT_READ, "nobody read them before they were first heard of"
 
 
 def test_a_device_that_comes_back_gets_its_share_again() -> None:

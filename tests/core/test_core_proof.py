@@ -56,6 +56,30 @@ def test_a_measurement_against_a_command(
     assert proof.why
 
 
+@pytest.mark.parametrize(
+    ("target", "off", "measured", "why"),
+    [
+        (None, False, 3_000, "3000 W within 3000 W"),
+        (None, False, 3_020, "3020 W within 3000 W, by the tolerance of 100 W"),
+        (2_000, False, 2_000, "2000 W at the set-point of 2000 W"),
+        (2_000, False, 1_990, "1990 W at the set-point of 2000 W, by the tolerance of 100 W"),
+        (-2_000, False, -2_010, "-2010 W at the set-point of -2000 W, by the tolerance of 100 W"),
+        (None, True, -5, "-5 W, off, by the tolerance of 100 W"),
+        (None, True, 0, "0 W, off"),
+    ],
+)
+def test_what_is_obeyed_by_the_tolerance_says_so(target: int | None, off: bool, measured: int, why: str) -> None:
+    connected = False if off else None
+    command = Command("roof", 3_000, target, connected, None, 0, 1, (OrderKey("dso", "a"),), "C2")
+    assert verify(command, Known(measured, 9), 5_000) == (Verdict.OBEYED, why, None)
+
+
+def test_what_is_unmet_in_sum_ends_by_the_rule_of_sharing() -> None:
+    course = Course(bound=True, adopted=True, short="1000 W of 9000 W in sum cannot be met at street")
+    assert ending(course)[:2] == (Kind.PARTIAL, "E")
+    assert ending(replace(course, short="held at 1 W by C3"))[:2] == (Kind.PARTIAL, "C10")
+
+
 NOMINAL_MV = 230_000
 HIGH = Circumstances(Known(243_800, 9), NOMINAL_MV)
 STORE = Circumstances(Known(NOMINAL_MV, 9), NOMINAL_MV, Known(5_000, 9), 10_000)

@@ -94,9 +94,15 @@ def test_show_judges_the_chain_by_the_trust_given(tmp_path: Path, capsys: pytest
     issue.init(tmp_path / "theirs")
     roof = tmp_path / "ours" / "roof.pem"
     assert gateway("show", roof) == 0
-    assert "chain    not judged; give --trust FILE" in capsys.readouterr().out
+    alone = "this certificate alone was looked at: its form, dates and policies, and not who signed it"
+    assert f"chain    not judged; give --trust FILE ({alone})\n" in capsys.readouterr().out
+    assert gateway("show", roof, "--trust", tmp_path / "ours" / "serca.pem") == 0
+    up = "by good signatures, dates and policies up to a root in the files of --trust\n"
+    assert f"chain    judged: it leads {up}" in capsys.readouterr().out
     assert gateway("show", roof, "--trust", tmp_path / "theirs" / "serca.pem") == 1
-    assert "is not in the trust files" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "is not in the trust files" in said
+    assert f"chain    judged: with the faults below; it has to lead {up}" in said
 
 
 @pytest.mark.parametrize("content", [None, b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\n"])

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.cli import evidence
 from gateway.core.capacity import Slice
 from gateway.core.events import CommitmentEnded, CommitmentHeard, Tell, Tick, Topic
+from gateway.core.meter import NOT_READ
 from gateway.core.orders import Ceiling, Function, OrderKey
 from gateway.core.parties import Direction
 from gateway.core.performance import Evidence
@@ -43,7 +44,7 @@ def metered(told: Iterator[Tell]) -> dict[tuple[str, str, str], int]:
     """Sum what was metered by device, service and direction (Wh)."""
     sums: dict[tuple[str, str, str], int] = {}
     for tell in told:
-        if tell.topic is Topic.METERED:
+        if tell.topic is Topic.METERED and tell.effect != NOT_READ:
             for device, wh in zip(tell.names, tell.values, strict=True):
                 key = (device, tell.function, tell.effect.rpartition(" ")[2])
                 sums[key] = sums.get(key, 0) + wh
@@ -254,7 +255,7 @@ def test_no_watt_hour_is_lost_or_counted_twice(
         sums[key] = sums.get(key, 0) + row.delivered_wh
     told: dict[tuple[str, int, Direction], int] = {}
     for tell in tells(street):
-        if tell.topic is Topic.METERED:
+        if tell.topic is Topic.METERED and tell.effect != NOT_READ:
             for device, wh in zip(tell.names, tell.values, strict=True):
                 way = Direction(tell.effect.rpartition(" ")[2])
                 key = (device, tell.at_ms - tell.at_ms % QUARTER_MS - QUARTER_MS, way)
@@ -307,6 +308,9 @@ def test_metrics_show_commitments_and_offers_that_stand(tmp_path: Path) -> None:
     street.until(10, call("tight", "dso", limit, 20, 100))
     street.close()
     machine = street.machine
-    text = Metrics(lambda: machine.state, dict).text().decode()
+    extra = {"gateway_events_decided_total": 3.0, "gateway_journal_commit_seconds": 0.5}
+    text = Metrics(lambda: machine.state, lambda: extra).text().decode()
+    assert "# TYPE gateway_events_decided_total counter\ngateway_events_decided_total 3.0\n" in text
+    assert "# TYPE gateway_journal_commit_seconds gauge\n" in text
     assert "gateway_commitments_open 1.0" in text
     assert "gateway_offers_open 0.0" in text

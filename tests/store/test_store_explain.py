@@ -182,6 +182,6 @@ def test_a_refused_colour_or_change_of_the_network_names_who_said_it(
     said = [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()]
     assert [line.partition(" at ")[0] for line in said] == [
         "a segment's colour from agg is refused",
-        "a segment's colour from the limit parent is refused",
+        "a segment's colour from dso is refused",
         "a change of the network from tso is refused",
     ]

@@ -87,6 +87,14 @@ SAID = [
         ),
     ),
     (
+        tell(Topic.REFUSED, order="", effect="no effect", names=("west",), rule="C11", why="said by dso: it is over"),
+        "a segment's colour from dso is refused at west by C11 and has no effect; said by dso: it is over",
+    ),
+    (
+        tell(Topic.METERED, effect="not read", names=("a", "b"), values=(900, 30), rule="C9"),
+        "the meter of a 900 s and b 30 s was not read by C9, and what they delivered then is in no sum",
+    ),
+    (
         tell(Topic.REFUSED, order="", effect="no effect", names=("west",), rule="C11", why="it is over already"),
         "a segment's colour from the limit parent is refused at west by C11 and has no effect; it is over already",
     ),

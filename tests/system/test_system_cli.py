@@ -112,8 +112,24 @@ def test_certificate_that_cannot_be_used_gets_one_line(site: Path, spoil: Callab
     named = spoil(site)
     said = complaints("run", site, "--state", site.parent / "state")
     assert len(said) == 1, said
-    assert said[0].startswith("gateway run: ")
+    found_by_check = f'{site}:{_line_of(site, "key =")}: sep2_client 1: "key": '
+    assert said[0].startswith(found_by_check if spoil is _no_key else "gateway run: ")
     assert named in said[0]
+
+
+def _line_of(file: Path, beginning: str) -> int:
+    return next(at for at, line in enumerate(file.read_text().splitlines(), 1) if line.startswith(beginning))
+
+
+def test_run_refuses_what_check_refuses(site: Path) -> None:
+    text = site.read_text()
+    device = text[text.index("[[device]]") :].partition("\n\n")[0]
+    site.write_text(f"{text}\n{device.replace('roof', 'shed')}\n")
+    checked = complaints("check", site)
+    assert len(checked) == 1
+    assert "has this address already" in checked[0]
+    assert complaints("run", site, "--state", site.parent / "state") == checked
+    assert not (site.parent / "state").exists()
 
 
 def test_state_folder_in_use_gets_one_line(site: Path) -> None:

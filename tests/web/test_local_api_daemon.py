@@ -77,6 +77,6 @@ def test_a_token_that_cannot_be_used_is_one_line_and_exit_2(tmp_path: Path) -> N
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
-        "gateway run: dso.token: others can read this token; run chmod 600 on it, "
+        'site.toml:12: party "dso": "token_file": dso.token: others can read this token; run chmod 600 on it, '
         "or make one: openssl rand -hex 16 > dso.token && chmod 600 dso.token"
     )
