@@ -325,8 +325,62 @@ def test_a_device_that_starts_anew_is_sent_its_command_again_and_is_no_foreign_h
     bench.say(command_id=None, settings=None, sequence=1)
     bench.pass_s(1)
     bench.say(command_id=None, settings=None, sequence=2)
-    assert bench.ear.of(ForeignHand) == []
     bench.sent()
+    bench.pass_s(1)
+    bench.say(command_id=None, settings=None)
+    assert bench.ear.of(ForeignHand) == []
+
+
+def test_a_device_that_lost_its_command_is_told_once_more_after_the_lease_has_lapsed(bench: Bench) -> None:
+    bench.adopted()
+    bench.lease.until_ms = 0
+    bench.pass_s(6)
+    bench.say(sequence=1, command_id=None, settings=None)
+    assert bench.take() is not None
+    bench.holds = {}
+    for _ in range(3):
+        bench.live_s(6)
+        assert bench.take() is None
+
+
+def test_a_device_that_holds_something_else_is_told_every_five_seconds_at_most(bench: Bench) -> None:
+    bench.say()
+    bench.want()
+    sent = [bench.sent()]
+    bench.ack(sent[0])
+    bench.holds["command_id"] = "1f-0"
+    for _ in range(16):
+        bench.live_s(1)
+        again = bench.cell.take(bench.time.s)
+        if again is not None:
+            sent.append(again.command)
+            bench.ack(again.command)
+    assert len(sent) == 4
+
+
+def test_an_acknowledgement_of_a_device_that_is_out_of_reach_adopts_nothing(bench: Bench) -> None:
+    bench.want()
+    bench.ack(bench.sent())
+    assert bench.ear.of(Adopted) == []
+
+
+def test_each_command_that_is_refused_is_told_of(bench: Bench) -> None:
+    bench.say()
+    for serial in (1, 2):
+        bench.want(serial, limit_w=3_000 - serial)
+        bench.ack(bench.sent(), accepted=False, applied=None)
+    assert [each.serial for each in bench.ear.of(NotAdopted)] == [1, 2]
+
+
+def test_a_device_that_puts_its_own_value_in_place_of_a_new_command_is_no_foreign_hand(bench: Bench) -> None:
+    bench.adopted(1)
+    bench.want(2, limit_w=2_001)
+    sent = bench.sent()
+    bench.ack(sent, applied={**bench.holds["settings"], "limit_w": 2_000})
+    bench.pass_s(1)
+    bench.say(settings={**bench.holds["settings"], "limit_w": 2_000})
+    assert bench.ear.of(ForeignHand) == []
+    assert [each.serial for each in bench.ear.of(NotAdopted)] == [2]
 
 
 def test_a_device_that_fell_back_is_told_again_while_the_lease_lives(bench: Bench) -> None:
@@ -368,70 +422,3 @@ def test_one_that_acknowledges_and_then_holds_something_else_is_not_believed_aga
         bench.say(command_id="1f-0", settings=bench.holds["settings"])
     assert len(bench.ear.of(Adopted)) == 1
     assert len(bench.ear.of(NotAdopted)) == 1
-
-
-# -- foreign hands (A7)
-
-
-def test_a_command_that_is_not_ours_is_a_foreign_hand_and_put_right(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
-    first = bench.adopted()
-    for _ in range(3):
-        bench.pass_s(1)
-        bench.say(command_id="cloud-1", settings={**bench.holds["settings"], "limit_w": 5_000})
-    assert len(bench.ear.of(ForeignHand)) == 1
-    assert "cloud-1" in bench.ear.of(ForeignHand)[0].why
-    assert caplog.text.count("another hand") == 1
-    again = bench.sent()
-    assert (again.id, again.limit_w) == (first.id, 3_000)
-    bench.ack(again)
-    assert len(bench.ear.of(Adopted)) == 2
-
-
-@pytest.mark.parametrize("change", [{"limit_w": 5_000}, {"target_w": 4_000}])
-def test_settings_changed_below_our_command_are_a_foreign_hand(bench: Bench, change: dict[str, int]) -> None:
-    bench.adopted()
-    bench.pass_s(1)
-    bench.say(settings={**bench.holds["settings"], **change})
-    assert len(bench.ear.of(ForeignHand)) == 1
-    bench.sent()
-
-
-def test_a_command_taken_away_is_a_foreign_hand(bench: Bench) -> None:
-    bench.adopted()
-    bench.pass_s(1)
-    bench.say(command_id=None, settings=None)
-    assert len(bench.ear.of(ForeignHand)) == 1
-
-
-def test_a_command_of_an_earlier_start_is_no_foreign_hand(bench: Bench) -> None:
-    earlier = {"limit_w": 5_000, "target_w": None, "connected": None, "energized": None, "ramp_ms": None}
-    bench.say(command_id="9c-3", settings={**earlier, "reversion": {"limit_w": 0, "after_ms": 1}})
-    bench.want()
-    sent = bench.sent()
-    bench.say(command_id="9c-3", settings={**earlier, "reversion": {"limit_w": 0, "after_ms": 1}})
-    assert bench.ear.of(ForeignHand) == []
-    bench.ack(sent)
-    assert len(bench.ear.of(Adopted)) == 1
-
-
-def test_a_foreign_command_while_it_was_out_of_reach_is_found_too(bench: Bench) -> None:
-    bench.adopted()
-    bench.cell.unreachable("the broker is down")
-    bench.cell.reachable()
-    bench.sent()
-    bench.say(command_id="cloud-1")
-    bench.sent()
-    bench.pass_s(1)
-    bench.say(command_id="cloud-1")
-    assert len(bench.ear.of(ForeignHand)) == 1
-
-
-def test_each_foreign_hand_is_told_of(bench: Bench) -> None:
-    for number in (1, 2):
-        bench.adopted(number)
-        bench.pass_s(1)
-        bench.say(command_id="cloud-1")
-    bench.say(command_id="cloud-2")
-    assert len(bench.ear.of(ForeignHand)) == 2
