@@ -233,7 +233,7 @@ def _interval_ends(held: Mapping[Function, Sequence[Held]]) -> tuple[int | None,
     if all(function in CEILINGS for function in held) or all(function in FLOORS for function in held):
         return None, None
     every = [(one.level, abs(one.value), function, one) for function, ones in held.items() for one in ones]
-    for _level, _size, function, one in sorted(every, key=lambda row: (row[0], row[1], row[2], row[3].key)):
+    for _level, _size, function, one in sorted(every):
         if function in CEILINGS:
             value = one.value if lower_w is None else max(one.value, lower_w)
             upper_w = value if upper_w is None else min(upper_w, value)

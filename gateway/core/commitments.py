@@ -222,7 +222,7 @@ def _refills(book: CommitmentBook, commitment: Commitment, part: Slice, capabili
     weight_w, pace = rate_w + refill_w, rate_w * refill_w
     if _surely_refills(draws, full, weight_w, pace):
         return True
-    for first_ms in sorted({draw[0] for draw in draws if draw[0] <= commitment.start_ms}, reverse=True):
+    for first_ms in dict.fromkeys(draw[0] for draw in draws if draw[0] <= commitment.start_ms):
         owed = 0
         for start_ms, end_ms, wms in draws:
             if start_ms >= first_ms:

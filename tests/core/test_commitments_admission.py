@@ -3,8 +3,8 @@
 import pytest
 from commitment_world import BATTERY, DSO, FARM, HOUR_S, HUB, NOW_MS, OWNER, ROOF, TRADER, TSO, book_of, offer, promise
 
-from gateway.core.capacity import Capability, Commitment, CommitmentBook, Domain, Slice, Terms
-from gateway.core.commitments import admit, serves
+from gateway.core.capacity import Capability, Commitment, CommitmentBook, Committed, Domain, Slice, Terms
+from gateway.core.commitments import admit, enter, serves
 from gateway.core.parties import Direction
 
 IMPORT = Direction.IMPORT
@@ -178,6 +178,34 @@ def test_refilling_is_judged_to_the_second_where_windows_lie_inside_others() -> 
     assert offer(book_of([outer, inner]), last(10_079)) is not None
     assert offer(book_of([last(10_080), inner]), outer) is None
     assert offer(book_of([last(10_079), inner]), outer) is not None
+
+
+def test_a_window_inside_a_longer_one_owes_nothing_of_what_is_given_after_its_own_end() -> None:
+    slow = {BATTERY: Capability(BATTERY, OWNER, Domain.CUSTOMER, 1_000, 1_000, 8_000)}
+    book = CommitmentBook()
+    for one in (
+        promise("a", DSO, 0, 14 * HOUR_S, device=BATTERY, w=500),
+        promise("b", TSO, HOUR_S, 3 * HOUR_S, device=BATTERY, w=500, level=5),
+    ):
+        admitted = admit(book, one, slow, NOW_MS)
+        assert isinstance(admitted, Committed)
+        enter(book, admitted)
+
+
+@pytest.mark.parametrize(("start_s", "taken"), [(0, True), (1, False)])
+def test_a_store_may_be_emptied_to_the_last_watt_second(start_s: int, taken: bool) -> None:
+    """8 kWh in 8 hours of a 4 kWh store, which gives at 2 kW and refills at 1 kW while it does not give."""
+    small = {BATTERY: Capability(BATTERY, OWNER, Domain.CUSTOMER, 2_000, 1_000, 4_000)}
+    book = CommitmentBook()
+    for one in (
+        promise("a", DSO, HOUR_S, 3 * HOUR_S, device=BATTERY, w=500, wh=1_000),
+        promise("b", TSO, 4 * HOUR_S, 8 * HOUR_S, device=BATTERY, w=1_000, level=5),
+    ):
+        admitted = admit(book, one, small, NOW_MS)
+        assert isinstance(admitted, Committed)
+        enter(book, admitted)
+    last = promise("c", DSO, start_s, 4 * HOUR_S, device=BATTERY, w=1_000, wh=3_000)
+    assert isinstance(admit(book, last, small, NOW_MS), Committed) is taken
 
 
 def test_a_store_that_cannot_run_the_other_way_is_taken_at_its_word() -> None:

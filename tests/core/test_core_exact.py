@@ -33,6 +33,9 @@ def test_what_is_too_new_and_what_is_too_old_says_so() -> None:
     assert judge_freshness(311_999, 10_000, 300_000) == Refused(
         "A5", "created 301 s in the future; set the issuer's clock"
     )
+    assert judge_freshness(2_009_999, 10_000, 300_000) == Refused(
+        "A5", "created 1999 s in the future; set the issuer's clock"
+    )
     held = order("a", export(1), 0, 10, version=3)
     assert judge_version(held, order("a", export(1), 0, 10, version=2)) == Refused(
         "A5", "version 2 is older than version 3 already held"
@@ -380,8 +383,12 @@ def test_every_double_promise_is_refused_by_c8() -> None:
             book_of([promise("a", DSO, 0, 2 * HOUR_S, device=BATTERY)]),
             promise("b", TSO, 2 * HOUR_S, 4 * HOUR_S, device=BATTERY, level=5),
         ),
+        offer(
+            book_of([promise("a", DSO, 0, 4 * HOUR_S, device=BATTERY, w=2_000)]),
+            promise("b", TSO, 0, 4 * HOUR_S, device=BATTERY, w=2_000, level=5),
+        ),
     )
-    assert [refused and refused.rule for refused in refusals] == ["C8", "C8", "C8"]
+    assert [refused and refused.rule for refused in refusals] == ["C8"] * 4
 
 
 def test_what_is_interruptible_hides_nothing_behind_it() -> None:

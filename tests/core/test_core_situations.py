@@ -9,6 +9,7 @@ from core_world import value_of
 
 from gateway.core import slots
 from gateway.core.arbitrate import (
+    AGREEMENT,
     CALM,
     LAST_RESORT,
     UNDRIVEN,
@@ -20,7 +21,7 @@ from gateway.core.arbitrate import (
     rating_key,
     settle,
 )
-from gateway.core.orders import Default, Effect, Function, OrderKey, Price, Rank, Release
+from gateway.core.orders import Connect, Default, Effect, Function, OrderKey, Price, Rank, Release
 from gateway.core.parties import Colour, Direction, Precedence, Preference
 from gateway.core.timeline import FOR_EVER_MS, Entry, Interval, Slot
 from gateway.core.topology import PriceStep
@@ -362,7 +363,7 @@ def test_no_last_resort_without_a_parent_that_may_limit_export() -> None:
 
 
 def test_a_release_is_no_number_and_nobody_is_undriven_at_the_weakest_level() -> None:
-    with pytest.raises(TypeError, match="a release has no value"):
+    with pytest.raises(TypeError, match=r"^a release has no value; take the slot's default$"):
         slots._value(Release(F.EXPORT_LIMIT), GROUND)
     assert slots._value(cast("Any", "no effect"), GROUND) is None
     assert UNDRIVEN == (9, 0)
@@ -394,3 +395,47 @@ def test_an_order_that_is_over_says_nothing_and_is_over() -> None:
     settlement = settle(slots, (), GROUND, 5)
     assert settlement.status == {key("dso"): Status.OVER}
     assert settlement.until_ms == FOR_EVER_MS
+
+
+def test_what_slots_say_without_an_order_is_named_slot_by_slot() -> None:
+    limit = Default("tso", "p", "street", 1, (value_of(F.IMPORT_LIMIT, -300),))
+    assert slots.Fallbacks((limit,), GROUND).words == {
+        Slot("dso", 4, F.EXPORT_LIMIT): slots.Word(
+            F.EXPORT_LIMIT, slots.Held(4, 1, LAST_RESORT, 1_500, "C14", is_order=False, service="reliability")
+        ),
+        Slot("tso", 5, F.IMPORT_LIMIT): slots.Word(
+            F.IMPORT_LIMIT, slots.Held(5, 2, OrderKey("tso", "p"), -300, "C5", is_order=False, service="reserve")
+        ),
+    }
+
+
+def test_the_last_resort_of_two_slots_is_named_once() -> None:
+    tight = replace(GROUND, export_limit_w=1_000)
+    over = [entry("dso", value_of(F.EXPORT_LIMIT, 10), 0, 5)]
+    ruling = settle({Slot("dso", level, F.EXPORT_LIMIT): over for level in (2, 4)}, (), tight, 5).ruling(F.EXPORT_LIMIT)
+    assert ruling is not None
+    assert (ruling.value, ruling.binding, ruling.slack) == (1_000, AGREEMENT, (LAST_RESORT,))
+
+
+@pytest.mark.parametrize("effect", [value_of(F.ACTIVE_POWER, 100), Price(100), Connect(on=False)])
+def test_whoever_lost_the_slot_for_good_is_named_beside_what_holds(effect: Effect) -> None:
+    function = effect.function
+    lost, holds = (
+        Entry(OrderKey("market", name), Rank(1, at), Interval(0, 99), effect) for at, name in enumerate("ab")
+    )
+    said = {Slot("market", 7, function): [lost, holds]}
+    ruling = settle(said, (), GROUND, 0).ruling(function)
+    assert ruling is not None
+    assert (ruling.binding, ruling.beaten) == (holds.key, (lost.key,))
+
+
+def test_nothing_holds_where_the_only_set_point_waits_though_it_has_beaten_another() -> None:
+    lost, waits = (
+        Entry(OrderKey("market", name), Rank(1, at), Interval(0, 99), value_of(F.ACTIVE_POWER, 100))
+        for at, name in enumerate("ab")
+    )
+    red = replace(GROUND, situation=Situation(Colour.RED, Direction.EXPORT))
+    settlement = settle({Slot("market", 7, F.ACTIVE_POWER): [lost, waits]}, (), red, 0)
+    assert settlement.ruling(F.ACTIVE_POWER) is None
+    assert settlement.suspended == {(waits.key, F.ACTIVE_POWER): "C11"}
+    assert settlement.status == {lost.key: Status.SUPERSEDED, waits.key: Status.SUSPENDED}
