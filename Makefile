@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 PIP := $(BIN)/python -m pip --quiet
 
-.PHONY: help demo test check bench soak lock
+.PHONY: help demo test check bench soak mutants lock
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
@@ -34,6 +34,9 @@ bench: .venv/.test ## benchmarks against peers and the floor; ONLY=name runs one
 
 soak: .venv/.test ## the tests that are too long for `make test`
 	@$(BIN)/python -m pytest -m soak --hypothesis-profile=default
+
+mutants: .venv/.test ## mutate the rules; fails where a change goes unnoticed; ONLY=module mutates one
+	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only $(ONLY))
 
 lock: .venv/.test ## resolve the locked dependencies again
 	@$(COMPILE) pyproject.toml -o requirements.lock
