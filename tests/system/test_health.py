@@ -13,6 +13,7 @@ from gateway.ports.south import Lease
 from gateway.runtime import wiring
 from gateway.runtime.clock import RealClock
 from gateway.runtime.decider import Decider
+from gateway.runtime.domain import core_site
 from gateway.runtime.health import picture
 from gateway.store import Journal
 
@@ -32,7 +33,7 @@ def decider(tmp_path: Path) -> Iterator[Decider]:
     made.north = {"dso": Wire()}  # type: ignore[dict-item] # nothing is said over it here
     site = check(SITE, "site.toml", wiring.TABLES).site
     assert site is not None
-    hear(made, Started(wiring.core_site(site)), 0)
+    hear(made, Started(core_site(site)), 0)
     yield made
     journal.close()
 
