@@ -13,9 +13,10 @@ from lxml import etree
 
 from hil import vendor_cloud
 from hil.clock import Clock
-from hil.feeder import Feeder
+from hil.feeder import IEEE13_MODEL, Feeder
 from hil.head_end import Certificate, HeadEnd, Override
 from hil.inverter import Inverter, InverterSpec, Write
+from hil.mqtt.stage import MqttStage
 from hil.openadr.stage import VtnStage
 from hil.scenario import (
     Action,
@@ -31,6 +32,7 @@ from hil.scenario import (
 )
 from hil.sep2.events import marking
 from hil.sep2.records import Program, Resource, mrid_of
+from hil.sep2.stage import Sep2Stage
 from hil.sep2.tree import Rates
 from hil.site_meter import MeterPlan, SiteMeter
 from hil.street import Device, Faulty, Street
@@ -75,9 +77,18 @@ class Bench:
         self._tasks: list[asyncio.Task[None]] = []
         feeder = Feeder.ieee13() if scenario.feeder == "ieee13" else None
         self.meters = {plan.name: SiteMeter(plan, partial(self._generated_w, plan)) for plan in scenario.meters}
-        standing = (*devices, *self.meters.values())
+        self._mqtt = MqttStage(scenario.mqtt_batteries, clock, pki) if scenario.mqtt_batteries else None
+        self._served = (
+            Sep2Stage(scenario.sep2_devices, clock, pki, scenario.sep2_server_port) if scenario.sep2_devices else None
+        )
+        standing = (
+            *devices,
+            *self.meters.values(),
+            *(self._served.devices if self._served else ()),
+            *(self._mqtt.batteries if self._mqtt else ()),
+        )
         self.street = Street(clock, [_spec(plan) for plan in scenario.inverters], feeder, devices=standing)
-        self._services = services
+        self._services = (*services, *([self._mqtt] if self._mqtt else []))
         self._listening = AsyncExitStack()
         client_lfdi = Certificate.of(pki, GATEWAY).lfdi if scenario.head_ends else ""
         self.head_ends = {
@@ -125,6 +136,9 @@ class Bench:
             "resources": {one.name: {"lfdi": one.lfdi, "pin": one.pin} for one in self.scenario.resources},
             "head_ends": {name: {"url": one.url, "lfdi": one.lfdi} for name, one in self.head_ends.items()},
             "vtns": {name: one.ready() for name, one in self.vtns.items()},
+            "sep2_server": self._served.ready() if self._served else None,
+            "broker": self._mqtt.ready() if self._mqtt else None,
+            "feeder": None if self.scenario.feeder == "none" else str(IEEE13_MODEL),
             "start_ms": self.clock.now_ms(),
         }
 

@@ -9,6 +9,8 @@ from typing import Any, Self
 import opendssdirect
 
 _IEEE13 = Path(__file__).parent / "feeders" / "ieee13.dss"
+IEEE13_MODEL = _IEEE13.with_name("ieee13_model.dss")
+"""The same feeder as its operator's planning model has it, to be loaded by whoever plans on it."""
 _IEEE13_TAPS = {"reg_a": 10, "reg_b": 8, "reg_c": 11}
 _TAP_STEP = 0.00625
 _STANDSTILL_KW = 1e-3

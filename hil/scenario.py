@@ -8,8 +8,10 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from hil.listener import Outage
+from hil.mqtt.stage import MqttBatteryPlan
 from hil.openadr.stage import VtnDelete, VtnIssue, VtnModify, VtnOutage, VtnPlan, VtnRaw, check_act
 from hil.sep2.records import Answer
+from hil.sep2.stage import Sep2DevicePlan
 from hil.site_meter import LoadAct, MeterPlan, check_load
 from hil.tables import Strict, demand_known
 
@@ -237,12 +239,17 @@ class Scenario(Strict):
     head_ends: tuple[HeadEndPlan, ...] = msgspec.field(name="head_end", default=())
     vtns: tuple[VtnPlan, ...] = msgspec.field(name="vtn", default=())
     meters: tuple[MeterPlan, ...] = msgspec.field(name="meter", default=())
+    sep2_devices: tuple[Sep2DevicePlan, ...] = msgspec.field(name="sep2_device", default=())
+    mqtt_batteries: tuple[MqttBatteryPlan, ...] = msgspec.field(name="mqtt_battery", default=())
+    sep2_server_port: int = 0
     steps: tuple[Step, ...] = msgspec.field(name="step", default=())
 
     @property
     def device_names(self) -> tuple[str, ...]:
         """Names of all devices of the street, whatever they speak; meters are among them."""
-        return (*(plan.name for plan in self.inverters), *(plan.name for plan in self.meters))
+        named = [plan.name for plan in self.inverters] + [plan.name for plan in self.meters]
+        named += [plan.name for plan in self.sep2_devices] + [plan.name for plan in self.mqtt_batteries]
+        return tuple(named)
 
 
 class Verdict(NamedTuple):

@@ -23,6 +23,8 @@ from gateway.core.units import HUNDREDTHS_OF_PERCENT
 
 GRACE_MS = 5_000
 """How long a cleared command outlasts the next change of its ruling, so that the link is never left without one."""
+RENEWED_MS = 600_000
+"""How long before its end a command that nothing changes at is cleared anew, so that everybody below hears in time."""
 
 Case = TypeVar("Case")
 Item = TypeVar("Item")
@@ -314,7 +316,7 @@ class Decider:
         return clear(command, held, serial, state.now_ms)
 
     def _valid_until(self, settled: Settled) -> int:
-        return min(settled.settlement.until_ms, self._state.renew_at_ms) + GRACE_MS
+        return min(settled.settlement.until_ms + GRACE_MS, self._state.renew_at_ms + RENEWED_MS)
 
 
 def _fallback_w(resource: ResourceState, settled: Settled) -> int:

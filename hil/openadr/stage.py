@@ -1,6 +1,5 @@
 """VTNs of a scenario: their tables, the steps that act on them, what is told of where they listen and what they got."""
 
-import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from hil.clock import Clock
+from hil.identity import ServerIdentity, secret_in, server_identity
 from hil.listener import Outage
 from hil.openadr.answers import LARGEST_PAGE
-from hil.openadr.identity import ServerIdentity, server_identity
 from hil.openadr_vtn import Vtn
 from hil.tables import Strict, demand_known
 
@@ -120,7 +119,7 @@ class VtnStage:
             plan.name,
             clock,
             client_id=plan.client_id,
-            client_secret=_secret(self.secret_file),
+            client_secret=secret_in(self.secret_file),
             report=report,
             ssl_context=None if self._identity is None else self._identity.context(),
         )
@@ -191,10 +190,3 @@ def check_act(plans: Mapping[str, VtnPlan], act: VtnAct) -> None:
 
 def _plain(intervals: tuple[VtnInterval, ...]) -> list[dict[str, Any]]:
     return [msgspec.structs.asdict(each) for each in intervals]
-
-
-def _secret(file: Path) -> str:
-    if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(24), encoding="ascii")
-    return file.read_text(encoding="ascii").strip()

@@ -28,7 +28,7 @@ from gateway.ports.south import Lease
 from gateway.runtime.clock import ScaledClock
 from gateway.southbound.mqtt_device import Links, MqttDevice, MqttDevices, build
 from hil.clock import Clock
-from hil.mqtt_battery import BatterySpec
+from hil.mqtt.battery import BatterySpec
 
 START_S = 1_767_225_600
 RATE = 15

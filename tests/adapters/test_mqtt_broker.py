@@ -31,8 +31,8 @@ from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopt
 from gateway.ports.south import Lease
 from gateway.southbound.mqtt_device import MqttDevices, broker_faults, build, connection
 from gateway.southbound.mqtt_device.connection import Connection
-from hil.broker import Access, Broker, Kind, Tls, mosquitto
-from hil.mqtt_battery import MqttBattery
+from hil.mqtt.battery import MqttBattery
+from hil.mqtt.broker import Access, Broker, Kind, Tls, mosquitto
 
 NEEDS_MOSQUITTO = pytest.mark.skipif(mosquitto() is None, reason="no mosquitto here, and iotcore has no access lists")
 KINDS: list[Kind] = ["iotcore", *(["mosquitto"] if mosquitto() else [])]  # type: ignore[list-item] # both are kinds

@@ -31,8 +31,8 @@ from gateway.core.known import Unknown
 from gateway.ports.south import Lease
 from gateway.southbound import mqtt_device
 from gateway.southbound.mqtt_device import MqttDevice, MqttDevices
-from hil.broker import Broker
-from hil.mqtt_battery import MqttBattery
+from hil.mqtt.battery import MqttBattery
+from hil.mqtt.broker import Broker
 
 
 class World(NamedTuple):

@@ -22,7 +22,7 @@ from gateway.core.plan import Command
 from gateway.ports.south import Lease
 from gateway.runtime.clock import RealClock
 from gateway.southbound.mqtt_device import Links, MqttDevice, MqttDevices, build
-from hil.broker import Broker
+from hil.mqtt.broker import Broker
 
 from .mqtt_responder import DEVICE, SETTINGS
 from .result import Result

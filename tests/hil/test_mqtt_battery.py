@@ -7,15 +7,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import aiomqtt
 import pytest
 
-from hil.broker import Broker
 from hil.clock import Clock
-from hil.inverter import Inverter
-from hil.mqtt_battery import BatterySpec, MqttBattery
+from hil.mqtt.battery import BatterySpec, MqttBattery
+from hil.mqtt.broker import Broker
 from hil.street import Street
 
 RATE = 20
@@ -132,11 +131,9 @@ async def test_a_street_can_hold_it(tmp_path: Path) -> None:
     clock = Clock.starting(RATE, T0_MS)
     async with Broker(tmp_path) as broker:
         cell = MqttBattery(BatterySpec(name="cell", port=broker.port, own_w=2_000), clock)
-        street = Street(clock, [])
-        street.inverters["cell"] = cast("Inverter", cell)
-        async with street:
+        async with Street(clock, [], devices=[cell]) as street:
             await until(lambda: cell.w == 2_000)
-            assert street.ports == {"cell": broker.port}
+            assert street.measured_w == {"cell": 2_000}
 
 
 def test_a_fault_that_is_not_known_is_named() -> None:
@@ -149,7 +146,7 @@ async def test_a_broker_runs_from_the_command_line(tmp_path: Path) -> None:
     del tmp_path
     began_s = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "hil.broker", "0", stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "hil.mqtt.broker", "0", stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     line = (await asyncio.wait_for(process.stdout.readline(), 15)).decode()

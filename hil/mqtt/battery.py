@@ -102,6 +102,26 @@ class MqttBattery:
     # -- what a bench sees
 
     @property
+    def name(self) -> str:
+        """Its name, which its topics bear."""
+        return self.spec.name
+
+    @property
+    def bus(self) -> str:
+        """The bus of its terminals, empty where it is on no feeder."""
+        return self.spec.bus
+
+    @property
+    def phases(self) -> tuple[int, ...]:
+        """The feeder's phases that it is on."""
+        return self.spec.phases
+
+    @property
+    def nominal_v(self) -> float:
+        """Line to neutral, V."""
+        return self.spec.nominal_v
+
+    @property
     def port(self) -> int:
         """TCP port of its broker."""
         return self.spec.port

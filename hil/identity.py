@@ -1,7 +1,8 @@
-"""TLS of a simulated VTN: a server certificate for the loopback and the authority that signed it (RFC 5280)."""
+"""Identities of simulated servers: certificates for the loopback with their authority (RFC 5280), and secrets."""
 
 import datetime as dt
 import ipaddress
+import secrets
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,14 @@ class ServerIdentity:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.chain, self.key)
         return context
+
+
+def secret_in(file: Path) -> str:
+    """Give the secret in a file; made, for its owner alone, where there is none."""
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(24), encoding="ascii")
+    return file.read_text(encoding="ascii").strip()
 
 
 def server_identity(folder: Path, name: str) -> ServerIdentity:

@@ -1,6 +1,6 @@
 """A real MQTT 5 broker on loopback: mosquitto where there is one, else iotcore; to be started, killed, started again.
 
-`python -m hil.broker PORT` runs one without users or TLS until it is interrupted.
+`python -m hil.mqtt.broker PORT` runs one without users or TLS until it is interrupted.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from typing import Literal, Self
 
 Kind = Literal["mosquitto", "iotcore"]
 
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _PLACES = (Path("/usr/sbin/mosquitto"), _ROOT / "build/mosquitto/usr/sbin/mosquitto")
 _UP_S = 10.0
 _POLL_S = 0.02
@@ -74,7 +74,7 @@ class Broker:
         port: int = 0,
     ) -> None:
         self.kind: Kind = kind or ("mosquitto" if mosquitto() else "iotcore")
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self._folder, self._access, self._tls = folder, access or Access(), tls
         self._process: asyncio.subprocess.Process | None = None
 
@@ -158,10 +158,11 @@ class Broker:
         config = self._folder / "iotcore.toml"
         config.write_text(_rumqttd(self.port, self._access.users, self._tls), encoding="utf-8")
         environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-        return [sys.executable, "-m", "hil.broker", "0", "--config", str(config)], environment
+        return [sys.executable, "-m", "hil.mqtt.broker", "0", "--config", str(config)], environment
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a port on 127.0.0.1 that nobody listens at now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -228,7 +229,7 @@ async def _serve(port: int) -> None:
 
 def main() -> None:
     """Run a broker; with --config, be the process of iotcore's."""
-    parser = argparse.ArgumentParser(prog="python -m hil.broker", description="An MQTT 5 broker on 127.0.0.1.")
+    parser = argparse.ArgumentParser(prog="python -m hil.mqtt.broker", description="An MQTT 5 broker on 127.0.0.1.")
     parser.add_argument("port", type=int, help="0 takes any free port")
     parser.add_argument("--config", help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -1,0 +1,1 @@
+"""MQTT in the bench: a broker, and what stands behind it."""
