@@ -23,9 +23,10 @@ from gateway.core.orders import (
 from gateway.core.units import Share, Watts
 from gateway.northbound.openadr_ven import translate
 from gateway.northbound.openadr_ven.schedule import Course, lay_out
+from gateway.northbound.openadr_ven.words import read_profile
 from gateway.wire.openadr3 import Event, Payload, PayloadDescriptor, WireFault
 
-WORDS = translate.profile(PROFILE)
+WORDS = read_profile(PROFILE)
 HOUR_MS = 3_600_000
 T0 = "2027-01-15T08:00:00Z"
 T0_MS = 1_800_000_000_000
@@ -201,7 +202,7 @@ def test_a_rank_that_cannot_be_read_is_a_fault(change: dict[str, Any]) -> None:
 )
 def test_a_profile_that_says_what_cannot_be_is_refused(table: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"rating|table|unasked|list"):
-        translate.profile(table)
+        read_profile(table)
 
 
 # -- when

@@ -23,6 +23,7 @@ from gateway.core.units import Watts
 from gateway.northbound.openadr_ven import OpenadrVen, translate
 from gateway.northbound.openadr_ven.exchange import Exchange
 from gateway.northbound.openadr_ven.schedule import lay_out
+from gateway.northbound.openadr_ven.words import read_profile
 from gateway.wire.openadr3 import Odd, decode_event, items, object_id
 
 from .fleet import T0_MS, clocked
@@ -52,7 +53,7 @@ EVENT: Final[dict[str, Any]] = {
     ],
 }
 BODY: Final = json.dumps([EVENT]).encode()
-WORDS: Final = translate.profile({})
+WORDS: Final = read_profile({})
 
 
 def benchmark(folder: Path) -> list[Result]:

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from gateway.core.events import OrderHeard
-from gateway.northbound.openadr_ven import translate
 from gateway.northbound.openadr_ven.config import OpenadrResource, OpenadrVen
 from gateway.northbound.openadr_ven.heard import Held
 from gateway.northbound.openadr_ven.link import Link
+from gateway.northbound.openadr_ven.words import read_profile
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear, Look
 
@@ -40,7 +40,7 @@ def build(
     `spool` is the file that keeps reports until they are acknowledged. `held` gives the orders of this party that the
     journal still holds when the first list has been read, so that what was deleted meanwhile ends (RULES C13).
     """
-    words = translate.profile(profile)
+    words = read_profile(profile)
     return Link(
         table, resources, secret, context, words, clock, hear, look, may_write=may_write, spool=spool, held=held
     )

@@ -52,6 +52,13 @@ class Got(NamedTuple):
     body: bytes
 
 
+class Offset(NamedTuple):
+    """The VTN's clock minus ours by its last answer, and by how much the time that it took may make that wrong (ms)."""
+
+    by_ms: int
+    within_ms: int
+
+
 class Exchange:
     """One VTN; `async with` opens and closes the connections to it."""
 
@@ -66,7 +73,7 @@ class Exchange:
     ) -> None:
         """Speak with the VTN of this table; send bodies only where `may_write`. `now_ms` gives our clock."""
         self.may_write = may_write
-        self.offset_ms: int | None = None
+        self.offset: Offset | None = None
         self._base = table.url.rstrip("/")
         self._token_url = table.token_url
         self._credentials = {"client_id": table.client_id, "client_secret": secret}
@@ -202,9 +209,11 @@ class Exchange:
         if date is None:
             return
         try:
-            self.offset_ms = translate.server_ms(date) - (sent_ms + self._now_ms()) // 2
+            told_ms = translate.server_ms(date)
         except WireFault:
             return
+        now_ms = self._now_ms()
+        self.offset = Offset(told_ms - (sent_ms + now_ms) // 2, (now_ms - sent_ms) // 2)
 
 
 def _after_s(header: str) -> int:

@@ -14,6 +14,7 @@ from gateway.northbound.openadr_ven import translate
 from gateway.northbound.openadr_ven.enrol import Enrolment, targets_of
 from gateway.northbound.openadr_ven.said import Said
 from gateway.northbound.openadr_ven.schedule import Course, Piece, lay_out
+from gateway.northbound.openadr_ven.words import Profile
 from gateway.ports.north import Hear
 from gateway.wire.openadr3 import Event, Odd, PayloadDescriptor, Program, WireFault, decode_event
 
@@ -63,7 +64,7 @@ class Heard:
         self,
         party: str,
         service: str,
-        words: translate.Profile,
+        words: Profile,
         enrolment: Enrolment,
         hear: Hear,
         draw: Callable[[], int],
@@ -167,7 +168,8 @@ class Heard:
             before = [one.order for one in self._orders.values() if translate.event_of(one.order.id) == event.id]
             if before:
                 received_ms, draw = before[0].received_ms, before[0].draw
-                anchor_ms = min(one.start_ms for one in before)
+                starts = {translate.piece_of(one.id): one.start_ms for one in before}
+                anchor_ms = _anchor(event, starts, at.server_ms)
         draw = self._draw() if draw is None else draw
         version = self._version(event, known)
         sent = translate.sent(event, self._party, group, received_ms, draw, self._service, version)
@@ -195,7 +197,7 @@ class Heard:
         for piece in now.course.pieces:
             name = translate.order_id(now.sent.event, piece.name)
             known = self._orders.get(name)
-            if self._stands(piece, now, known, server_ms):
+            if _stands(piece, known, server_ms):
                 now.orders[name] = None
                 continue
             try:
@@ -214,16 +216,6 @@ class Heard:
         event = now.sent.event
         for name in [one for one in self._orders if one not in now.orders and translate.event_of(one) == event]:
             self._end(name, server_ms)
-
-    def _stands(self, piece: Piece, now: Known, known: OrderHeard | None, server_ms: int) -> bool:
-        """Tell whether nothing is to be told of a piece: it is long over, or rests on a receipt that is past."""
-        over = piece.end_ms is not None and piece.end_ms <= server_ms
-        if known is None:
-            return over and piece.end_ms is not None and piece.end_ms + KEEP_OVER_MS <= server_ms
-        order = known.order
-        if piece.anchored and order.version == now.sent.version and order.scope.group == now.sent.group:
-            return True
-        return over and order.end_ms is not None and order.end_ms <= server_ms
 
     # -- which resources
 
@@ -327,3 +319,20 @@ def _running_or_last(pieces: Iterable[Piece], server_ms: int) -> tuple[Piece, ..
     ]
     running = tuple(piece for piece in begun if piece.end_ms is None or server_ms < piece.end_ms)
     return running or tuple(sorted(begun, key=lambda piece: piece.end_ms or 0)[-1:])
+
+
+def _stands(piece: Piece, known: OrderHeard | None, server_ms: int) -> bool:
+    """Tell whether nothing is to be told of a piece: it is over, for long where it was never heard."""
+    over = piece.end_ms is not None and piece.end_ms <= server_ms
+    if known is None:
+        return over and piece.end_ms is not None and piece.end_ms + KEEP_OVER_MS <= server_ms
+    end_ms = known.order.end_ms
+    return over and end_ms is not None and end_ms <= server_ms
+
+
+def _anchor(event: Event, starts: Mapping[str, int], server_ms: int) -> int:
+    """Give when an event of "now" was first heard, by when its pieces start of which that is known (ms, by name)."""
+    for piece in lay_out(event, 0, 0, translate.DIVIDED).pieces:
+        if piece.anchored and piece.name in starts:
+            return starts[piece.name] - piece.start_ms
+    return server_ms

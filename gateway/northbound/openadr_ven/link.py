@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from gateway.core.events import Contact, Offset
-from gateway.northbound.openadr_ven import translate
 from gateway.northbound.openadr_ven.config import OpenadrResource, OpenadrVen
 from gateway.northbound.openadr_ven.enrol import Enrolment
 from gateway.northbound.openadr_ven.exchange import Exchange, VtnDown, VtnFault
@@ -20,6 +19,7 @@ from gateway.northbound.openadr_ven.reader import Lister
 from gateway.northbound.openadr_ven.reports import Reports, pause_ms
 from gateway.northbound.openadr_ven.said import Said
 from gateway.northbound.openadr_ven.spool import KEPT_MAX, Spool
+from gateway.northbound.openadr_ven.words import Profile
 from gateway.ports.clock import Clock
 from gateway.ports.north import Answer, Hear, Look
 
@@ -38,7 +38,7 @@ class Link:
         resources: Mapping[str, OpenadrResource],
         secret: str,
         context: ssl.SSLContext | None,
-        words: translate.Profile,
+        words: Profile,
         clock: Clock,
         hear: Hear,
         look: Look | None,
@@ -138,10 +138,10 @@ class Link:
             self._hear(Contact(self._party, self._window_ms))
 
     def _keep_time(self) -> None:
-        offset_ms = self._exchange.offset_ms
-        if offset_ms is None:
+        found = self._exchange.offset
+        if found is None:
             self._said.amiss("time", "its answers bear no Date; its clock is taken for ours", "its answers bear a Date")
             return
-        if self._offset_ms is None or abs(offset_ms - self._offset_ms) > OFFSET_STEP_MS:
-            self._offset_ms = offset_ms
-            self._hear(Offset(self._party, offset_ms))
+        if self._offset_ms is None or abs(found.by_ms - self._offset_ms) > OFFSET_STEP_MS + found.within_ms:
+            self._offset_ms = found.by_ms
+            self._hear(Offset(self._party, found.by_ms))

@@ -18,6 +18,7 @@ from gateway.northbound.openadr_ven.exchange import OK, Exchange, VtnDown, VtnFa
 from gateway.northbound.openadr_ven.heard import Heard, Known
 from gateway.northbound.openadr_ven.said import Said
 from gateway.northbound.openadr_ven.spool import Gap, Spool, SpoolFault
+from gateway.northbound.openadr_ven.words import KW, READ_UNITS, Profile
 from gateway.ports.clock import Clock
 from gateway.ports.north import Answer, Hear, Look
 from gateway.wire.openadr3 import AGGREGATED, ReportDescriptor, encode
@@ -48,7 +49,7 @@ class Reports:
         party: str,
         client: str,
         names: Mapping[str, str],
-        words: translate.Profile,
+        words: Profile,
         report_s: int,
         exchange: Exchange,
         heard: Heard,
@@ -144,8 +145,8 @@ class Reports:
 
     def _unit(self, event: str, asked: ReportDescriptor) -> str:
         """Give the unit of a reading that is asked for, empty where it cannot be told; OPERATING_STATE is answered."""
-        unit = (asked.units or translate.KW).upper()
-        if asked.payload_type == translate.READING and unit in translate.READ_UNITS:
+        unit = (asked.units or KW).upper()
+        if asked.payload_type == translate.READING and unit in READ_UNITS:
             return unit
         if asked.payload_type != translate.OPERATING_STATE:
             what = f"{asked.payload_type[:40]} in {unit[:40]}"

@@ -6,7 +6,6 @@ Source: OpenADR 3.1.0, event-interval-payloads, report-payloads and units schema
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
@@ -17,7 +16,7 @@ from gateway.core.events import OrderHeard
 from gateway.core.orders import Ceiling, Default, Each, Effect, Floor, Function, Order, Price, Rank, Reply, Target
 from gateway.core.units import HUNDREDTHS_OF_PERCENT, Share, Watts
 from gateway.northbound.openadr_ven.schedule import Piece
-from gateway.ports.ranks import openadr3_rank
+from gateway.northbound.openadr_ven.words import KW, Profile
 from gateway.wire.openadr3 import (
     AGGREGATED,
     Event,
@@ -46,8 +45,6 @@ DIVIDED: Final = frozenset((*CARRIED, *SUBSCRIPTIONS))
 
 READING: Final = "READING"
 OPERATING_STATE: Final = "OPERATING_STATE"
-KW: Final = "KW"
-READ_UNITS: Final = (KW, "KVAR", "VOLTS")
 
 W_IN: Final = {"W": Decimal(1), "KW": Decimal(1_000), "MW": Decimal(1_000_000)}
 WH_IN: Final = {"WH": Decimal(1), "KWH": Decimal(1_000), "MWH": Decimal(1_000_000)}
@@ -61,50 +58,12 @@ Units = Mapping[str, str]
 """What each payload type is measured in, in capitals."""
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What `profiles/protocols/openadr3.toml` says, in the core's words."""
-
-    simple: Mapping[int, Share]
-    information: frozenset[str]
-    operating_state: Mapping[str, str]
-    unasked: tuple[str, ...]
-
-
 class Asked(NamedTuple):
     """What an interval asks for: effects, the payload types that are not carried, and why one cannot be read."""
 
     effects: tuple[Effect, ...]
     uncarried: tuple[str, ...]
     why: str
-
-
-def profile(table: Mapping[str, object]) -> Profile:
-    """Read the profile of the protocol; ValueError where it says what cannot be."""
-    levels: dict[int, Share] = {}
-    for level, percent in _table(_table(table, "simple"), "rating_limit_percent").items():
-        if not isinstance(percent, int | float) or not 0 <= percent <= 100:
-            raise ValueError(f"simple.rating_limit_percent.{level} is {percent}; give a percentage from 0 to 100")
-        levels[int(level)] = Share(int(Decimal(repr(percent)) * 100))
-    unasked = _texts(_table(table, "report").get("unasked", ()))
-    strange = [units for units in unasked if units not in READ_UNITS]
-    if strange:
-        raise ValueError(f"report.unasked names {strange[0]}; there are {', '.join(READ_UNITS)}")
-    states = {kind: str(state) for kind, state in _table(table, "operating_state").items()}
-    return Profile(levels, frozenset(_texts(_table(table, "information").get("payloads", ()))), states, unasked)
-
-
-def _table(table: Mapping[str, object], name: str) -> Mapping[str, object]:
-    found = table.get(name, {})
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{name} is no table")  # noqa: TRY004 - a fault of the profile like the others
-    return found
-
-
-def _texts(listed: object) -> tuple[str, ...]:
-    if not isinstance(listed, list | tuple):
-        raise ValueError(f"{listed!r} is no list of names")  # noqa: TRY004 - as above
-    return tuple(str(each) for each in listed)
 
 
 # -- what is asked of us
