@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from gateway.config import SiteFile, TableSpec, load_whole
+from gateway import grid
+from gateway.config import Checked, Fault, Lines, SiteFile, TableSpec, load_whole
+from gateway.runtime import wiring
 from gateway.web.tokens import Tokens
 
 CLEAN = 0
@@ -34,6 +36,8 @@ def register(commands: Commands, tables: Mapping[str, TableSpec]) -> None:
 def run(site: Path, tables: Mapping[str, TableSpec], *, as_json: bool) -> int:
     """Check the site file and the files that it names, and print what was found; 0 where all is well, 2 where not."""
     checked = load_whole(site, tables, Tokens.faults)
+    if checked.site is not None:
+        checked = _with_feeder(checked, checked.site)
     for fault in checked.faults:
         print(fault, file=sys.stderr)
     for warning in checked.warnings:
@@ -44,6 +48,16 @@ def run(site: Path, tables: Mapping[str, TableSpec], *, as_json: bool) -> int:
     elif checked.site is not None:
         print(f"{site}: no fault: {_summary(checked.site)}")
     return FAULTY if checked.faults else CLEAN
+
+
+def _with_feeder(checked: Checked, site: SiteFile) -> Checked:
+    """Try the model of the feeder, where there is one, with the devices that are on it."""
+    table = site.tables.get("feeder")
+    if table is None:
+        return checked
+    line = Lines(site.path.read_text(encoding="utf-8")).of(("feeder",))
+    found = tuple(Fault(str(site.path), line, "feeder", what) for what in grid.faults(table, wiring.places(site)))
+    return Checked(None, found, checked.warnings) if found else checked
 
 
 def _summary(site: SiteFile) -> str:

@@ -130,6 +130,8 @@ class _Reading:
     def _tables_together(self) -> None:
         """Look at the tables of one adapter beside each other, and for what they need at the top."""
         for full, spec in self._specs.items():
+            for entry in self._entries[full] if spec.note else ():
+                self._reader.warn(entry, spec.note)
             parent, _, name = full.rpartition(".")
             held = [
                 (entry, entry.children[name][0]) for entry in self._entries.get(parent, ()) if name in entry.children

@@ -36,7 +36,7 @@ class TableSpec:
     `references` says which of its keys name an entry of which array of tables. `faults` gives what is wrong with a
     table whose every key is right, each with the place below it. Only tables of every site file can be `required`.
     `needs` is the table at the top without which this one is of no use; `together` gives what is wrong between the
-    tables of this kind, each with the name of who holds it.
+    tables of this kind, each with the name of who holds it. `note` is what nobody can check here and has to be told.
     """
 
     kind: type[Any]
@@ -46,6 +46,7 @@ class TableSpec:
     required: bool = True
     needs: str = ""
     together: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] | None = None
+    note: str = ""
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.config import SiteFile, TableSpec, profiles
 from gateway.core.events import Event, LinkDown, Observed, OrderHeard
 from gateway.core.known import Known, Reading
-from gateway.grid import Feeder, Model, Place, feeder_faults
+from gateway.grid import Feeder, Model, Place
 from gateway.grid import build as build_feeder
 from gateway.northbound import openadr_ven, sep2_client
 from gateway.northbound.openadr_ven import OpenadrResource, OpenadrVen
@@ -27,12 +27,16 @@ from gateway.southbound.mqtt_device import MqttDevice, MqttDevices, broker_fault
 from gateway.southbound.sep2_server import Sep2Server, Sep2ServerDevice, device_faults
 from gateway.southbound.sunspec_modbus import SunspecMeter, SunspecModbus
 
+ONE_WRITER: Final = (
+    "A1: MQTT carries no sender, so the broker has to let each user write its own topics alone; "
+    "profiles/protocols/mqtt/mosquitto.acl shows how"
+)
 TABLES: Final[Mapping[str, TableSpec]] = {
     "sep2_client": TableSpec(Sep2Client, many=True, references={"party": "party"}, faults=program_faults),
     "openadr_ven": TableSpec(OpenadrVen, many=True, references={"party": "party"}),
     "sep2_server": TableSpec(Sep2Server),
-    "mqtt_device": TableSpec(MqttDevices, faults=broker_faults),
-    "feeder": TableSpec(Feeder, faults=feeder_faults),
+    "mqtt_device": TableSpec(MqttDevices, faults=broker_faults, note=ONE_WRITER),
+    "feeder": TableSpec(Feeder),
     "resource.sep2": TableSpec(Sep2Resource),
     "resource.openadr": TableSpec(OpenadrResource),
     "device.sunspec_modbus": TableSpec(SunspecModbus),

@@ -22,7 +22,7 @@ def test_the_example_has_no_fault() -> None:
 
 
 def test_every_key_is_named() -> None:
-    for spec in site.TABLES.values():
+    for spec in (*site.TABLES.values(), *wiring.TABLES.values()):
         for field in fields(spec.kind):
             if NOT_A_KEY not in field.metadata:
                 assert re.search(rf"\b{field.name}\b", PAGE), field.name

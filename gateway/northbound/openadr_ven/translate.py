@@ -17,6 +17,7 @@ from gateway.core.orders import Ceiling, Default, Each, Effect, Floor, Function,
 from gateway.core.units import HUNDREDTHS_OF_PERCENT, Share, Watts
 from gateway.northbound.openadr_ven.schedule import Piece
 from gateway.northbound.openadr_ven.words import KW, Profile
+from gateway.ports.ranks import openadr3_rank
 from gateway.wire.openadr3 import (
     AGGREGATED,
     Event,
