@@ -13,7 +13,7 @@ from lxml import etree
 
 from hil import vendor_cloud
 from hil.clock import Clock
-from hil.feeder import IEEE13_MODEL, Feeder
+from hil.feeder import IEEE13_MODEL, Feeder, bus_of
 from hil.head_end import Certificate, HeadEnd, Override
 from hil.inverter import Inverter, InverterSpec, Write
 from hil.mqtt.stage import MqttStage
@@ -128,6 +128,7 @@ class Bench:
                     "unit": plan.unit,
                     "resource": plan.resource,
                     "rated_w": plan.rated_w,
+                    "bus": bus_of(plan.bus, plan.phases),
                 }
                 for plan in self.scenario.inverters
             },
@@ -138,7 +139,7 @@ class Bench:
             "vtns": {name: one.ready() for name, one in self.vtns.items()},
             "sep2_server": self._served.ready() if self._served else None,
             "broker": self._mqtt.ready() if self._mqtt else None,
-            "feeder": None if self.scenario.feeder == "none" else str(IEEE13_MODEL),
+            "feeder": str(IEEE13_MODEL) if self.scenario.planned and self.scenario.feeder == "ieee13" else None,
             "start_ms": self.clock.now_ms(),
         }
 
@@ -230,6 +231,7 @@ class Bench:
             "ok": all(one.ok for one in verdicts) and all(proof["ok"] for proof in self._proofs),
             "verdicts": [one._asdict() for one in verdicts],
             "proofs": self._proofs,
+            "events": [event for vtn in self.vtns.values() for event in vtn.expected()],
             "answers": answers,
             "readings": sum(len(one.tree.intake.readings) for one in self.head_ends.values()),
             "reports": sum(len(one.vtn.reports) for one in self.vtns.values()),

@@ -18,6 +18,11 @@ _CREDIBLE_PU = (0.5, 1.5)
 _W_PER_KW = 1000
 
 
+def bus_of(bus: str, phases: tuple[int, ...]) -> str:
+    """Name a bus with its phases, as in 634.1.3; nothing where there is none."""
+    return ".".join([bus, *map(str, phases)]) if bus else ""
+
+
 class FeederError(RuntimeError):
     """The power flow has no credible solution, or a connection does not exist."""
 

@@ -228,11 +228,15 @@ class Step(Action, kw_only=True):
 
 
 class Scenario(Strict):
-    """A whole bench. The timeline begins when all listen ("ready") or when every server was contacted ("contact")."""
+    """A whole bench. The timeline begins when all listen ("ready") or when every server was contacted ("contact").
+
+    Where it is `planned`, the gateway is told of the model of the feeder.
+    """
 
     name: str
     begins: Literal["ready", "contact"] = "ready"
     feeder: Literal["ieee13", "none"] = "none"
+    planned: bool = False
     measure_s: int = 5
     inverters: tuple[InverterPlan, ...] = msgspec.field(name="inverter", default=())
     resources: tuple[ResourcePlan, ...] = msgspec.field(name="resource", default=())

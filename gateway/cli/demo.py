@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.cli.demo_site import site_devices, site_file
 from gateway.core.answers import TERMINAL
 from gateway.core.events import Topic
 from gateway.pki import issue
@@ -47,7 +48,7 @@ def register(subparsers: "Commands") -> None:
     about = "show the main job end to end on simulated inverters, and judge it"
     parser = subparsers.add_parser("demo", help=about, description=about)
     parser.add_argument("--json", action="store_true", help="print a JSON record for each decision instead of text")
-    parser.add_argument("--scenario", default="street", metavar="NAME|FILE", help="what the simulators play: street")
+    parser.add_argument("--scenario", default="lanes", metavar="NAME|FILE", help="what the simulators play")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep what the demo makes, the journal too, in DIR")
     parser.set_defaults(run=run)
 
@@ -106,10 +107,12 @@ def _folder(keep: Path | None) -> Path:
 
 
 def _certificates(scenario: Path) -> tuple[str, ...]:
-    """Name the certificates that the scenario's head-ends show; raise ValueError where it is no scenario."""
+    """Name the certificates that head-ends and 2030.5 devices show; raise ValueError where it is no scenario."""
     try:
-        head_ends = tomllib.loads(scenario.read_text(encoding="utf-8")).get("head_end", [])
-        return tuple(dict.fromkeys(str(head_end["certificate"]) for head_end in head_ends))
+        given = tomllib.loads(scenario.read_text(encoding="utf-8"))
+        shown = [str(head_end["certificate"]) for head_end in given.get("head_end", [])]
+        shown += [str(device["name"]) for device in given.get("sep2_device", [])]
+        return tuple(dict.fromkeys(shown))
     except (OSError, ValueError, KeyError, TypeError) as fault:
         raise ValueError(f"{scenario} is no scenario: {fault}; compare with the shipped street.toml") from fault
 
@@ -143,10 +146,11 @@ class _Demo:
             if first is None:
                 return WRONG_USE
             ready = first["ready"]
-            self._device = [*ready["inverters"]][-1]
+            self._device = site_devices(ready)[-1]
             site = self._folder / "site.toml"
             site.write_text(site_file(ready), encoding="utf-8")
-            self._say(f"{len(ready['inverters'])} inverters and {len(ready['head_ends'])} head-ends listen; x{RATE:g}")
+            above = len(ready["head_ends"]) + len(ready["vtns"])
+            self._say(f"{len(site_devices(ready))} devices and {above} servers above; x{RATE:g}")
             state = str(self._folder / STATE)
             told = "json" if self._as_json else "text"
             daemon = await self._start(
@@ -174,6 +178,8 @@ class _Demo:
                 break
             if line["kind"] == "issued":
                 self._names[line["mrid"].upper()] = line["control"]
+            if line["kind"] == "vtn_issued":
+                self._names[line["id"]] = line["event"]
             if not self._as_json:
                 self._tell_happening(line)
         self._over = True
@@ -212,6 +218,8 @@ class _Demo:
         elif kind in {"issued", "cancelled", "outage", "fault"}:
             said = " ".join(str(value) for key, value in line.items() if key not in {"t_ms", "kind", "mrid"})
             self._say(f"head-end   {kind} {said}", at)
+        elif kind == "vtn_issued":
+            self._say(f"VTN        issued {line['program']} {line['event']}", at)
 
     def _named(self, text: str) -> str:
         """Put the names of the controls where their identifiers stand."""
@@ -225,8 +233,9 @@ class _Demo:
 
     def _judge(self) -> int:
         """Hold what the head-ends were answered, and what the journal says was answered, against what is right."""
-        verdicts, proofs = self._summary.get("verdicts", []), self._summary.get("proofs", [])
+        proofs = self._summary.get("proofs", [])
         answered = terminal_answers(self._folder / STATE)
+        verdicts = [*self._summary.get("verdicts", []), *_of_events(self._summary.get("events", []), answered)]
         unanswered = {key: kinds for key, kinds in answered.items() if len(kinds) != 1}
         self._summarize(verdicts, proofs, answered)
         for (order, resource), kinds in unanswered.items():
@@ -235,7 +244,7 @@ class _Demo:
         if self._kept:
             state = self._folder / STATE
             self._end_with(f"journal: {state}; try: gateway explain {self._device} --state {state}")
-        right = bool(verdicts) and self._summary["ok"] and not unanswered
+        right = bool(verdicts) and self._summary["ok"] and all(each["ok"] for each in verdicts) and not unanswered
         return DONE if right else FAULT_FOUND
 
     def _summarize(self, verdicts: list[Line], proofs: list[Line], answered: Answers) -> None:
@@ -259,6 +268,21 @@ class _Demo:
     def _end_with(self, text: str) -> None:
         """Say it as text also where the records are JSON: beside them, on standard error."""
         print(text, file=sys.stderr if self._as_json else sys.stdout)
+
+
+def _of_events(events: list[Line], answered: Answers) -> list[Line]:
+    """Judge each event of a VTN, which is not told how it ended, by what the journal says of all its intervals."""
+    found: list[Line] = []
+    for event in events:
+        begins = f"{event['vtn']}/{event['id']}/"
+        ended = {key: kinds for key, kinds in answered.items() if key[0].startswith(begins)}
+        found += [
+            {"control": event["event"], "resource": resource, "got": kinds, "ok": kinds == [event["expect"]]}
+            for (_order, resource), kinds in ended.items()
+        ]
+        if not ended:
+            found.append({"control": event["event"], "resource": "nobody", "got": [], "ok": False})
+    return found
 
 
 def terminal_answers(state: Path) -> Answers:
@@ -299,38 +323,3 @@ async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[Line]:
         return
     async for line in process.stdout:
         yield json.loads(line)
-
-
-def site_file(ready: dict[str, Any]) -> str:
-    """Write the site file of what the simulators say that they are."""
-    parts = [
-        '[gateway]\nname = "street"\nhealth_port = 0\n',
-        '[[party]]\nname = "dso"\ntier = "distribution"\nlimit_parent = true\n',
-        '[[party]]\nname = "market"\ntier = "customer"\n',
-        (
-            '[[grant]]\nparty = "dso"\nservice = "operating-envelope"\nlevel = 3\ngroup = "street"\n'
-            'functions = ["export-limit", "generation-limit", "rating-limit", "connect", "energize"]\n'
-        ),
-        '[[grant]]\nparty = "dso"\nservice = "dispatch"\nlevel = 6\ngroup = "street"\nfunctions = ["active-power"]\n',
-        '[[grant]]\nparty = "market"\nservice = "energy"\nlevel = 7\ngroup = "street"\nfunctions = ["active-power"]\n',
-        f'[[group]]\nname = "street"\nresources = {json.dumps(list(ready["resources"]))}\n',
-    ]
-    for name, resource in ready["resources"].items():
-        parts.append(
-            f'[[resource]]\nname = "{name}"\nexport_limit_w = 10000\nlast_resort_export_limit_w = 1500\n'
-            f'[resource.sep2]\nlfdi = "{resource["lfdi"]}"\npin = {resource["pin"]}\n'
-        )
-    for name, inverter in ready["inverters"].items():
-        parts.append(
-            f'[[device]]\nname = "{name}"\nresource = "{inverter["resource"]}"\nrated_w = {inverter["rated_w"]}\n'
-            f'[device.sunspec_modbus]\nhost = "{inverter["host"]}"\nport = {inverter["port"]}\n'
-            f"unit = {inverter['unit']}\npoll_s = 5\nsettle_s = 15\nrevert_s = 60\n"
-        )
-    for name, head_end in ready["head_ends"].items():
-        parts.append(
-            f'[[sep2_client]]\nparty = "{name}"\nurl = "{head_end["url"]}"\nserver_lfdi = "{head_end["lfdi"]}"\n'
-            'certificate = "pki/gateway.pem"\nkey = "pki/gateway.key"\n'
-            'trust = ["pki/serca.pem", "pki/mca.pem", "pki/mica.pem"]\n'
-            "poll_s = 20\npost_s = 60\ncontact_lost_s = 60\n"
-        )
-    return "\n".join(parts)

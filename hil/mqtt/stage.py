@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.clock import Clock
+from hil.feeder import bus_of
 from hil.identity import ServerIdentity, secret_in, server_identity
 from hil.mqtt.battery import BatterySpec, MqttBattery
 from hil.mqtt.broker import Access, Broker, Tls
@@ -72,7 +73,12 @@ class MqttStage:
             "trust": str(self._identity.trust),
             "topic_prefix": PREFIX,
             "batteries": {
-                plan.name: {"resource": plan.resource, "rated_w": plan.rated_w, "energy_wh": plan.energy_wh}
+                plan.name: {
+                    "resource": plan.resource,
+                    "rated_w": plan.rated_w,
+                    "energy_wh": plan.energy_wh,
+                    "bus": bus_of(plan.bus, plan.phases),
+                }
                 for plan in self._plans
             },
         }

@@ -54,7 +54,10 @@ class VtnInterval(Strict):
 
 
 class VtnIssue(Strict):
-    """List a new event; without a start it says "now", without a duration for ever. See `hil.openadr_vtn.Vtn.issue`."""
+    """List a new event; without a start it says "now", without a duration for ever. See `hil.openadr_vtn.Vtn.issue`.
+
+    OpenADR has no word for how it ended, so `expect` is only passed on to who can read it elsewhere.
+    """
 
     vtn: str
     program: str
@@ -69,6 +72,7 @@ class VtnIssue(Strict):
     descriptors: dict[str, Any] = msgspec.field(default_factory=dict)
     report_descriptors: tuple[dict[str, Any], ...] = ()
     since_ms: int | None = None
+    expect: str | None = None
 
 
 class VtnModify(Strict):
@@ -113,6 +117,7 @@ class VtnStage:
 
     def __init__(self, plan: VtnPlan, clock: Clock, folder: Path, report: Callable[..., None]) -> None:
         self.plan = plan
+        self._expected: dict[str, str] = {}
         self.secret_file = folder / f"{plan.name}.secret"
         self._identity: ServerIdentity | None = server_identity(folder, f"{plan.name}-vtn") if plan.tls else None
         self.vtn = Vtn(
@@ -153,8 +158,10 @@ class VtnStage:
         match act:
             case VtnIssue():
                 given = msgspec.structs.asdict(act)
-                del given["vtn"]
+                del given["vtn"], given["expect"]
                 self.vtn.issue(**given | {"intervals": _plain(act.intervals)})
+                if act.expect is not None:
+                    self._expected[act.name] = act.expect
             case VtnModify():
                 given = {name: one for name, one in msgspec.structs.asdict(act).items() if one is not UNSET}
                 del given["vtn"]
@@ -167,6 +174,14 @@ class VtnStage:
                 self.vtn.raw_event(act.body)
             case VtnOutage():
                 await self.vtn.set_outage(act.how)
+
+    def expected(self) -> list[dict[str, str]]:
+        """Every event that is to end in a certain way, whatever became of it."""
+        ids = {str(one["eventName"]): str(one["id"]) for one in self.vtn.events}
+        return [
+            {"vtn": self.plan.name, "event": name, "id": ids.get(name, ""), "expect": how}
+            for name, how in self._expected.items()
+        ]
 
     def state(self) -> dict[str, Any]:
         """Everything that it serves and everything that it received."""

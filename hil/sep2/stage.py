@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.clock import Clock
+from hil.feeder import bus_of
 from hil.head_end import Certificate
 from hil.mqtt.broker import free_port
 from hil.sep2.device import Device, DeviceSpec
@@ -53,6 +54,7 @@ class Sep2Stage:
                     "rated_w": plan.rated_w,
                     "lfdi": device.spec.own_lfdi(),
                     "pin": plan.pin,
+                    "bus": bus_of(plan.bus, plan.phases),
                 }
                 for plan, device in zip(self._plans, self.devices, strict=True)
             },

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from gateway.cli.demo import site_file
+from gateway.cli.demo_site import site_file
 from gateway.pki import files, issue
 from hil.head_end import Certificate, server_tls
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from street_bench import Line, ask
 
-from gateway.cli.demo import site_file
+from gateway.cli.demo_site import site_file
 from gateway.pki import issue
 from gateway.store import Journal
 
