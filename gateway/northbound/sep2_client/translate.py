@@ -1,6 +1,7 @@
 """IEEE 2030.5 controls -> orders and defaults; answers, ratings and readings -> what a server is sent.
 
-Sign: a 2030.5 export or generation limit is the size of a power out of the site, which is positive here too;
+Sign: a 2030.5 export or generation limit is the size of a power out of the site, which is positive here too, and an
+import limit the size of one into it, which is negative here;
 opModFixedW and opModTargetW are positive for generation, as ours. A reading is posted with flow direction 19, received
 from the customer, so that generation stays positive. Source: IEEE 2030.5-2018 10.10, CSIP-AUS (SA TS 5573).
 """
@@ -12,7 +13,7 @@ from typing import Final
 from gateway.core.aggregate import Total
 from gateway.core.answers import Answer
 from gateway.core.events import Withdrawal, Withdrawn
-from gateway.core.orders import Ceiling, Connect, Default, Each, Effect, Energize, Function, Order, Reply, Target
+from gateway.core.orders import Ceiling, Connect, Default, Each, Effect, Energize, Floor, Function, Order, Reply, Target
 from gateway.core.units import Share, Watts
 from gateway.ports.ranks import sep2_rank
 from gateway.wire.sep2 import WireFault
@@ -34,7 +35,7 @@ from gateway.wire.sep2.resources import (
 )
 
 CARRIED: Final = ("opModConnect", "opModEnergize", "opModFixedW", "opModMaxLimW", "opModTargetW")
-CARRIED_DOE: Final = ("opModExpLimW", "opModGenLimW")
+CARRIED_DOE: Final = ("opModExpLimW", "opModGenLimW", "opModImpLimW")
 FOR_EVER_S: Final = 2**32 - 1
 LAST_S: Final = 253_402_300_799
 """The end of the year 9999: no instant beyond it is taken for one."""
@@ -74,6 +75,8 @@ def effects(base: DERControlBase) -> tuple[tuple[Effect, ...], tuple[str, ...]]:
     lacking = list(base.other_modes)
     if base.op_mod_exp_lim_w is not None:
         carried.append(Ceiling(Function.EXPORT_LIMIT, Watts(base.op_mod_exp_lim_w.floor_w())))
+    if base.op_mod_imp_lim_w is not None:
+        carried.append(Floor(Function.IMPORT_LIMIT, Watts(-base.op_mod_imp_lim_w.floor_w())))
     if base.op_mod_gen_lim_w is not None:
         carried.append(Ceiling(Function.GENERATION_LIMIT, Watts(base.op_mod_gen_lim_w.floor_w())))
     if base.op_mod_max_lim_w_hundredths is not None:
@@ -90,8 +93,6 @@ def effects(base: DERControlBase) -> tuple[tuple[Effect, ...], tuple[str, ...]]:
         carried.append(Connect(base.op_mod_connect))
     if base.op_mod_energize is not None:
         carried.append(Energize(base.op_mod_energize))
-    if base.op_mod_imp_lim_w is not None:
-        lacking.append("opModImpLimW")
     if base.op_mod_load_lim_w is not None:
         lacking.append("opModLoadLimW")
     return tuple(carried), tuple(lacking)
