@@ -1,13 +1,13 @@
 """The assessment of any skeleton: one walk over its graph per verdict, with the flows that cause it (RULES D)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.coordination.coupling import bypasses, hidden, linked_operators
-from gateway.coordination.graph import downstream, hops, longest, shortest, upstream
+from gateway.coordination.graph import back, downstream, first_flows, hops, leaving, longest, reach, upstream
 from gateway.coordination.sight import Seen, observability, races, seeing_flows
-from gateway.coordination.skeleton import Count, Flow, Kind, Overlap, Skeleton, der_ids, is_operator
+from gateway.coordination.skeleton import Count, Flow, Kind, Skeleton, der_ids, is_operator
 from gateway.core.parties import Tier
 
 SCALES: dict[str, tuple[str | bool, ...]] = {
@@ -31,6 +31,9 @@ NOT_JUDGED = (
 """What no graph of entities and flows can say."""
 
 _TIERS = {tier: place for place, tier in enumerate(Tier)}
+
+NAMED_AT_MOST = 20
+"""Of more than so many a note names the first; the flows are all there."""
 
 LIMITED_SERIES = 3
 """Organisations in series above the DER: up to two do not cascade, three to a limited extent, more do."""
@@ -76,39 +79,65 @@ def assess(skeleton: Skeleton) -> Assessment:
         _bulk_exposure(graph),
         _race(graph),
     )
-    return Assessment(skeleton.id, verdicts, observability(skeleton), seeing_flows(skeleton), series, cycle_s)
+    seen = observability(skeleton)
+    return Assessment(skeleton.id, verdicts, seen, seeing_flows(skeleton, seen), series, cycle_s)
 
 
 @dataclass(frozen=True, slots=True)
 class _Graph:
     skeleton: Skeleton
-    ders: tuple[str, ...]
+    ders: Mapping[str, None]
     bypassing: tuple[Flow, ...]
     """Every flow between the bulk and the customer tier."""
+    past: tuple[Flow, ...]
+    """The control flows between the bulk and the customer tier, also by way of who operates no network between them."""
     layers: tuple[Flow, ...]
     """Control flows that skip no tier, and joint flows as control in both directions."""
-    layered: tuple[str, ...]
+    layered: Mapping[str, None]
     """The DER that a path of layers reaches from the bulk tier."""
+    operated: Mapping[str, int]
+    """What operators of the distribution tier reach over layers."""
 
     @classmethod
     def of(cls, skeleton: Skeleton) -> "_Graph":
-        ders = der_ids(skeleton.entities, skeleton.flows)
+        ders = dict.fromkeys(der_ids(skeleton.entities, skeleton.flows))
         bypassing = tuple(flow for flow in skeleton.flows if bypasses(skeleton, flow))
         layers = tuple(flow for flow in _instructing(skeleton) if not bypasses(skeleton, flow))
         below = downstream(layers)
         starts = [each.id for each in skeleton.entities if each.tier is Tier.BULK]
         local = [each.id for each in skeleton.entities if is_operator(each) and each.tier is Tier.DISTRIBUTION]
-        through = [name for start in starts for name in hops(start, below) if name in local]
-        reached = [hops(name, below) for name in dict.fromkeys(through)]
-        return cls(
-            skeleton, ders, bypassing, layers, tuple(der for der in ders if any(der in each for each in reached))
-        )
+        from_bulk = reach(starts, below)
+        through = reach([name for name in local if name in from_bulk], below)
+        layered = {der: None for der in ders if der in through}
+        return cls(skeleton, ders, bypassing, _past(skeleton), layers, layered, reach(local, below))
 
     def tier(self, name: str) -> Tier:
         return self.skeleton.entity(name).tier
 
-    def control_bypassing(self) -> tuple[Flow, ...]:
-        return tuple(flow for flow in self.bypassing if flow.kind is Kind.CONTROL)
+    def served(self) -> Mapping[str, int]:
+        """Give who leads over layers to a DER that a path of layers reaches from the bulk tier."""
+        return reach(self.layered, upstream(self.layers))
+
+
+def _past(skeleton: Skeleton) -> tuple[Flow, ...]:
+    """Give the control flows that pass the operators of the distribution tier by.
+
+    Who operates no network, as a retailer or a market, is no layer there: what the bulk tier sends on through it has
+    skipped the tier all the same, and so has what goes up.
+    """
+    control = skeleton.control()
+    ends = {tier: [each.id for each in skeleton.entities if each.tier is tier] for tier in Tier}
+    between = {each.id: None for each in skeleton.entities if each.tier is Tier.DISTRIBUTION and not is_operator(each)}
+    marked: dict[Flow, None] = {}
+    for start, end in ((Tier.BULK, Tier.CUSTOMER), (Tier.CUSTOMER, Tier.BULK)):
+        begun, ended = (dict.fromkeys(ends[tier]) for tier in (start, end))
+        first = reach(begun, downstream(flow for flow in control if flow.receiver in between))
+        last = reach(ended, upstream(flow for flow in control if flow.sender in between))
+        for flow in control:
+            sends = flow.sender in begun or (flow.sender in between and flow.sender in first)
+            if sends and (flow.receiver in ended or (flow.receiver in between and flow.receiver in last)):
+                marked[flow] = None
+    return tuple(flow for flow in control if flow in marked)
 
 
 def _instructing(skeleton: Skeleton) -> tuple[Flow, ...]:
@@ -129,6 +158,7 @@ def _passing_down(graph: _Graph) -> tuple[Flow, ...]:
     A joint pair stands in series: what either sends further down waits for both.
     """
     found: dict[Flow, None] = {}
+    by_sender = leaving(graph.skeleton.control())
     for flow in graph.skeleton.control():
         if _TIERS[graph.tier(flow.sender)] <= _TIERS[graph.tier(flow.receiver)] and flow.sender not in graph.ders:
             found[flow] = None
@@ -137,8 +167,8 @@ def _passing_down(graph: _Graph) -> tuple[Flow, ...]:
             if _TIERS[graph.tier(one)] <= _TIERS[graph.tier(other)]:
                 found[Flow(one, other, Kind.CONTROL, joint=True)] = None
             lowest = max(_TIERS[graph.tier(one)], _TIERS[graph.tier(other)])
-            for flow in graph.skeleton.control():
-                if flow.sender == one and _TIERS[graph.tier(flow.receiver)] > lowest:
+            for flow in by_sender.get(one, ()):
+                if _TIERS[graph.tier(flow.receiver)] > lowest:
                     found[Flow(other, flow.receiver, Kind.CONTROL, joint=True)] = None
     return tuple(found)
 
@@ -154,30 +184,43 @@ def _declared(skeleton: Skeleton, flows: Iterable[Flow]) -> tuple[Flow, ...]:
     )
 
 
+def _listed(named: Iterable[str]) -> str:
+    """Give each of many once in one line, and only the first where they are too many for one."""
+    first = dict[str, None]()
+    for each in named:
+        if each not in first and len(first) == NAMED_AT_MOST:
+            return "; ".join((*first, "and others"))
+        first[each] = None
+    return "; ".join(first)
+
+
 def _layered(graph: _Graph) -> Verdict:
-    beside = graph.control_bypassing()
+    beside = graph.past
     if not graph.layered:
         return Verdict("layered", "no", beside, "no chain of control runs from the bulk tier through the DSO to a DER")
-    below = downstream(graph.layers)
-    operated = [
-        hops(each.id, below) for each in graph.skeleton.entities if is_operator(each) and each.tier is Tier.DISTRIBUTION
-    ]
-    apart = [der for der in graph.ders if der not in graph.layered and any(der in each for each in operated)]
+    apart = [der for der in graph.ders if der not in graph.layered and der in graph.operated]
     if beside or apart:
         note = f"no layered path from the bulk tier to {', '.join(apart)}" if apart else ""
         return Verdict("layered", "partial", beside, note)
     starts = [each.id for each in graph.skeleton.entities if each.tier is Tier.BULK]
-    paths = [shortest(start, der, graph.layers) for start in starts for der in graph.layered]
+    by_sender = leaving(graph.layers)
+    paths = [back(graph.layered, first_flows(start, by_sender)) for start in starts]
     return Verdict("layered", "yes", _declared(graph.skeleton, (flow for path in paths for flow in path)))
 
 
 def _tier_bypassing(graph: _Graph) -> Verdict:
-    found = graph.control_bypassing()
-    if not found:
+    """Our reading: whether a layered path exists beside is asked of each DER that is bypassed, not of any one."""
+    if not graph.past:
         return Verdict("tier_bypassing", "none")
-    if graph.layered:
-        return Verdict("tier_bypassing", "some", found, "a layered path exists beside them")
-    return Verdict("tier_bypassing", "extensive", found, "no layered path exists beside them")
+    ends = [end for flow in graph.past for end in (flow.sender, flow.receiver) if graph.tier(end) is Tier.CUSTOMER]
+    driven = reach(ends, downstream(graph.layers))
+    bare = [der for der in graph.ders if der in driven and der not in graph.layered]
+    if not graph.layered:
+        return Verdict("tier_bypassing", "extensive", graph.past, "no layered path exists beside them")
+    if bare:
+        note = f"no layered path exists beside them to {_listed(bare)}"
+        return Verdict("tier_bypassing", "extensive", graph.past, note)
+    return Verdict("tier_bypassing", "some", graph.past, "a layered path exists beside them")
 
 
 def _data_bypassing(graph: _Graph) -> Verdict:
@@ -186,17 +229,13 @@ def _data_bypassing(graph: _Graph) -> Verdict:
 
 
 def _hidden_coupling(graph: _Graph) -> Verdict:
-    pairs = hidden(graph.skeleton)
+    found = hidden(graph.skeleton)
     scale = SCALES["hidden_coupling"]
-    worst = max((scale.index(pair.grade) for pair in pairs), default=0)
-    flows = tuple(dict.fromkeys(flow for pair in pairs for flow in (pair.one, pair.other)))
-    meeting = dict.fromkeys(
-        f"{pair.one.sender} and {pair.other.sender}"
-        if pair.one is not pair.other
-        else f"the several {pair.one.sender} ({pair.one.overlap or Overlap.SAME_DER})"
-        for pair in pairs
-    )
-    note = f"nobody at or below the distribution tier coordinates {'; '.join(meeting)}" if pairs else ""
+    worst = max((scale.index(each.grade) for each in found), default=0)
+    marked = {flow: None for each in found for flow in each.flows}
+    flows = tuple(flow for flow in graph.skeleton.flows if flow in marked)
+    who = _listed(meeting for each in found for meeting in each.meetings())
+    note = f"nobody at or below the distribution tier coordinates {who}" if found else ""
     return Verdict("hidden_coupling", scale[worst], flows, note)
 
 
@@ -211,27 +250,27 @@ def _coordination_gap(graph: _Graph) -> Verdict:
     )
     if not bulk or not local:
         return Verdict("coordination_gap", value=False)
-    alone = [lower for lower in local if not any(lower in linked[upper] for upper in bulk)]
-    pairs = [(upper, lower) for upper in bulk for lower in local if lower not in linked[upper]]
+    met = {name: None for upper in bulk for name in linked[upper]}
+    alone = {lower: None for lower in local if lower not in met}
     apart: list[tuple[str, str]] = []
     passing: list[Flow] = []
-    for upper, lower in pairs:
-        first, second = hops(upper, driving), hops(lower, driving)
-        customers = [name for name in first if name in second and graph.tier(name) is Tier.CUSTOMER]
-        past = [flow for flow in graph.control_bypassing() if upper in hops(flow.sender, above)]
-        nobody = past and not any(other in linked[upper] for other in local)
-        if lower in alone or customers or nobody:
-            apart.append((upper, lower))
-            passing += past
-    note = "; ".join(f"no direct flow between {upper} and {lower}" for upper, lower in apart)
+    for upper in bulk:
+        strange = [lower for lower in local if lower not in linked[upper]]
+        driven = hops(upper, driving)
+        sharing = reach((name for name in driven if graph.tier(name) is Tier.CUSTOMER), above)
+        past = [flow for flow in graph.past if flow.sender in driven]
+        nobody = past and len(strange) == len(local)
+        held = [lower for lower in strange if nobody or lower in alone or lower in sharing]
+        apart += [(upper, lower) for lower in held]
+        passing += past if held else ()
+    note = _listed([f"no direct flow between {upper} and {lower}" for upper, lower in apart])
     return Verdict("coordination_gap", bool(apart), tuple(dict.fromkeys(passing)), note)
 
 
 def _latency(graph: _Graph) -> tuple[Verdict, tuple[str, ...], int | None]:
     skeleton = graph.skeleton
     flows = _passing_down(graph)
-    above = upstream(flows)
-    driving = {name: 0 for der in graph.ders for name in hops(der, above)}
+    driving = reach(graph.ders, upstream(flows))
     nodes = [each.id for each in skeleton.entities if each.id in driving]
     chain = longest(nodes, flows, lambda name: int(name not in graph.ders), lambda _: 0)
     value = "none" if chain.weight < LIMITED_SERIES else "limited" if chain.weight == LIMITED_SERIES else "some"
@@ -250,12 +289,14 @@ def _scalability(graph: _Graph) -> Verdict:
     anything, or many customers with no layer beside that takes a share of them.
     """
     crowd: list[Flow] = []
+    served, driving = graph.served(), reach(graph.ders, upstream(graph.layers))
     for flow in graph.skeleton.flows:
         sender, receiver = graph.skeleton.entity(flow.sender), graph.skeleton.entity(flow.receiver)
         for operator, neighbour in ((sender, receiver), (receiver, sender)):
             if operator.tier is not Tier.BULK or neighbour.tier is Tier.BULK:
                 continue
-            alone = not graph.layered and flow.kind is not Kind.DATA and neighbour.tier is Tier.CUSTOMER
+            layer = neighbour.id in served if neighbour.id in driving else bool(graph.layered)
+            alone = not layer and flow.kind is not Kind.DATA and neighbour.tier is Tier.CUSTOMER
             if neighbour.count is Count.VERY_MANY or (alone and neighbour.count is Count.MANY):
                 crowd.append(flow)
     note = "the bulk tier has to deal with each of them" if crowd else ""
@@ -275,5 +316,10 @@ def _bulk_exposure(graph: _Graph) -> Verdict:
 
 def _race(graph: _Graph) -> Verdict:
     found = races(graph.skeleton)
-    note = "; ".join(f"readings of {each.source} reach {each.one} and {each.other} on two paths" for each in found)
-    return Verdict("race", bool(found), tuple(dict.fromkeys(flow for each in found for flow in each.flows)), note)
+    note = _listed(
+        f"readings of {source} reach {each.one} and {each.other} on two paths"
+        for each in found
+        for source in each.sources
+    )
+    marked = {flow: None for each in found for flow in each.flows}
+    return Verdict("race", bool(found), tuple(flow for flow in graph.skeleton.flows if flow in marked), note)

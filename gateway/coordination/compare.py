@@ -1,6 +1,7 @@
 """Alternatives side by side: their verdicts, and what each entity must be able to do and to know (RULES D)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.coordination.assess import assess
@@ -54,17 +55,21 @@ def compare(skeletons: Sequence[Skeleton]) -> Comparison:
         if entity.tier is tier
     )
     seen = [{each.operator: each for each in one.seen} for one in assessed]
+    ends = [_Ends.of(skeleton) for skeleton in skeletons]
+    alike: list[dict[tuple[Tier, str], list[Entity]]] = [{} for _ in skeletons]
+    for index, skeleton in enumerate(skeletons):
+        for entity in skeleton.entities:
+            alike[index].setdefault((entity.tier, entity.role), []).append(entity)
     rows = tuple(
         Row(
             tier,
             role,
             tuple(
                 tuple(
-                    _needs(skeleton, entity, seen[index][entity.id].hops if entity.id in seen[index] else {})
-                    for entity in skeleton.entities
-                    if (entity.tier, entity.role) == (tier, role)
+                    _needs(ends[index], entity, seen[index][entity.id].hops if entity.id in seen[index] else {})
+                    for entity in alike[index].get((tier, role), ())
                 )
-                for index, skeleton in enumerate(skeletons)
+                for index in range(len(skeletons))
             ),
         )
         for tier, role in kinds
@@ -78,16 +83,32 @@ def _labels(ids: Sequence[str]) -> tuple[str, ...]:
     return tuple(name if nth == 1 else f"{name} ({nth})" for name, nth in zip(ids, seen, strict=True))
 
 
-def _needs(skeleton: Skeleton, entity: Entity, seen: dict[str, int]) -> Needs:
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """The flows of a skeleton by the entity at either end."""
+
+    flows: Mapping[str, Sequence[Flow]]
+
+    @classmethod
+    def of(cls, skeleton: Skeleton) -> "_Ends":
+        found: dict[str, list[Flow]] = {}
+        for flow in skeleton.flows:
+            for name in (flow.sender, flow.receiver):
+                found.setdefault(name, []).append(flow)
+        return cls(found)
+
+
+def _needs(ends: _Ends, entity: Entity, seen: dict[str, int]) -> Needs:
+    flows = ends.flows.get(entity.id, ())
     do = dict.fromkeys(
         said
-        for flow in skeleton.flows
+        for flow in flows
         for said in (_does(flow, entity.id, sends=True), _does(flow, entity.id, sends=False))
         if said
     )
-    know = [f"readings of {flow.sender}" for flow in skeleton.flows if _tells(flow, entity.id)]
+    know = [f"readings of {flow.sender}" for flow in flows if _tells(flow, entity.id)]
     know += [f"the state of {der} over {hops} hops" for der, hops in seen.items() if hops > 1]
-    instructed = [flow.receiver for flow in skeleton.control() if flow.sender == entity.id]
+    instructed = [flow.receiver for flow in flows if flow.kind is Kind.CONTROL and flow.sender == entity.id]
     if is_operator(entity) and instructed:
         know.append("the limits of its network")
     know += [f"what {name} can do" for name in instructed]

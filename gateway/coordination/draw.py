@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.coordination.assess import SCALES, Assessment, assess
-from gateway.coordination.graph import longest
+from gateway.coordination.graph import depths
 from gateway.coordination.skeleton import Entity, Flow, Kind, Skeleton
 from gateway.core.parties import Tier
 
@@ -29,14 +29,18 @@ class _Box:
     width: int
     x: int = 0
     y: int = 0
+    order: int = 0
     above: list[tuple[int, int]] = field(default_factory=list)
     below: list[tuple[int, int]] = field(default_factory=list)
+    _places: dict[bool, dict[int, int]] = field(default_factory=dict)
 
     def port(self, flow: int, *, low: bool) -> int:
-        """Give the x at which an end of a flow meets the box."""
-        ports = sorted(self.below if low else self.above)
-        place = [index for _, index in ports].index(flow)
-        return self.x + self.width * (place + 1) // (len(ports) + 1)
+        """Give the x at which an end of a flow meets the box, once all of them are known."""
+        places = self._places.get(low)
+        if places is None:
+            ports = sorted(self.below if low else self.above)
+            places = self._places[low] = {index: place for place, (_, index) in enumerate(ports, 1)}
+        return self.x + self.width * places[flow] // (len(places) + 1)
 
 
 def draw(skeletons: Sequence[Skeleton]) -> str:
@@ -99,23 +103,16 @@ class _Picture:
         first = 0
         for tier in Tier:
             members = [each for each in self._skeleton.entities if each.tier is tier]
-            depths = {each.id: self._depth(each, members) for each in members}
-            used = sorted(dict.fromkeys(depths.values()))
+            names = dict.fromkeys(each.id for each in members)
+            control = self._skeleton.control()
+            inside = [flow for flow in control if flow.sender in names and flow.receiver in names]
+            deep = depths(list(names), inside)
+            used = {depth: row for row, depth in enumerate(sorted(dict.fromkeys(deep.values())), first)}
             for each in members:
                 letters = max(len(each.id), len(_second_line(each)))
-                boxes[each.id] = _Box(each, first + used.index(depths[each.id]), max(120, letters * LETTER + 24))
+                boxes[each.id] = _Box(each, used[deep[each.id]], max(120, letters * LETTER + 24), order=len(boxes))
             first += len(used)
         return boxes
-
-    def _depth(self, entity: Entity, members: Sequence[Entity]) -> int:
-        names = [each.id for each in members]
-        inside = [flow for flow in self._skeleton.control() if flow.sender in names and flow.receiver in names]
-        above = {entity.id: 0}
-        for _ in names:
-            for flow in inside:
-                if flow.receiver in above:
-                    above[flow.sender] = 0
-        return longest([name for name in names if name in above], inside, lambda _: 1, lambda _: 0).weight
 
     def _reserve(self, index: int, flow: Flow) -> None:
         """Keep a track in each gap that the flow runs through, a lane where there are two, and a port at each end."""
@@ -130,7 +127,7 @@ class _Picture:
             (sender, receiver, receiver.row >= sender.row),
             (receiver, sender, receiver.row <= sender.row),
         ):
-            place = len(self._boxes) if index in self._lanes else list(self._boxes).index(other.entity.id)
+            place = len(self._boxes) if index in self._lanes else other.order
             (box.below if low else box.above).append((place, index))
 
     def _gaps(self, flow: Flow) -> tuple[int, int]:

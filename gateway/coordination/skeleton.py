@@ -49,11 +49,10 @@ DER_ROLES = (
     "inverter",
     "device",
     "chp",
-    "prosumer",
 )
 """Roles of what is finally driven; a customer-tier entity of an unknown role that instructs no customer is one too."""
 
-PREMISES_ROLES = ("ems", "customer", "building", "microgrid", "community")
+PREMISES_ROLES = ("ems", "customer", "prosumer", "building", "microgrid", "community")
 """Roles of who has DER: where a skeleton draws no DER below them they stand for theirs."""
 
 TRADER_ROLES = (
@@ -169,11 +168,14 @@ def is_operator(entity: Entity) -> bool:
 
 
 def der_ids(entities: tuple[Entity, ...], flows: tuple[Flow, ...]) -> tuple[str, ...]:
-    """Name the entities that are DER: by their role, and else by being instructed and instructing no other customer."""
+    """Name the entities that are DER: by their role, and else by being instructed and instructing no other customer.
+
+    So a premises below which no DER is drawn stands for its own, whether it is a prosumer or a building.
+    """
     customers = {each.id: each for each in entities if each.tier is Tier.CUSTOMER}
     instructing = {flow.sender: flow for flow in flows if flow.kind is Kind.CONTROL and flow.receiver in customers}
     instructed = {flow.receiver: flow for flow in flows if flow.kind is Kind.CONTROL}
     last = tuple(each for each in customers.values() if each.id not in instructing)
-    driven = {each.id: each for each in last if each.id in instructed and each.role not in CONTROLLER_ROLES}
+    driven = {each.id: each for each in last if each.id in instructed and each.role not in TRADER_ROLES}
     named = tuple(each.id for each in customers.values() if each.role in DER_ROLES or each.id in driven)
     return named or tuple(each.id for each in last if each.role in PREMISES_ROLES)

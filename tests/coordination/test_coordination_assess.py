@@ -304,6 +304,42 @@ def test_a_retailer_on_the_distribution_tier_is_no_layer() -> None:
     assert not improved(after, before)
 
 
+SHOP = entity("shop", "distribution", "retailer")
+
+
+def test_control_past_the_dso_by_way_of_a_retailer_is_a_bypass() -> None:
+    by_shop = [flow("tso", "shop"), flow("shop", "der")]
+    found = verdicts(architecture([*FOUR, SHOP], by_shop))
+    assert (found["layered"], found["tier_bypassing"]) == ("no", "extensive")
+    raw = architecture([*FOUR, SHOP], [*LAYERED, *by_shop])
+    assert (verdicts(raw)["layered"], verdicts(raw)["tier_bypassing"]) == ("partial", "some")
+    assert causes(raw, "tier_bypassing") == ["tso -> shop (control)", "shop -> der (control)"]
+    up = architecture([*FOUR, SHOP], [*LAYERED, flow("aggregator", "shop"), flow("shop", "tso")])
+    assert verdicts(up)["tier_bypassing"] == "some"
+    own = architecture([*FOUR, SHOP], [*LAYERED, flow("dso", "shop"), flow("shop", "der")])
+    assert verdicts(own)["tier_bypassing"] == "none", "it is the DSO that instructs this one"
+
+
+def test_whether_a_layered_path_is_beside_is_asked_of_each_der() -> None:
+    other, theirs = entity("other", "distribution", "dso"), entity("theirs", "customer", "der")
+    shared = [*LAYERED, flow("other", "der"), flow("other", "theirs")]
+    entities = [*FOUR, other, theirs]
+    assert verdicts(architecture(entities, [*shared, flow("tso", "der")]))["tier_bypassing"] == "some"
+    raw = architecture(entities, [*shared, flow("tso", "theirs")])
+    assert verdicts(raw)["tier_bypassing"] == "extensive"
+    assert assess(skeleton(raw)).verdict("tier_bypassing").note == "no layered path exists beside them to theirs"
+    assert verdicts(raw)["scalability"] == "poor", "nobody takes a share of those"
+    joined = architecture(entities, [*shared, flow("tso", "theirs"), flow("tso", "other")])
+    assert (verdicts(joined)["tier_bypassing"], verdicts(joined)["scalability"]) == ("some", "good")
+
+
+@pytest.mark.parametrize("premises", ["building", "prosumer", "ems"])
+def test_a_premises_counts_in_series_whatever_it_is_called(premises: str) -> None:
+    home = entity("home", "customer", premises)
+    flows = [flow("tso", "dso"), flow("dso", "aggregator"), flow("aggregator", "home"), flow("home", "der")]
+    assert assess(skeleton(architecture([*FOUR, home], flows))).series == ("tso", "dso", "aggregator", "home")
+
+
 def test_a_customer_that_nobody_instructs_leaves_a_sound_skeleton_sound() -> None:
     entities = [
         entity("tso", "bulk", "tso", "one"),

@@ -117,7 +117,16 @@ def test_der_are_told_by_role_and_else_by_driving_nobody() -> None:
 
     assert ders("aggregator", "battery", "electrolyser") == ("battery-1", "electrolyser-2")
     assert ders("lse", "building") == ("building-1",)
-    assert ders("building", "der") == ("der-1",)
+    for premises in ("building", "prosumer"):
+        assert ders(premises) == (f"{premises}-0",)
+        assert ders(premises, "der") == (f"{premises}-0", "der-1"), "no DER is drawn below it, so it stands for its own"
+
+
+@pytest.mark.parametrize("premises", ["building", "prosumer"])
+def test_a_premises_with_der_below_it_is_none(premises: str) -> None:
+    home = entity("home", "customer", premises)
+    made = skeleton(architecture([DSO, home, DER], [flow("dso", "home"), flow("home", "der")]))
+    assert der_ids(made.entities, made.flows) == ("der",)
 
 
 def test_every_shipped_model_reads_without_fault() -> None:
