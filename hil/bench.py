@@ -205,6 +205,9 @@ class Bench:
         elif action.load:
             self.meters[action.load.meter].set_load(action.load.w)
             self._happened("load", meter=action.load.meter, w=action.load.w)
+        elif action.broker and self._mqtt:
+            await self._mqtt.act(action.broker)
+            self._happened("broker", act=action.broker)
         elif action.proof:
             self._prove(action.proof)
         elif action.end:

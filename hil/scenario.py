@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from hil.listener import Outage
-from hil.mqtt.stage import MqttBatteryPlan
+from hil.mqtt.stage import BrokerAct, MqttBatteryPlan
 from hil.openadr.stage import VtnDelete, VtnIssue, VtnModify, VtnOutage, VtnPlan, VtnRaw, check_act
 from hil.sep2.records import Answer
 from hil.sep2.stage import Sep2DevicePlan
@@ -208,6 +208,7 @@ class Action(Strict, kw_only=True):
     vtn_raw: VtnRaw | None = None
     vtn_outage: VtnOutage | None = None
     load: LoadAct | None = None
+    broker: BrokerAct | None = None
     proof: Proof | None = None
     end: Literal[True] | None = None
 
@@ -293,6 +294,8 @@ def check_action(scenario: Scenario, action: Action, devices: Collection[str] | 
     `devices` are those that there are; without, those of the scenario.
     """
     named = getattr(action, action.given[0])
+    if action.broker and not scenario.mqtt_batteries:
+        raise ValueError("there is no broker; add an mqtt_battery")
     if hasattr(named, "vtn"):
         check_act({plan.name: plan for plan in scenario.vtns}, named)
         return
