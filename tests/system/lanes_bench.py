@@ -1,7 +1,6 @@
 """Every lane on one small street, its gateway, and what may not happen to them while something is away."""
 
 import re
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,7 +94,10 @@ class Lanes:
         self.bench = bench
         self.street: Simulators = bench.simulators(SCENARIO)
         self.gateway: Gateway = bench.gateway(self.street)
+        self.round = 0
+        self.ended = False
         self._issued: list[str] = []
+        self._events: list[str] = []
         until(self.gateway.is_ok, 20, "the gateway is ok", self.tell)
 
     def tell(self) -> object:
@@ -105,7 +107,8 @@ class Lanes:
     # -- orders
 
     def order(self, program: str, name: str, w: int, duration_s: int = 3600) -> None:
-        """Let an order begin now: a limit, or of the market a set-point."""
+        """Let an order begin now: a limit, or of the market a set-point; `round` makes its name one of its own."""
+        name = f"{name}-{self.round}"
         head_end, mode = ("market", "opModTargetW") if program == "day-ahead" else ("dso", "opModExpLimW")
         self._issued.append(name)
         self.street.act(
@@ -121,11 +124,12 @@ class Lanes:
 
     def capacity(self, name: str, kw: float, duration_s: int = 3600) -> None:
         """Let the VTN limit both houses from now on."""
+        self._events.append(f"{name}-{self.round}")
         self.street.act(
             vtn_issue={
                 "vtn": "dso-openadr",
                 "program": "capacity",
-                "name": name,
+                "name": self._events[-1],
                 "payloads": {"EXPORT_CAPACITY_LIMIT": kw},
                 "start_s": 0,
                 "duration_s": duration_s,
@@ -151,20 +155,23 @@ class Lanes:
         return self.bench.now_ms()
 
     def begin(self) -> float:
-        """Have orders of every lane obeyed; give since when (simulated ms)."""
+        """Begin a round: have orders of every lane obeyed; give since when (simulated ms)."""
+        self.round, self.ended = self.round + 1, False
+        self._issued.clear()
+        self._events.clear()
         self.order("envelope", "roofs", ROOF_W)
         self.order("depot-envelope", "depot", 2 * CELL_W)
         self.order("day-ahead", "sale", CELL_W)
         return self.obey(ROOF_W, CELL_W)
 
-    def go_on(self, since_ms: float) -> None:
-        """See that nothing was loosened since then, that later orders are obeyed, and that each has one last answer."""
+    def go_on(self, since_ms: float, cell_w: int = CELL_W) -> None:
+        """See that all is well again, that nothing was loosened since then, and that later orders are obeyed."""
         until(self.gateway.is_ok, 30, "the gateway is ok again", self.tell)
-        self.held(since_ms)
+        self.held(since_ms, cell_w=cell_w)
         self.order("envelope", "roofs-later", LATER_ROOF_W)
         self.order("day-ahead", "sale-later", LATER_CELL_W)
         self.obey(LATER_ROOF_W, LATER_CELL_W)
-        self.held(since_ms)
+        self.held(since_ms, cell_w=cell_w)
 
     # -- what is seen
 
@@ -175,7 +182,7 @@ class Lanes:
     def held(self, since_ms: float, roof_w: int = ROOF_W, cell_w: int = CELL_W) -> None:
         """See that since then no device gave more than this, or was set to more."""
         lines = self.shown(since_ms)
-        assert len(lines) > 5
+        assert lines
         for line in lines:
             for roof in ROOFS:
                 assert line["w"][roof] <= roof_w + NEAR_W, line
@@ -194,35 +201,39 @@ class Lanes:
         return [line for line in self.gateway.said() if re.search(pattern, line)]
 
     @contextmanager
-    def one_line_each(self, down: str, up: str) -> Iterator[None]:
-        """See that there is one line when something goes down, and one when it is up again."""
+    def one_line_each(self, down: str, up: str) -> Iterator[Callable[[], bool]]:
+        """See that there is one line when something goes down, and one when it is up again; tells if it is down."""
         before = {pattern: len(self.logged(pattern)) for pattern in (down, up)}
-        yield
+        yield lambda: len(self.logged(down)) > before[down]
         until(lambda: len(self.logged(up)) > before[up], 20, f"a line that says {up!r}", self.tell)
         found = {pattern: self.logged(pattern)[count:] for pattern, count in before.items()}
         assert {pattern: len(lines) for pattern, lines in found.items()} == {down: 1, up: 1}, found
 
     # -- the end
 
-    def end(self, more: Callable[[], object] = lambda: None) -> Answers:
-        """Take all orders back, and see that each has one terminal answer at each of its resources."""
+    def end(self) -> Answers:
+        """End the round: take all orders back, and see that each has one terminal answer at each of its resources."""
         for name in self._issued:
             self.street.act(cancel={"head_end": "market" if "sale" in name else "dso", "control": name})
-        more()
+        for name in self._events:
+            self.street.act(vtn_delete={"vtn": "dso-openadr", "name": name})
 
         def answered() -> bool:
             return all(len(kinds) == 1 for kinds in terminal_answers(self.bench.state).values())
 
         until(answered, 20, "all is answered", lambda: (terminal_answers(self.bench.state), self.tell()))
         until(lambda: self.gateway.health()["owed_answers"] == 0, 20, "no answer is owed", self.tell)
-        for key, statuses in self.street.statuses().items():
-            assert len(TERMINAL.intersection(statuses)) == 1, (key, statuses)
-        assert {name for name, _resource in self.street.statuses()} == set(self._issued)
-        assert self.gateway.stop(signal.SIGTERM) == 0
+        statuses = self.street.statuses()
+        assert {name for name, _resource in statuses} >= set(self._issued)
+        for key, given in statuses.items():
+            assert len(TERMINAL.intersection(given)) == 1, (key, given)
+        self.ended = True
+        return terminal_answers(self.bench.state)
+
+    def stop(self) -> None:
+        """End the gateway, and see that it ends well."""
+        assert self.gateway.stop() == 0
         assert "Traceback" not in "".join(self.gateway.said())
-        answers = terminal_answers(self.bench.state)
-        assert all(len(kinds) == 1 for kinds in answers.values()), answers
-        return answers
 
 
 def children(pid: int, module: str) -> list[int]:
