@@ -19,7 +19,7 @@ SAYS: Final = {
     "sep2-server": r"dso/off rules connect at house-1 by B: off",
     "mqtt": r"market/sell-4000-w is answered partial for house-1 by C10; .* clipped to 2000 W by dso/limit-2000",
     "openadr": r"dso/limit-4000/0 is answered superseded for house-1 by C1; a newer version takes its place",
-    "feeder": r"market/sell-200-kw is answered partial for depot by C10; .* clipped to 1[345].* kW by the feeder: voltage",
+    "feeder": r"market/sell-200-kw is answered partial for depot by C10; .* clipped to 1[345].* kW by the feeder",
     "site-meter": r"dso/limit-2000 commands roof-1 by C2: limit 3[345].. W",
 }
 """What each shipped demonstration says only where its lane was there; `street` has tests of its own."""
