@@ -310,7 +310,7 @@ def _of_events(events: list[Line], answered: Answers) -> list[Line]:
 
 def _is_in(name: str, answered: Answers) -> bool:
     """Tell whether a control, or an interval of an event, was answered: what became a default was not."""
-    return any(order.split("/")[1] == name for order, _resource in answered)
+    return any(order.split("/")[1:2] == [name] for order, _resource in answered)
 
 
 def terminal_answers(state: Path) -> Answers:
