@@ -209,6 +209,11 @@ class Lanes:
         found = {pattern: self.logged(pattern)[count:] for pattern, count in before.items()}
         assert {pattern: len(lines) for pattern, lines in found.items()} == {down: 1, up: 1}, found
 
+    def statuses(self, name: str) -> set[tuple[int, ...]]:
+        """Give what the resources of an order of this round answered to it."""
+        given = self.street.statuses().items()
+        return {tuple(said) for (control, _resource), said in given if control == f"{name}-{self.round}"}
+
     # -- the end
 
     def end(self) -> Answers:
