@@ -98,7 +98,7 @@ class Lanes:
         self.ended = False
         self._issued: list[str] = []
         self._events: list[str] = []
-        until(self.gateway.is_ok, 20, "the gateway is ok", self.tell)
+        until(self.gateway.is_ok, 40, "the gateway is ok", self.tell)
 
     def tell(self) -> object:
         """Give what helps where something does not come about."""
@@ -181,8 +181,8 @@ class Lanes:
 
     def held(self, since_ms: float, roof_w: int = ROOF_W, cell_w: int = CELL_W) -> None:
         """See that since then no device gave more than this, or was set to more."""
+        until(lambda: bool(self.shown(since_ms)), 10, "something is measured", self.tell)
         lines = self.shown(since_ms)
-        assert lines
         for line in lines:
             for roof in ROOFS:
                 assert line["w"][roof] <= roof_w + NEAR_W, line

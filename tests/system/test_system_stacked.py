@@ -188,8 +188,8 @@ class Stack:
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with Bench(tmp_path, names=("dso", "lower")) as bench:
         stack = Stack(bench)
-        until(stack.upper.is_ok, 20, "the upper gateway is ok", stack.tell)
-        until(stack.lower.is_ok, 20, "the lower gateway is ok", stack.tell)
+        until(stack.upper.is_ok, 40, "the upper gateway is ok", stack.tell)
+        until(stack.lower.is_ok, 40, "the lower gateway is ok", stack.tell)
         stack.give(DEFAULT_W)
         yield stack
 
@@ -235,7 +235,7 @@ def test_a_killed_upper_gateway_leaves_the_default_and_goes_on_when_it_is_back(s
     assert len(away) == 1
 
     stack.start_upper()
-    until(stack.upper.is_ok, 20, "the upper gateway is ok again", stack.tell)
+    until(stack.upper.is_ok, 40, "the upper gateway is ok again", stack.tell)
     stack.give(LIMIT_W)
     assert len([line for line in stack.lower.said() if "upper: in reach again" in line]) == 1
     for line in stack.shown(in_force_ms):
