@@ -88,8 +88,10 @@ async def serve(
             return picture(machine.samples(), clock.now_ms())
 
         decider.feeders = models = wiring.feeders(site, clock, decider.hear)
-        links = wiring.south(site, clock, wiring.measuring(site, models, decider.hear), lease, may_write=may_write)
-        meters = wiring.meters(site, clock, decider.hear)
+        modbus = wiring.lines(site)
+        measured = wiring.measuring(site, models, decider.hear)
+        links = wiring.south(site, clock, measured, lease, modbus, may_write=may_write)
+        meters = wiring.meters(site, clock, decider.hear, modbus)
         decider.south = links.by_device
         decider.north = wiring.north(site, state, clock, decider.hear, look, machine.held, may_write=may_write)
         metrics = Metrics(lambda: machine.state, lambda: _figures(decider, links.writes))

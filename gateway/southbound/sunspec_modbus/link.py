@@ -14,8 +14,9 @@ from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopt
 from gateway.core.known import Known, Reading, Unknown
 from gateway.ports.south import Cleared
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
-from gateway.southbound.sunspec_modbus.connection import Connection, Reply, Shared, dial
+from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
 from gateway.southbound.sunspec_modbus.points import Ask, Step, Values, scales
+from gateway.southbound.sunspec_modbus.reach import Way
 from gateway.southbound.sunspec_modbus.readings import (
     Description,
     Live,
@@ -45,16 +46,16 @@ NEVER: Final = float("inf")
 class Link:
     """Keeps one device at what is wanted of it, and tells what it measures."""
 
-    def __init__(self, device: str, table: SunspecModbus, rated_w: int, shared: Shared) -> None:
+    def __init__(self, device: str, table: SunspecModbus, rated_w: int, shared: Shared, way: Way) -> None:
         """Be ready to connect; `sweep` does the rest."""
         self.device = device
+        self._way = way
         self.table = table
         self.connecting = False
         self._rated_w = rated_w
         self._shared = shared
         self._phase = zlib.crc32(device.encode()) / 2**32
-        self._connection: Connection | None = None
-        self._transaction = 0
+        self._connection: Door | None = None
         self._bases: tuple[int, ...] = BASES
         self._failures = 0
         self._retry_at = 0.0
@@ -156,17 +157,16 @@ class Link:
 
     async def connect(self) -> None:
         """Open the connection; failure is survived and tried again later."""
-        connection = Connection(self.table.unit, self._shared, self._transaction, self._idle, self._lost)
         try:
-            why = await dial(connection, self.table.host, self.table.port)
+            opened = await self._way.open(self._idle, self._lost)
         finally:
             self.connecting = False
-        if why:
-            self._fail(why)
+        if isinstance(opened, str):
+            self._fail(opened)
         else:
-            self._begin(connection)
+            self._begin(opened)
 
-    def _begin(self, connection: Connection) -> None:
+    def _begin(self, connection: Door) -> None:
         """Start to find out what the device is."""
         self._forget()
         self._connection = connection
@@ -176,7 +176,6 @@ class Link:
         """End the connection; `sweep` asks for a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._transaction = connection.transaction
             connection.abort()
         if self._up:
             self._shared.hear(LinkDown(self.device, "closed by the gateway"))
@@ -193,7 +192,6 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        self._transaction = connection.transaction
         if self._measure is None:
             self._bases = (*self._bases[1:], self._bases[0])
         self._fail(why)
@@ -227,7 +225,7 @@ class Link:
             self._walk(walk)
 
         if self._connection is not None:
-            self._connection.read(*walk.asking, settle)
+            self._connection.read(*walk.asking, settle, slow=True)
 
     def _found(self, found: Chain | NotSunSpec | None) -> None:
         if not isinstance(found, Chain):

@@ -8,8 +8,9 @@ from typing import Final
 from gateway.core.events import MeterRead
 from gateway.core.known import Known, Reading, Unknown
 from gateway.southbound.sunspec_modbus.config import SunspecMeter
-from gateway.southbound.sunspec_modbus.connection import Connection, Reply, Shared, dial
+from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
 from gateway.southbound.sunspec_modbus.points import Part
+from gateway.southbound.sunspec_modbus.reach import Way
 from gateway.southbound.sunspec_modbus.translate import meter, metered, moved
 from gateway.wire.sunspec import Chain, NotSunSpec, Walk
 from gateway.wire.sunspec.discovery import BASES
@@ -23,15 +24,15 @@ BUSY_MAX: Final = 2
 class MeterLink:
     """Reads one meter for as long as it is swept; every reading is heard, and a loss once and at once."""
 
-    def __init__(self, resource: str, table: SunspecMeter, shared: Shared) -> None:
+    def __init__(self, resource: str, table: SunspecMeter, shared: Shared, way: Way) -> None:
         """Be ready to connect; `sweep` does the rest."""
+        self._way = way
         self.table = table
         self.connecting = False
         self._resource = resource
         self._shared = shared
         self._phase = zlib.crc32(resource.encode()) / 2**32
-        self._connection: Connection | None = None
-        self._transaction = 0
+        self._connection: Door | None = None
         self._bases: tuple[int, ...] = BASES
         self._failures = 0
         self._retry_at = 0.0
@@ -51,7 +52,7 @@ class MeterLink:
             self._poll(self._connection, self._meter, wall_s)
         return False
 
-    def _poll(self, connection: Connection, live: Part, wall_s: float) -> None:
+    def _poll(self, connection: Door, live: Part, wall_s: float) -> None:
         if wall_s < self._poll_at:
             return
         period_s = self.table.poll_s / self._shared.clock.rate
@@ -63,22 +64,20 @@ class MeterLink:
 
     async def connect(self) -> None:
         """Open the connection; failure is survived and tried again later."""
-        connection = Connection(self.table.unit, self._shared, self._transaction, lambda: None, self._lost)
         try:
-            why = await dial(connection, self.table.host, self.table.port)
+            opened = await self._way.open(lambda: None, self._lost)
         finally:
             self.connecting = False
-        if why:
-            self._fail(why)
+        if isinstance(opened, str):
+            self._fail(opened)
             return
-        self._connection = connection
+        self._connection = opened
         self._walk(Walk(self._bases))
 
     def close(self) -> None:
         """End the connection; `sweep` asks for a new one."""
         connection, self._connection, self._meter = self._connection, None, None
         if connection is not None:
-            self._transaction = connection.transaction
             connection.abort()
         if self._shows:
             self._hear(Unknown("closed by the gateway", self._shared.clock.now_ms()))
@@ -94,7 +93,6 @@ class MeterLink:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        self._transaction = connection.transaction
         if self._meter is None:
             self._bases = (*self._bases[1:], self._bases[0])
         self._fail(why)
@@ -120,7 +118,7 @@ class MeterLink:
             self._walk(walk)
 
         if self._connection is not None:
-            self._connection.read(*walk.asking, settle)
+            self._connection.read(*walk.asking, settle, slow=True)
 
     def _found(self, found: Chain | NotSunSpec | None) -> None:
         if not isinstance(found, Chain):

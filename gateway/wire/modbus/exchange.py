@@ -1,7 +1,7 @@
 """One client's conversation on one Modbus TCP connection (MODBUS Messaging on TCP/IP V1.0b, sections 3 and 4.2)."""
 
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from gateway.wire.modbus.outcome import Broken, Outcome, Refused, Registers, Stray, Written
 
@@ -41,6 +41,8 @@ class Exchange:
     Transactions count up from `first_transaction` (0..65535) and wrap. Build methods give the frame to send and raise
     ValueError for what Modbus cannot carry, RuntimeError when `depth` requests are outstanding or the stream is broken.
     """
+
+    function_at: ClassVar[int] = 7
 
     __slots__ = ("_depth", "_last", "_partial", "_pending", "broken")
 
