@@ -56,9 +56,8 @@ def _addressed_once(site: SiteFile, faults: Faults) -> None:
                 continue
             place: Place = ("device", index, name, "host")
             host, port, unit = (getattr(table, key) for key in ADDRESS)
-            serial = getattr(table, "serial", None)
-            at = f"{host}, port {port}" if serial is None else serial
-            other, there = first.setdefault((name, at.lower() if serial is None else at, unit), (device.name, place))
+            at = f"{host.lower()}, port {port}" if host else str(getattr(table, "serial", None))
+            other, there = first.setdefault((name, at, unit), (device.name, place))
             if there != place:
                 said = f"device {quoted(other)} on line {faults.line_of(there)} has this address already"
                 what = f"{said} ({at}, unit {unit}); give each device its own"
@@ -102,7 +101,11 @@ def _unreadable(path: Path) -> str:
 def _where(place: Place, site: SiteFile) -> str:
     """Name the table as its author does, as in `sep2_client 1`."""
     table, *below = place
-    owners = {"resource": site.resources, "device": site.devices, "meter": site.meters}.get(str(table))
-    if owners is not None and isinstance(below[0], int):
-        return f"{table} {quoted(owners[below[0]].name)} {below[1]}"
+    names = {
+        "resource": [resource.name for resource in site.resources],
+        "device": [device.name for device in site.devices],
+        "meter": [meter.name for meter in site.meters],
+    }
+    if table in names and isinstance(below[0], int):
+        return f"{table} {quoted(names[str(table)][below[0]])} {below[1]}"
     return f"{table} {below[0] + 1}" if isinstance(below[0], int) else str(table)

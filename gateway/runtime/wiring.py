@@ -84,9 +84,8 @@ def lines(site: SiteFile) -> Lines:
 
     Raises PkiFault where a certificate or key cannot be used.
     """
-    tables = [
-        owner.tables["sunspec_modbus"] for owner in (*site.devices, *site.meters) if "sunspec_modbus" in owner.tables
-    ]
+    named = [*(device.tables for device in site.devices), *(meter.tables for meter in site.meters)]
+    tables = [each["sunspec_modbus"] for each in named if "sunspec_modbus" in each]
     contexts: dict[ModbusTls, ssl.SSLContext] = {}
     for table in tables:
         secured = table.tls

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import ssl
+import termios
 from typing import Any, Final
 
 from gateway.southbound.sunspec_modbus.config import Endpoint, Framing
@@ -45,16 +46,19 @@ async def _open_serial(connection: Connection, to: Endpoint, path: str) -> None:
     """Open a serial line by pymodbus' transport; opening discards what came in before."""
     importlib.import_module("serial")
     transports: Any = importlib.import_module("pymodbus.transport.serialtransport")
-    await transports.create_serial_connection(
-        _loop(),
-        lambda: connection,
-        path,
-        baudrate=to.baud,
-        bytesize=8,
-        parity=to.parity.name[0],
-        stopbits=to.stop_bits,
-        timeout=0,
-    )
+    try:
+        await transports.create_serial_connection(
+            _loop(),
+            lambda: connection,
+            path,
+            baudrate=to.baud,
+            bytesize=8,
+            parity=to.parity.name[0],
+            stopbits=to.stop_bits,
+            timeout=0,
+        )
+    except termios.error as error:
+        raise OSError(f"it cannot be set to {to.baud} baud and {to.parity} parity ({error})") from error
     for _ in range(_OPENING_TURNS):
         if connection.open:
             return
