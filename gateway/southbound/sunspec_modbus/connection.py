@@ -48,6 +48,9 @@ class Door(Protocol):
     def write(self, address: int, registers: bytes, settle: Callable[[Reply], None]) -> bool:
         """Write registers; tell whether that was allowed to leave."""
 
+    def hurry(self) -> None:
+        """Let what this link asks go before what others ask, until it has written."""
+
     def sweep(self, wall_s: float) -> None:
         """Act on a reply that is overdue."""
 
@@ -121,6 +124,9 @@ class Connection(asyncio.Protocol):
         self._settle, self._deadline = settle, time.monotonic() + REPLY_S
         self._transport.write(frame)
         return True
+
+    def hurry(self) -> None:
+        """Nobody else asks here."""
 
     def sweep(self, wall_s: float) -> None:
         """End the connection where a reply is overdue."""

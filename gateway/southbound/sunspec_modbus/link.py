@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopted, Observed
-from gateway.core.known import Known, Reading, Unknown
+from gateway.core.known import Known
 from gateway.ports.south import Cleared
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
 from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
+from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering
 from gateway.southbound.sunspec_modbus.points import Ask, Step, Values, scales
 from gateway.southbound.sunspec_modbus.reach import Way
 from gateway.southbound.sunspec_modbus.readings import (
@@ -26,8 +27,10 @@ from gateway.southbound.sunspec_modbus.readings import (
     measurement,
     settings,
 )
+from gateway.southbound.sunspec_modbus.shown import Shown
 from gateway.southbound.sunspec_modbus.translate import Controls, controls, prepare
 from gateway.southbound.sunspec_modbus.watch import Watch
+from gateway.wire.modbus import Refused
 from gateway.wire.sunspec import Chain, NotSunSpec, Unwritable, Value, Walk
 from gateway.wire.sunspec.discovery import BASES
 
@@ -38,7 +41,6 @@ BUSY_MAX: Final = 2
 READ_BACK_S: Final = 0.1
 """Wall time that a device has to take a write in; the writes to the others go first."""
 READ_BACK_AGAIN_S: Final = 1.0
-HEARTBEAT_S: Final = 60.0
 SETTINGS_S: Final = 60.0
 NEVER: Final = float("inf")
 
@@ -50,9 +52,10 @@ class Link:
         """Be ready to connect; `sweep` does the rest."""
         self.device = device
         self._way = way
+        self._blocks = Blocks(table.block_max)
         self.table = table
         self.connecting = False
-        self._rated_w = rated_w
+        self._shown = Shown(rated_w)
         self._shared = shared
         self._phase = zlib.crc32(device.encode()) / 2**32
         self._connection: Door | None = None
@@ -69,9 +72,6 @@ class Link:
 
     def _forget(self) -> None:
         """Know nothing of the device: so it is at the start, and after every loss of the connection."""
-        self._asks: list[Ask] = []
-        self._answers: list[bytes] = []
-        self._gathered: Callable[[Sequence[bytes]], None] | None = None
         self._busy = 0
         self._chain: Chain | None = None
         self._description = Description(())
@@ -95,8 +95,7 @@ class Link:
         self._poll_at = 0.0
         self._in_phase = False
         self._settings_at = 0.0
-        self._shown: Live | None = None
-        self._shown_at = 0.0
+        self._shown.forget()
 
     # -- wanting
 
@@ -113,6 +112,8 @@ class Link:
         self._watch.forget()
         if self._ready():
             self._next()
+        elif self._connection is not None:
+            self._connection.hurry()
 
     # -- time
 
@@ -236,6 +237,7 @@ class Link:
             self.end("it has no model 701, 103, 102 or 101 to measure by")
             return
         self._bases = (found.base, *(base for base in BASES if base != found.base))
+        self._blocks.know(found)
         self._chain, self._measure, self._description = found, measure, describe(found)
         self._poll()
 
@@ -271,24 +273,15 @@ class Link:
 
     def _gather(self, asks: Sequence[Ask], gathered: Callable[[Sequence[bytes]], None]) -> None:
         """Read several spans one after another, then hand over all answers."""
-        self._asks, self._answers, self._gathered = list(asks), [], gathered
-        self._ask()
 
-    def _ask(self) -> None:
-        if self._asks:
-            if self._connection is not None:
-                self._connection.read(*self._asks.pop(0), self._asked)
-            return
-        gathered, self._gathered = self._gathered, None
-        self._busy = 0
-        if gathered is not None:
-            gathered(self._answers)
+        def whole(answers: Sequence[bytes]) -> None:
+            self._busy = 0
+            gathered(answers)
 
-    def _asked(self, answer: Reply) -> None:
-        if isinstance(answer, bytes):
-            self._answers.append(answer)
-            self._ask()
-            return
+        if self._connection is not None:
+            Gathering(self._connection, asks, self._blocks, whole, self._not_read)
+
+    def _not_read(self, answer: Refused) -> None:
         if self._up and answer.transient and self._busy < BUSY_MAX:
             self._busy += 1
             self._read_back_at = min(self._read_back_at, self._later(READ_BACK_AGAIN_S))
@@ -454,25 +447,6 @@ class Link:
     # -- showing
 
     def _show(self, live: Live) -> None:
-        """Tell a reading that is past its dead band, changed in kind, or a minute old."""
-        shown, wall_s = self._shown, time.monotonic()
-        old_s = (wall_s - self._shown_at) * self._shared.clock.rate
-        if shown is not None and old_s < HEARTBEAT_S and not self._moved(shown, live):
-            return
-        self._shown, self._shown_at = live, wall_s
-        self._shared.hear(Observed(self.device, *live))
-
-    def _moved(self, shown: Live, live: Live) -> bool:
-        if shown.connected is not live.connected or _changed(shown.voltage, live.voltage, 2_000):
-            return True
-        band = max(10, self._rated_w // 200)
-        pairs = ((shown.power, live.power), (shown.reactive, live.reactive), (shown.stored, live.stored))
-        return any(_changed(before, now, band) for before, now in pairs)
-
-
-def _changed(shown: Reading, live: Reading, band: int) -> bool:
-    if isinstance(shown, Known) and isinstance(live, Known):
-        return abs(shown.value - live.value) > band
-    if isinstance(shown, Unknown) and isinstance(live, Unknown):
-        return shown.why != live.why
-    return True
+        """Tell a reading that is news."""
+        if self._shown.news(live, time.monotonic() * self._shared.clock.rate):
+            self._shared.hear(Observed(self.device, *live))

@@ -3,15 +3,18 @@
 import logging
 import time
 import zlib
+from collections.abc import Sequence
 from typing import Final
 
 from gateway.core.events import MeterRead
 from gateway.core.known import Known, Reading, Unknown
 from gateway.southbound.sunspec_modbus.config import SunspecMeter
 from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
+from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering
 from gateway.southbound.sunspec_modbus.points import Part
 from gateway.southbound.sunspec_modbus.reach import Way
 from gateway.southbound.sunspec_modbus.translate import meter, metered, moved
+from gateway.wire.modbus import Refused
 from gateway.wire.sunspec import Chain, NotSunSpec, Walk
 from gateway.wire.sunspec.discovery import BASES
 
@@ -27,6 +30,7 @@ class MeterLink:
     def __init__(self, resource: str, table: SunspecMeter, shared: Shared, way: Way) -> None:
         """Be ready to connect; `sweep` does the rest."""
         self._way = way
+        self._blocks = Blocks(table.block_max)
         self.table = table
         self.connecting = False
         self._resource = resource
@@ -58,7 +62,7 @@ class MeterLink:
         period_s = self.table.poll_s / self._shared.clock.rate
         late = wall_s - self._poll_at > period_s
         self._poll_at = wall_s + period_s * self._phase if late else self._poll_at + period_s
-        connection.read(*live.ask, self._polled)
+        Gathering(connection, (live.ask,), self._blocks, self._polled, self._not_read)
 
     # -- the connection
 
@@ -125,6 +129,7 @@ class MeterLink:
             self.end(found.why if found is not None else "no SunSpec map")
             return
         self._bases = (found.base, *(base for base in BASES if base != found.base))
+        self._blocks.know(found)
         self._meter = meter(found)
         if self._meter is None:
             self.end("it has no meter model, 201 to 204 or 211 to 214: check host and unit")
@@ -133,16 +138,16 @@ class MeterLink:
 
     # -- reading
 
-    def _polled(self, answer: Reply) -> None:
+    def _not_read(self, answer: Refused) -> None:
+        self._busy += 1
+        if not answer.transient or self._busy > BUSY_MAX:
+            self.end(f"exception {answer.code} ({answer.name}) to a read")
+
+    def _polled(self, answers: Sequence[bytes]) -> None:
         live = self._meter
         if live is None:
             return
-        if not isinstance(answer, bytes):
-            self._busy += 1
-            if not answer.transient or self._busy > BUSY_MAX:
-                self.end(f"exception {answer.code} ({answer.name}) to a read")
-            return
-        self._busy = 0
+        self._busy, [answer] = 0, answers
         if moved(live, answer):
             self.end(f"model {live.model.id} is no longer where it was found")
             return
