@@ -79,6 +79,10 @@ class Cable:
                 if not self.cut:
                     os.write(across[end], octets)
 
+    def disturb(self, octets: bytes) -> None:
+        """Let noise come in at our end."""
+        os.write(self._masters[0], octets)
+
     def close(self) -> None:
         """Take the cable away."""
         self._over = True

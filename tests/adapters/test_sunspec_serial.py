@@ -1,5 +1,6 @@
 """Serial lines by pymodbus on both ends of a pty cable: two units, a unit that is missing, and a cable that is cut."""
 
+import asyncio
 import sys
 
 import pytest
@@ -42,6 +43,21 @@ async def test_two_units_of_a_line_are_told_while_a_third_is_missing() -> None:
             assert not made.ear.of(LinkDown, "shed")
             assert "gone" not in {each.device for each in made.ear.events if isinstance(each, LinkUp)}
             assert down.why
+
+
+async def test_noise_on_a_shared_line_costs_nobody_its_link() -> None:
+    with cable() as line:
+        tables = {"roof": on(line.ours, 3), "shed": on(line.ours, 4)}
+        async with serial_server({3: Bank(), 4: Bank()}, line.theirs), desk(tables) as made:
+            await made.ear.until(LinkUp)
+            await made.ear.until(LinkUp, device="shed")
+            for round_ in range(1, 6):
+                line.disturb(b"\x00\xff")
+                await asyncio.sleep(0.13)
+                made.want(serial=round_, device="shed", limit_w=2_000 + round_)
+                await made.ear.until(Adopted, round_, device="shed")
+            assert not made.ear.of(LinkDown)
+            assert not made.ear.of(LinkDown, "shed")
 
 
 async def test_a_cut_cable_is_heard_and_healed() -> None:

@@ -39,6 +39,7 @@ class Bridge:
         self.delay_s = delay_s
         self.silent: set[int] = set()
         self.unreached: set[int] = set()
+        self.cuts: dict[int, int] = {}
         self.most = 125
         self.connections = 0
         self.overlapped = 0
@@ -67,6 +68,10 @@ class Bridge:
         address, count = int.from_bytes(frame[8:10]), int.from_bytes(frame[10:12])
         self.asked.append((time.monotonic(), unit, function))
         await asyncio.sleep(self.delay_s)
+        if self.cuts.get(unit):
+            self.cuts[unit] -= 1
+            self.cut()
+            return
         if unit in self.silent:
             return
         if unit in self.unreached:
@@ -159,11 +164,11 @@ async def test_a_dead_unit_costs_its_neighbours_one_timeout_in_each_of_its_pause
 
 
 async def test_a_write_goes_before_what_others_read() -> None:
-    bridge = Bridge(banks(12), delay_s=0.01)
+    bridge = Bridge(banks(8), delay_s=0.008)
     async with bridging(bridge) as tables, desk(tables, clock_at(500)) as made:
         for name in tables:
             await made.ear.until(LinkUp, device=name)
-        await until(lambda: len(bridge.asked) > 300)
+        await until(lambda: len(bridge.asked) > 250)
         for serial in range(1, 6):
             before = len(bridge.asked)
             made.want(serial=serial, device="u7", limit_w=2_000 + serial)
@@ -204,6 +209,23 @@ async def _cut_between_requests(bridge: Bridge, tables: dict[str, SunspecModbus]
         made.want(device="u3")
         await made.ear.until(Adopted, device="u3")
         assert not [each for each in made.ear.events if isinstance(each, LinkDown)]
+
+
+async def test_what_was_cut_short_is_asked_once_more_and_then_only_its_unit_is_lost() -> None:
+    bridge = Bridge(banks(3), delay_s=0.004)
+    async with bridging(bridge) as tables, desk(tables) as made:
+        for name in tables:
+            await made.ear.until(LinkUp, device=name)
+        bridge.cuts = {2: 1}
+        await until(lambda: not bridge.cuts[2])
+        await until(lambda: bridge.connections == 2)
+        await asyncio.sleep(0.3)
+        assert not [each for each in made.ear.events if isinstance(each, LinkDown)]
+        bridge.cuts = {2: 2}
+        await made.ear.until(LinkDown, device="u2")
+        await made.ear.until(LinkUp, 2, device="u2")
+        assert not made.ear.of(LinkDown, "u1")
+        assert not made.ear.of(LinkDown, "u3")
 
 
 async def test_a_bridge_that_is_gone_is_told_by_each_once() -> None:

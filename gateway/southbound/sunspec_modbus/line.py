@@ -46,6 +46,7 @@ class Request:
     quantity: int
     registers: bytes
     settle: Callable[[Reply], None]
+    again: bool = False
 
 
 class Seat:
@@ -139,6 +140,7 @@ class Line:
         self._under_way: Request | None = None
         self._settling = False
         self._fruitful = False
+        self._overdue = False
         self._free_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -182,7 +184,9 @@ class Line:
     def sweep(self, wall_s: float) -> None:
         """End the connection where a reply is overdue."""
         if self._connection is not None:
+            self._overdue = True
             self._connection.sweep(wall_s)
+            self._overdue = False
 
     # -- the connection
 
@@ -203,7 +207,10 @@ class Line:
         return why
 
     def _lost(self, why: str) -> None:
-        """Have the seat bear it whose request was under way; the others wait until the connection is open again."""
+        """Have the seat bear it whose request was under way; the others wait until the connection is open again.
+
+        What was cut short, or disturbed by noise or another's late reply, is asked once more, unless it was overdue.
+        """
         connection, self._connection = self._connection, None
         under_way = self._under_way
         self._forget(connection)
@@ -211,7 +218,11 @@ class Line:
             return
         bearable = under_way is not None or self._fruitful
         if under_way is not None and under_way.seat.request is under_way:
-            under_way.seat.end(why)
+            if self._overdue or under_way.again:
+                under_way.seat.end(why)
+            else:
+                under_way.again = True
+                self.ask(under_way, AT_ONCE)
         if not bearable:
             self._all_lost(why)
         elif self._seats and self._opening is None:
