@@ -78,7 +78,7 @@ def measure(name: str, folder: Path, loop: str, pace: Pace) -> Result:
                 if not said["sum_w"]:
                     raise ChildProcessError(f"{each} read no power; read {log}")
                 if number:
-                    cpu_us[each].append(1e6 * said["cpu_s"] / pace.rounds / pace.devices)
+                    cpu_us[each].append(1e6 * said["cpu_s"] / said["polls"])
     found = {each: statistics.median(samples) for each, samples in cpu_us.items()}
     return Polled(
         name,

@@ -9,21 +9,20 @@ import asyncio
 import gc
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from struct import Struct
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import sunspec2.modbus.client as pysunspec2
 import uvloop
 from pymodbus.client import AsyncModbusTcpClient
 
-from gateway.core.events import Event, LinkUp, Observed
+from gateway.core.events import Event, Observed
 from gateway.core.known import Known
 from gateway.ports.south import Lease
 from gateway.runtime.clock import ScaledClock
-from gateway.southbound.sunspec_modbus import SunspecModbus
-from gateway.southbound.sunspec_modbus.connection import Shared
-from gateway.southbound.sunspec_modbus.link import Link
+from gateway.southbound.sunspec_modbus import SunspecModbus, build
 from gateway.wire.sunspec import compile_model
 
 from .devices import FLOOR, OURS, RATED_W
@@ -32,6 +31,7 @@ from .streams import lines, say
 POINTS: Final = ("W", "Var", "LNV", "LLV", "Hz", "ConnSt")
 READER: Final = compile_model(701).reader(POINTS)
 PATIENCE_S: Final = 20.0
+WARM_UP: Final = 3
 FAST: Final = 20.0
 """The rate of our clock: a link polls once a second of it, so 20 times a second."""
 HOST: Final = "127.0.0.1"
@@ -69,14 +69,42 @@ def scaled(registers: bytes, at: int = 0) -> tuple[float, float, float, float, f
     )
 
 
+class Sample(NamedTuple):
+    """What so many polls took of CPU time (s), and the sum of the last powers (W)."""
+
+    cpu_s: float
+    polls: int
+    sum_w: int
+
+
 class Client(Protocol):
     """Something that polls all devices."""
 
     async def open(self, ports: list[int], address: int) -> None:
         """Connect to all of them; `address` is where model 701 begins."""
 
-    async def round(self) -> int:
-        """Poll each of them once, and give the sum of their powers (W)."""
+    async def sample(self, rounds: int) -> Sample:
+        """Poll each of them so many times."""
+
+
+class Rounds(ABC):
+    """A client that polls all devices at once, round by round."""
+
+    @abstractmethod
+    async def open(self, ports: list[int], address: int) -> None:
+        """Connect to all of them; `address` is where model 701 begins."""
+
+    @abstractmethod
+    async def round(self) -> list[float]:
+        """Poll each of them once, and give their powers (W)."""
+
+    async def sample(self, rounds: int) -> Sample:
+        """Poll each of them so many times."""
+        powers_w: list[float] = []
+        began_s = time.process_time()
+        for _ in range(rounds):
+            powers_w = await self.round()
+        return Sample(time.process_time() - began_s, rounds * len(powers_w), round(sum(powers_w)))
 
 
 class Wire(asyncio.Protocol):
@@ -92,35 +120,33 @@ class Wire(asyncio.Protocol):
         self._floor.taken(scaled(data, 9)[0])
 
 
-class Floor:
+class Floor(Rounds):
     """Bare asyncio and struct: the least that a poll could cost."""
 
     def __init__(self) -> None:
-        self._left = 0
-        self._sum_w = 0.0
+        self._powers_w: list[float] = []
 
     async def open(self, ports: list[int], address: int) -> None:
         loop = asyncio.get_running_loop()
         self._frame = _request(1, 0, 6, FLOOR, 3, address + READER.offset, READER.quantity)
         self._wires = [(await loop.create_connection(lambda: Wire(self), HOST, port))[1] for port in ports]
 
-    async def round(self) -> int:
+    async def round(self) -> list[float]:
         self._done = asyncio.get_running_loop().create_future()
-        self._left, self._sum_w = len(self._wires), 0.0
+        self._powers_w = []
         for wire in self._wires:
             wire.transport.write(self._frame)
         await self._done
-        return int(self._sum_w)
+        return self._powers_w
 
     def taken(self, power_w: float) -> None:
         """Count a reply."""
-        self._sum_w += power_w
-        self._left -= 1
-        if not self._left:
+        self._powers_w.append(power_w)
+        if len(self._powers_w) == len(self._wires):
             self._done.set_result(None)
 
 
-class Streams:
+class Streams(Rounds):
     """A script as it is first written: asyncio's streams, struct, and a task for each device."""
 
     async def open(self, ports: list[int], address: int) -> None:
@@ -128,8 +154,8 @@ class Streams:
         self._streams = [await asyncio.open_connection(HOST, port) for port in ports]
         self._transaction = 0
 
-    async def round(self) -> int:
-        return int(sum(await asyncio.gather(*(self._poll(*pair) for pair in self._streams))))
+    async def round(self) -> list[float]:
+        return await asyncio.gather(*(self._poll(*pair) for pair in self._streams))
 
     async def _poll(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> float:
         self._transaction = (self._transaction + 1) & 0xFFFF
@@ -139,7 +165,7 @@ class Streams:
         return scaled(body, 3)[0]
 
 
-class Pymodbus:
+class Pymodbus(Rounds):
     """pymodbus, and struct to decode."""
 
     async def open(self, ports: list[int], address: int) -> None:
@@ -150,15 +176,15 @@ class Pymodbus:
             if not await client.connect():
                 raise ConnectionError("pymodbus does not connect")
 
-    async def round(self) -> int:
-        return int(sum(await asyncio.gather(*map(self._poll, self._clients))))
+    async def round(self) -> list[float]:
+        return await asyncio.gather(*map(self._poll, self._clients))
 
     async def _poll(self, client: AsyncModbusTcpClient) -> float:
         answer = await client.read_holding_registers(self._address, count=READER.quantity, device_id=FLOOR)
         return scaled(self._pack(*answer.registers))[0]
 
 
-class Pysunspec2:
+class Pysunspec2(Rounds):
     """pysunspec2, which blocks, in a thread; it knows only to read a whole model, in two requests."""
 
     async def open(self, ports: list[int], _address: int) -> None:
@@ -169,8 +195,8 @@ class Pysunspec2:
         device.scan()
         return device.models[701][0]
 
-    async def round(self) -> int:
-        return int(sum(await asyncio.gather(*(asyncio.to_thread(self._poll, model) for model in self._models))))
+    async def round(self) -> list[float]:
+        return await asyncio.gather(*(asyncio.to_thread(self._poll, model) for model in self._models))
 
     def _poll(self, model: Any) -> float:  # noqa: ANN401 - pysunspec2 ships no types
         model.read()
@@ -179,49 +205,46 @@ class Pysunspec2:
 
 
 class Ours:
-    """The adapter's links, swept once a round; every reading is past its dead band and told."""
+    """The adapter's links as they run in the gateway; every reading is past its dead band and told.
+
+    They run for a sample alone, and what it takes to find the devices is not counted.
+    """
 
     def __init__(self) -> None:
-        self._left = self._sum_w = 0
-        self._due_s = 0.0
-        self._done: asyncio.Future[None] | None = None
+        self._heard = self._until = 0
+        self._power_w: dict[str, int] = {}
+        self._reached = asyncio.Event()
 
     async def open(self, ports: list[int], _address: int) -> None:
+        self._ports = ports
+
+    async def sample(self, rounds: int) -> Sample:
         clock = ScaledClock(FAST, time.time())
-        shared = Shared(clock, self._hear, Lease(clock), may_write=False)
-        tables = [SunspecModbus(HOST, port, OURS, poll_s=1) for port in ports]
-        self._links = [Link(f"device-{at}", table, RATED_W, shared) for at, table in enumerate(tables)]
-        for link in self._links:
-            await link.connect()
-        await self._begun()
+        tables = {f"device-{at}": (SunspecModbus(HOST, port, OURS, poll_s=1), RATED_W) for at, port in enumerate(self._ports)}
+        links = build(tables, clock, self._hear, Lease(clock), may_write=False)
+        running = asyncio.create_task(links.run())
+        try:
+            await self._polls(WARM_UP * len(tables))
+            began_s = time.process_time()
+            await self._polls(rounds * len(tables))
+            return Sample(time.process_time() - began_s, rounds * len(tables), sum(self._power_w.values()))
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
-    async def _begun(self) -> None:
-        """Return once all were read and the places of their polls in a period are behind them."""
-        for _ in range(10):
-            for link in self._links:
-                link.sweep(time.monotonic())
-            await asyncio.sleep(1 / FAST)
-
-    async def round(self) -> int:
-        await asyncio.sleep(max(0.0, self._due_s - time.monotonic()))
-        self._done = asyncio.get_running_loop().create_future()
-        self._left, self._sum_w = len(self._links), 0
-        while not self._done.done():
-            for link in self._links:
-                link.sweep(time.monotonic())
-            self._due_s = time.monotonic() + 1 / FAST
-            await asyncio.wait({self._done}, timeout=2 / FAST)
-        return self._sum_w
+    async def _polls(self, count: int) -> None:
+        """Return after so many readings."""
+        self._until = self._heard + count
+        self._reached.clear()
+        await self._reached.wait()
 
     def _hear(self, event: Event) -> None:
-        if self._done is None or isinstance(event, LinkUp):
-            return
         if not isinstance(event, Observed) or not isinstance(event.power, Known):
-            raise TypeError(f"a device is not read: {event}")
-        self._sum_w += event.power.value
-        self._left -= 1
-        if not self._left and not self._done.done():
-            self._done.set_result(None)
+            return
+        self._power_w[event.device] = event.power.value
+        self._heard += 1
+        if self._heard == self._until:
+            self._reached.set()
 
 
 CLIENTS: Final[dict[str, Callable[[], Client]]] = {
@@ -242,11 +265,9 @@ async def serve(client: Client) -> None:
     gc.collect()
     gc.freeze()
     async for line in orders:
-        began_s, sum_w = time.process_time(), 0
         async with asyncio.timeout(PATIENCE_S):
-            for _ in range(line["rounds"]):
-                sum_w = await client.round()
-        say({"cpu_s": time.process_time() - began_s, "sum_w": sum_w})
+            sample = await client.sample(line["rounds"])
+        say(sample._asdict())
 
 
 if __name__ == "__main__":
