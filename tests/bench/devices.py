@@ -69,7 +69,7 @@ class Polls:
 class Device:
     """Registers without rules and without time: a write is noted with its instant, and power follows the limit."""
 
-    __slots__ = ("_limit_at", "_most_w", "_power", "_power_at", "_polls", "awaited", "control", "polled_ns", "words")
+    __slots__ = ("_limit_at", "_most_w", "_polls", "_power", "_power_at", "awaited", "control", "polled_ns", "words")
 
     def __init__(self, words: bytes, layout: Layout) -> None:
         self.words = bytearray(words)
@@ -201,7 +201,9 @@ class Street:
         if request[7] == WRITE_MANY:
             device.write(int.from_bytes(request[8:10], "big"), request[13:], now_ns)
         else:
-            device.read(int.from_bytes(request[8:10], "big"), int.from_bytes(request[10:12], "big"), self._polls, now_ns)
+            device.read(
+                int.from_bytes(request[8:10], "big"), int.from_bytes(request[10:12], "big"), self._polls, now_ns
+            )
         self._waiting.append((number, device, request))
 
     def _reply(self) -> None:

@@ -48,7 +48,9 @@ def _bare() -> tuple[Callable[..., tuple[Any, ...]], tuple[int, ...]]:
         codes.append(f"{2 * (point.offset - at)}x{point.struct_code}")
         at = point.offset + point.size
     names = [point.name for point in layout]
-    places = [names.index(name) for name in ("W", "W_SF", "Var", "Var_SF", "LNV", "LLV", "V_SF", "Hz", "Hz_SF", "ConnSt")]
+    places = [
+        names.index(name) for name in ("W", "W_SF", "Var", "Var_SF", "LNV", "LLV", "V_SF", "Hz", "Hz_SF", "ConnSt")
+    ]
     return Struct("".join(codes)).unpack_from, tuple(places)
 
 
@@ -190,7 +192,7 @@ class Pysunspec2(Rounds):
     async def open(self, ports: list[int], _address: int) -> None:
         self._models = [await asyncio.to_thread(self._scanned, port) for port in ports]
 
-    def _scanned(self, port: int) -> Any:  # noqa: ANN401 - pysunspec2 ships no types
+    def _scanned(self, port: int) -> Any:
         device = pysunspec2.SunSpecModbusClientDeviceTCP(slave_id=FLOOR, ipaddr=HOST, ipport=port)
         device.scan()
         return device.models[701][0]
@@ -198,7 +200,7 @@ class Pysunspec2(Rounds):
     async def round(self) -> list[float]:
         return await asyncio.gather(*(asyncio.to_thread(self._poll, model) for model in self._models))
 
-    def _poll(self, model: Any) -> float:  # noqa: ANN401 - pysunspec2 ships no types
+    def _poll(self, model: Any) -> float:
         model.read()
         points = model.points
         return float([points[name].cvalue for name in POINTS][0])
@@ -220,7 +222,9 @@ class Ours:
 
     async def sample(self, rounds: int) -> Sample:
         clock = ScaledClock(FAST, time.time())
-        tables = {f"device-{at}": (SunspecModbus(HOST, port, OURS, poll_s=1), RATED_W) for at, port in enumerate(self._ports)}
+        tables = {
+            f"device-{at}": (SunspecModbus(HOST, port, OURS, poll_s=1), RATED_W) for at, port in enumerate(self._ports)
+        }
         links = build(tables, clock, self._hear, Lease(clock), may_write=False)
         running = asyncio.create_task(links.run())
         try:

@@ -14,10 +14,11 @@ from typing import Final, Protocol, cast
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
 from gateway.ports.south import Lease
-from gateway.wire.modbus import Broken, Exchange, Refused, Registers, RtuExchange, Stray, Written
+from gateway.wire.modbus import Broken, Exchange, Refused, Registers, RtuExchange, Stray
 
 REPLY_S: Final = 2.0
 READ: Final = 3
+NEVER: Final = float("inf")
 
 Reply = bytes | Refused
 """The octets of a good reply (none for a write), or the exception that the device answered with."""
@@ -81,7 +82,7 @@ class Connection(asyncio.Protocol):
         self._told_lost = lost
         self._transport: asyncio.Transport | None = None
         self._settle: Callable[[Reply], None] | None = None
-        self._deadline = float("inf")
+        self._deadline = NEVER
 
     @property
     def open(self) -> bool:
@@ -142,7 +143,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """End the connection and tell nobody."""
         transport, self._transport = self._transport, None
-        self._settle, self._deadline = None, float("inf")
+        self._settle, self._deadline = None, NEVER
         if transport is not None:
             transport.abort()
 
@@ -153,7 +154,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Be closed by the device or the network."""
         if self._transport is not None:
-            self._transport, self._settle, self._deadline = None, None, float("inf")
+            self._transport, self._settle, self._deadline = None, None, NEVER
             self._told_lost(f"connection lost: {exc}" if exc else "the device closed the connection")
 
     def data_received(self, data: bytes) -> None:
@@ -168,13 +169,10 @@ class Connection(asyncio.Protocol):
         if settle is None or len(outcomes) > 1 or isinstance(outcome, Stray):
             self.end(f"a reply that answers nothing, transaction {outcome.transaction}")
             return
-        self._settle, self._deadline = None, float("inf")
-        match outcome:
-            case Registers(registers=octets):
-                settle(octets)
-            case Written():
-                settle(b"")
-            case Refused():
-                settle(outcome)
+        self._settle, self._deadline = None, NEVER
+        if isinstance(outcome, Registers):
+            settle(outcome.registers)
+        else:
+            settle(outcome if isinstance(outcome, Refused) else b"")
         if self._transport is not None and self._settle is None:
             self._told_idle()

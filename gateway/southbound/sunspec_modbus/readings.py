@@ -42,7 +42,9 @@ class Measurement:
 
     def __init__(self, live: Part, store: Store | None, *, modern: bool) -> None:
         self._part, self._store = live, store
-        self._modern = modern
+        names, self._alive, state = _POINTS_2018 if modern else _POINTS_LEGACY
+        self._power, self._reactive, self._voltage = names
+        self._state, self._connected = state, _CONNECTED[state]
         self.reads: tuple[Ask, ...] = (live.ask,) if store is None else (live.ask, *store.reads)
 
     def observe(self, answers: Sequence[bytes], now_ms: int) -> Live:
@@ -52,14 +54,21 @@ class Measurement:
         a scale factor makes a power of about zero, and some answer all zeros now and then.
         """
         values = self._part.reader.decode(answers[0])
-        names, alive, state = _POINTS_2018 if self._modern else _POINTS_LEGACY
-        if not any(number(values, name) for name in alive):
+        for name in self._alive:
+            if number(values, name):
+                break
+        else:
             dead = Unknown("it gives neither voltage nor frequency: asleep, or not to be believed", now_ms)
             return Live(dead, dead, dead, None, dead if self._store else NOT_STORED)
-        power, reactive, voltage = (reading(values.get(name, MISSING), now_ms) for name in names)
         stored = NOT_STORED if self._store is None else self._store.stored(answers[1:], now_ms)
-        reads = number(values, state)
-        return Live(power, reactive, voltage, None if reads is None else reads in _CONNECTED[state], stored)
+        reads = number(values, self._state)
+        return Live(
+            reading(values.get(self._power, MISSING), now_ms),
+            reading(values.get(self._reactive, MISSING), now_ms),
+            reading(values.get(self._voltage, MISSING), now_ms),
+            None if reads is None else reads in self._connected,
+            stored,
+        )
 
 
 _POINTS_2018: Final = (("W", "Var", "LNV"), ("LNV", "LLV", "Hz"), "ConnSt")

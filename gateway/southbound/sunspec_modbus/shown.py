@@ -38,6 +38,8 @@ class Shown:
 
 
 def _changed(last: Reading, live: Reading, band: int) -> bool:
+    if last is live:
+        return False
     if isinstance(last, Known) and isinstance(live, Known):
         return abs(last.value - live.value) > band
     if isinstance(last, Unknown) and isinstance(live, Unknown):

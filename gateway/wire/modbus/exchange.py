@@ -112,6 +112,8 @@ class Exchange:
             return []
         if self._partial:
             received = self._partial + received
+        elif settled := self._whole(received):
+            return [settled]
         outcomes: list[Outcome] = []
         at, end = 0, len(received)
         while end - at >= _HEADER_SIZE:
@@ -140,6 +142,17 @@ class Exchange:
             at = after
         self._partial = received[at:]
         return outcomes
+
+    def _whole(self, received: bytes) -> Registers | Written | None:
+        """Settle what is one good reply and nothing else, which nearly all that comes is."""
+        transaction = int.from_bytes(received[:2], "big")
+        pending = self._pending.get(transaction)
+        if pending is None or len(received) != pending.size or not received.startswith(pending.reply):
+            return None
+        del self._pending[transaction]
+        if pending.quantity:
+            return Written(transaction, pending.address, pending.quantity)
+        return Registers(transaction, received[9:])
 
     def _next(self, unit: int, address: int, quantity: int) -> int:
         if not 0 <= unit <= 0xFF:
