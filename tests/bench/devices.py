@@ -245,10 +245,11 @@ class Street:
 
     def _collect(self) -> None:
         """Once all devices were told, say when; what has not come in time does not come."""
-        if len(self._awaited.arrived_ns) < len(self._devices) and time.monotonic() < self._until_s:
+        told = len(self._awaited.arrived_ns) == len(self._devices)
+        if not told and time.monotonic() < self._until_s:
             return
         self._collecting = self._awake = False
-        say({"arrived_ns": self._awaited.arrived_ns, "told": self._awaited.told.hex()})
+        say({"arrived_ns": self._awaited.arrived_ns, "all": told, "told": self._awaited.told.hex()})
 
 
 def main() -> None:

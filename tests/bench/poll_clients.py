@@ -32,8 +32,9 @@ POINTS: Final = ("W", "Var", "LNV", "LLV", "Hz", "ConnSt")
 READER: Final = compile_model(701).reader(POINTS)
 PATIENCE_S: Final = 20.0
 WARM_UP: Final = 3
-FAST: Final = 20.0
-"""The rate of our clock: a link polls once a second of it, so 20 times a second."""
+PERIOD_S: Final = 0.05
+FAST: Final = 1 / PERIOD_S
+"""The rate of our clock: a link polls once a second of it, and so once a period."""
 HOST: Final = "127.0.0.1"
 _request = Struct(">HHHBBHH").pack
 
@@ -105,7 +106,9 @@ class Rounds(ABC):
         powers_w: list[float] = []
         began_s = time.process_time()
         for _ in range(rounds):
+            due_s = time.monotonic() + PERIOD_S
             powers_w = await self.round()
+            await asyncio.sleep(due_s - time.monotonic())
         return Sample(time.process_time() - began_s, rounds * len(powers_w), round(sum(powers_w)))
 
 
