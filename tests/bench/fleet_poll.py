@@ -74,9 +74,13 @@ def results(fleet: Fleet, seen: Seen, folder: Path) -> list[Result]:
     name, goals = f"poll-{fleet.count}", fleet.goals
     period_ms = fleet.poll_s * MS
     return [
-        Result(f"{name}-cpu", f"CPU time of the daemon for a poll: {who}", seen.cpu_us, "us", goals.cpu_us, peers=peers),
+        Result(
+            f"{name}-cpu", f"CPU time of the daemon for a poll: {who}", seen.cpu_us, "us", goals.cpu_us, peers=peers
+        ),
         Result(f"{name}-memory", f"resident memory: {who}", seen.rss_bytes / MB, "MB", goals.memory_mb),
-        Result(f"{name}-late", f"how late a poll is at p99, as the devices see it: {who}", seen.late_ms, "ms", period_ms),
+        Result(
+            f"{name}-late", f"how late a poll is at p99, as the devices see it: {who}", seen.late_ms, "ms", period_ms
+        ),
         Result(
             f"{name}-limit",
             f"order to last register of all, the worst of {fleet.limits}: {who}",
@@ -110,6 +114,7 @@ def measure(folder: Path, fleet: Fleet, loop: str) -> Seen:
         in_peace, polls = daemon.ask({}), desk.polls()
         told_ms = tuple(desk.limit(SPELL_S) for _ in range(fleet.limits))
         told, late = daemon.ask({}), desk.polls()
+        print("DBG", in_peace, polls, told, late)
         return Seen(
             US * in_peace["cpu_s"] / polls.count,
             MS * max(polls.p99_s, late.p99_s) - MS * fleet.poll_s,
@@ -155,7 +160,9 @@ class Desk:
         arrived_ns = [told for street in self._streets for told in self._arrived(street, until_s)]
         began_ns = self._daemon.hear()["began_ns"]
         if len(arrived_ns) < self._fleet.count:
-            raise ChildProcessError(f"{len(arrived_ns)} of {self._fleet.count} devices were told within {patience_s:g} s")
+            raise ChildProcessError(
+                f"{len(arrived_ns)} of {self._fleet.count} devices were told within {patience_s:g} s"
+            )
         return (max(arrived_ns) - began_ns) / 1e6
 
     def _arrived(self, street: Child, until_s: float) -> list[int]:

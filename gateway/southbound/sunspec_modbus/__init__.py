@@ -39,6 +39,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 SWEEP_S: Final = 0.05
+SWEPT_AT_ONCE: Final = 200
+"""So many before whatever else is ready has its turn."""
 CONNECTING: Final = 64
 
 
@@ -72,9 +74,10 @@ class Sweeping:
         """Connect, poll, refresh and meet deadlines until cancelled; it can be run again."""
         try:
             while True:
-                wall_s = time.monotonic()
-                for name, one in self._swept.items():
-                    self._sweep(name, one, wall_s)
+                for number, (name, one) in enumerate(self._swept.items(), 1):
+                    self._sweep(name, one, time.monotonic())
+                    if number % SWEPT_AT_ONCE == 0:
+                        await asyncio.sleep(0)
                 await asyncio.sleep(SWEEP_S)
         finally:
             for task in self._attempts:

@@ -5,6 +5,7 @@ on monotonic time at the clock's rate, so that a clock that is set moves none of
 """
 
 import logging
+import math
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -306,8 +307,7 @@ class Link:
         if self._measure is None:
             return
         wall_s = time.monotonic()
-        self._poll_at = self._later(self.table.poll_s * (1.0 if self._in_phase else self._phase))
-        self._in_phase = True
+        self._poll_at = self._poll_after(wall_s)
         described = self._description.asks if wall_s >= self._settings_at else ()
         told = () if self._controls is None else self._controls.reads
         live = self._measure
@@ -326,6 +326,14 @@ class Link:
                 self._failures = 0
 
         self._gather((*described, *live.reads, *told), polled)
+
+    def _poll_after(self, wall_s: float) -> float:
+        """Give the time of the next poll: a late one keeps its place in the period, so that a stall bunches none."""
+        period_s = self.table.poll_s / self._shared.clock.rate
+        if self._in_phase:
+            return self._poll_at + period_s * max(1, math.ceil((wall_s - self._poll_at) / period_s))
+        self._in_phase = True
+        return wall_s + period_s * self._phase
 
     def _read_back(self, answers: Sequence[bytes]) -> None:
         self._compare(answers, polled=False)
