@@ -80,7 +80,7 @@ class Link:
         self._said: tuple[int, int | None] | None = None
         self._controls: Controls | None = None
         self._values: Values | None = None
-        self._blank = False
+        self._blank = self._speaks = False
         self._steps: list[Step] = []
         self._write_due = False
         self._written_at = 0.0
@@ -293,10 +293,12 @@ class Link:
         """Do the most urgent thing: write, read back, poll."""
         wall_s = time.monotonic()
         if self._write_due and self._controls is not None:
-            if self._values is None:
+            if self._values is None and not self._blank:
                 self._gather(self._controls.reads, self._read_back)
-                return
-            self._begin_write(self._controls, self._values)
+            elif self._values is not None:
+                self._begin_write(self._controls, self._values)
+            elif wall_s >= self._poll_at:
+                self._poll()
         elif wall_s >= self._read_back_at and self._controls is not None:
             self._read_back_at = NEVER
             self._gather(self._controls.reads, self._read_back)
@@ -317,6 +319,7 @@ class Link:
             first, last = len(described), len(answers) - len(told)
             if described or self._said is None:
                 self._settled(settings(self._description, answers[:first], now_ms))
+            self._speaks = any(answers[first])
             self._show(live.observe(answers[first:last], now_ms))
             if told:
                 self._compare(answers[last:], polled=True)
@@ -370,13 +373,17 @@ class Link:
         self._step()
 
     def _compare(self, answers: Sequence[bytes], *, polled: bool) -> None:
-        """Compare what the device was told with what is wanted; nothing but zeros is believed the second time only."""
+        """Compare what the device was told with what is wanted.
+
+        Nothing but zeros is believed the second time only, and only beside a measurement that is more than zeros: its
+        scale factors would turn the next write into another.
+        """
         if self._controls is None:
             return
         before, self._blank = self._blank, not any(answers[0])
-        if self._blank and not before:
+        if self._blank and not (before and polled and self._speaks):
             if not polled:
-                self._read_back_at = self._later(READ_BACK_AGAIN_S)
+                self._poll_at = min(self._poll_at, self._later(READ_BACK_AGAIN_S))
             return
         self._values = self._controls.decode(answers)
         wanted = self._wanted

@@ -3,12 +3,12 @@
 SunSpec's W is positive out of the inverter, as ours is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.core.events import NOT_STORED
-from gateway.core.known import Reading, Unknown
+from gateway.core.known import Known, Reading, Unknown
 from gateway.southbound.sunspec_modbus.points import MISSING, Ask, Part, number, part, reading, shown
 from gateway.southbound.sunspec_modbus.stored import Store, store
 from gateway.wire.sunspec import Chain, Value
@@ -42,7 +42,8 @@ class Measurement:
 
     def __init__(self, live: Part, store: Store | None, *, modern: bool) -> None:
         self._part, self._store = live, store
-        names, self._alive, state = _POINTS_2018 if modern else _POINTS_LEGACY
+        names, alive, state = _POINTS_2018 if modern else _POINTS_LEGACY
+        self._alive: tuple[str, ...] = alive
         self._power, self._reactive, self._voltage = names
         self._state, self._connected = state, _CONNECTED[state]
         self.reads: tuple[Ask, ...] = (live.ask,) if store is None else (live.ask, *store.reads)
@@ -63,17 +64,29 @@ class Measurement:
         stored = NOT_STORED if self._store is None else self._store.stored(answers[1:], now_ms)
         reads = number(values, self._state)
         return Live(
-            reading(values.get(self._power, MISSING), now_ms),
-            reading(values.get(self._reactive, MISSING), now_ms),
+            _possible(reading(values.get(self._power, MISSING), now_ms)),
+            _possible(reading(values.get(self._reactive, MISSING), now_ms)),
             reading(values.get(self._voltage, MISSING), now_ms),
-            None if reads is None else reads in self._connected,
+            None if reads is None else self._connected.get(reads),
             stored,
         )
 
 
 _POINTS_2018: Final = (("W", "Var", "LNV"), ("LNV", "LLV", "Hz"), "ConnSt")
 _POINTS_LEGACY: Final = (("W", "VAr", "PhVphA"), ("PhVphA", "Hz"), "St")
-_CONNECTED: Final = {"ConnSt": (1,), "St": (4, 5)}
+_CONNECTED: Final[Mapping[str, Mapping[int, bool]]] = {
+    "ConnSt": {0: False, 1: True},
+    "St": {state: state in (4, 5) for state in range(1, 9)},
+}
+"""What each state that the model names says; any other says nothing."""
+_MOST_W: Final = 10**9
+"""More than any DER gives: a scale factor within its range can still make that of a register."""
+
+
+def _possible(power: Reading) -> Reading:
+    if isinstance(power, Known) and abs(power.value) > _MOST_W:
+        return Unknown(f"it reads {power.value} W or var, which no DER gives", power.at_ms)
+    return power
 
 
 class Description(NamedTuple):
