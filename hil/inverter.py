@@ -8,7 +8,7 @@ from hil.faults import FaultyRegisters
 from hil.generation_2018 import Generation2018
 from hil.generation_battery import GenerationBattery
 from hil.generation_legacy import GenerationLegacy
-from hil.modbus_server import ModbusServer
+from hil.modbus_server import ModbusServer, Registers
 from hil.personality import InverterSpec, Kind, Personality, Settings, Terminals
 from hil.physics import Plant, Wish
 from hil.register_image import Image, Value, Write, layout_of
@@ -87,6 +87,11 @@ class Inverter:
     def nominal_v(self) -> float:
         """Nominal voltage, line to neutral."""
         return self.spec.nominal_v
+
+    @property
+    def registers(self) -> Registers:
+        """Its registers as its faults make them look, to be served behind another socket too."""
+        return self._registers
 
     @property
     def port(self) -> int:
