@@ -67,7 +67,7 @@ async def test_a_dead_unit_costs_the_line_one_timeout_and_is_told_in_mbap_alone(
     async with line(framing) as (gateway, _inverters), client(gateway, 0.3) as asking, client(gateway) as other:
         gateway.dead.add(2)
         began = time.monotonic()
-        lost = asyncio.create_task(asking.read_holding_registers(40_000, count=2, device_id=2))
+        lost = asyncio.ensure_future(asking.read_holding_registers(40_000, count=2, device_id=2))
         await asyncio.sleep(0.02)
         assert (await other.read_holding_registers(40_000, count=2, device_id=3)).registers == [0x5375, 0x6E53]
         assert 0.1 <= time.monotonic() - began < 0.25, "the others wait for the line"
