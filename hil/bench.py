@@ -75,7 +75,7 @@ class Bench:
         self._proofs: list[Line] = []
         self._issues = [step.issue for step in scenario.steps if step.issue]
         self._tasks: list[asyncio.Task[None]] = []
-        feeder = Feeder.ieee13() if scenario.feeder == "ieee13" else None
+        feeder = Feeder.named(scenario.feeder)
         self.meters = {plan.name: SiteMeter(plan, partial(self._generated_w, plan)) for plan in scenario.meters}
         self._mqtt = MqttStage(scenario.mqtt_batteries, clock, pki) if scenario.mqtt_batteries else None
         self._served = (

@@ -231,12 +231,13 @@ class Step(Action, kw_only=True):
 class Scenario(Strict):
     """A whole bench. The timeline begins when all listen ("ready") or when every server was contacted ("contact").
 
-    Where it is `planned`, the gateway is told of the model of the feeder.
+    feeder: "none", "ieee13", "generated:N" of N customers, or an OpenDSS file beside the scenario's. Where it is
+    `planned`, the gateway is told of the model of the IEEE 13 node feeder.
     """
 
     name: str
     begins: Literal["ready", "contact"] = "ready"
-    feeder: Literal["ieee13", "none"] = "none"
+    feeder: str = "none"
     planned: bool = False
     measure_s: int = 5
     inverters: tuple[InverterPlan, ...] = msgspec.field(name="inverter", default=())
@@ -277,7 +278,8 @@ def load(path: Path) -> Scenario:
         _check(scenario)
     except ValueError as fault:
         raise ScenarioError(f"{path.name}: {fault}") from fault
-    return scenario
+    is_file = scenario.feeder.lower().endswith(".dss")
+    return msgspec.structs.replace(scenario, feeder=str(path.parent / scenario.feeder)) if is_file else scenario
 
 
 def action_of(given: object) -> Action:
