@@ -111,7 +111,6 @@ DOWN = {
     "exception_4": "exception 4 (server device failure) to a read",
     "exception_6": "exception 6 (server device busy) to a read",
     "exception_0b": "exception 11 (gateway target device failed to respond) to a read",
-    "cap_60": "exception 3 (illegal data value) to a read",
     "reboot": "",
 }
 
@@ -170,6 +169,23 @@ async def test_a_moving_scale_factor_moves_neither_reading_nor_limit() -> None:
             assert both.heard(kind, since) == []
         both.street.set_irradiance("roof", 0.5)
         await until(lambda: both.made.ear.powers()[-1] == RATED_W // 2)
+
+
+@pytest.mark.parametrize("swings", [False, True])
+async def test_a_device_that_refuses_long_reads_gives_true_values_or_none(*, swings: bool) -> None:
+    """A read that is cut in two may have another scale factor in each."""
+    async with told() as both:
+        both.switch("moving_scale", on=swings)
+        both.switch("cap_60", on=True)
+        both.street.set_irradiance("roof", 0.5)
+        await until(lambda: both.made.ear.powers()[-1] == RATED_W // 2 or bool(both.heard(LinkDown)))
+        await both.neighbour_is_well()
+        await both.made.polls(30)
+        assert all("exception 3 (illegal data value) to a read" in down.why for down in both.heard(LinkDown))
+        both.switch("cap_60", on=False)
+        await until(lambda: both.made.ear.powers()[-1] == RATED_W // 2)
+        assert both.known_w() == {RATED_W, LIMIT_W, RATED_W // 2}
+        assert both.heard(ForeignHand) == []
 
 
 @pytest.mark.parametrize("fault", ["no_end_marker", "base_0", "base_50000"])
