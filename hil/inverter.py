@@ -163,6 +163,10 @@ class Inverter:
         """Return a point's address and a value as its registers; see `hil.register_image.Image`."""
         return self._image.place(name, value)
 
+    def address(self, name: str) -> int:
+        """Return a point's address; raises ValueError for a name that the map lacks."""
+        return self._image.address(name)
+
     def set_fault(self, fault: str, on: bool) -> None:
         """Turn a fault on or off; raises ValueError for a name that is not in `hil.faults.FAULTS`."""
         faults.demand_fault(fault)

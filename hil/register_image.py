@@ -164,13 +164,18 @@ class Image:
 
         Raises ValueError for a name that the map lacks or a value that its registers cannot hold.
         """
+        address = self.address(name)
+        try:
+            return address, self._layout.registers[name].encode(value)
+        except (device.ModelError, struct.error) as fault:
+            raise ValueError(f"{name} cannot hold {value}: {fault}") from fault
+
+    def address(self, name: str) -> int:
+        """Return a point's address; raises ValueError for a name that the map lacks."""
         register = self._layout.registers.get(name)
         if register is None:
             raise ValueError(f'the map has no point "{name}"; name it as "704.WMaxLimPct"')
-        try:
-            return self.base + register.offset, register.encode(value)
-        except (device.ModelError, struct.error) as fault:
-            raise ValueError(f"{name} cannot hold {value}: {fault}") from fault
+        return self.base + register.offset
 
     def value(self, name: str) -> Value:
         """Decode one point; None where it is not implemented."""

@@ -8,8 +8,6 @@ import struct
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal, NamedTuple, cast
 
-from pymodbus.framer import FramerRTU
-
 from hil.modbus_server import (
     READ_HOLDING,
     TARGET_FAILED_TO_RESPOND,
@@ -26,6 +24,7 @@ _BITS_A_CHARACTER: Final = 11
 _SILENT_CHARACTERS: Final = 7
 _UNIT_AND_CRC: Final = 3
 _LONGEST: Final = 254
+_POLYNOMIAL: Final = 0xA001
 
 
 class _Request(NamedTuple):
@@ -134,7 +133,7 @@ async def _take_rtu(reader: asyncio.StreamReader) -> _Request | None:
         else:
             await reader.read(_LONGEST)
             continue
-        if int.from_bytes(frame[-2:]) == FramerRTU.compute_CRC(frame[:-2]):
+        if frame[-2:] == _check(frame[:-2]):
             return _Request(None, frame[0], frame[1:-2])
 
 
@@ -142,4 +141,14 @@ def _framed(request: _Request, pdu: bytes) -> bytes:
     if request.transaction is not None:
         return _HEADER.pack(request.transaction, 0, len(pdu) + 1, request.unit) + pdu
     frame = bytes((request.unit,)) + pdu
-    return frame + FramerRTU.compute_CRC(frame).to_bytes(2)
+    return frame + _check(frame)
+
+
+def _check(frame: bytes) -> bytes:
+    """Give the two octets of a frame's CRC, low octet first (V1.02, 6.2.2)."""
+    crc = 0xFFFF
+    for octet in frame:
+        crc ^= octet
+        for _ in range(8):
+            crc = (crc >> 1) ^ (_POLYNOMIAL if crc & 1 else 0)
+    return crc.to_bytes(2, "little")
