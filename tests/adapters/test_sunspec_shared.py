@@ -83,8 +83,7 @@ class Bridge:
             pdu = bytes((function | 0x80, 3))
         else:
             words = self.units[unit].read(address, count)
-            good = bytes((function, 2 * count))
-            pdu = bytes((function | 0x80, words)) if isinstance(words, int) else good + words
+            pdu = bytes((function, 2 * count)) + words if isinstance(words, bytes) else bytes((function | 0x80, 2))
         self.answered.append((time.monotonic(), unit))
         writer.write(frame[:4] + (len(pdu) + 1).to_bytes(2) + bytes((unit,)) + pdu)
 
