@@ -1,27 +1,42 @@
 """Simulated SunSpec inverters on real Modbus TCP sockets, with physics, reversion timers and settable faults."""
 
 import math
+from dataclasses import replace
 from typing import Literal, get_args
 
 from hil.clock import Clock
 from hil.generation_2018 import Generation2018
+from hil.generation_autonomous import GenerationAutonomous
 from hil.generation_battery import GenerationBattery
 from hil.generation_legacy import GenerationLegacy
 from hil.modbus_server import ModbusServer
-from hil.personality import InverterSpec, Kind, Personality, Settings, Terminals
+from hil.personality import InverterSpec, Kind, Local, Personality, Settings, Terminals
 from hil.physics import Plant, Wish
 from hil.register_image import Image, Value, Write, layout_of
 
 __all__ = ["FAULTS", "Fault", "Inverter", "InverterSpec", "Kind", "Write"]
 
-Fault = Literal["ignores_limit", "silent", "refuse_connections", "reset", "asleep"]
+Fault = Literal[
+    "ignores_limit",
+    "silent",
+    "refuse_connections",
+    "reset",
+    "asleep",
+    "slow",
+    "wrong_sign",
+    "never_reverts",
+    "adopts_nothing",
+    "forgets_writes",
+]
 FAULTS: tuple[str, ...] = get_args(Fault)
 
 _NOMINAL_HZ = 60.0
+_SLOWER = 20
 _GENERATIONS: dict[Kind, Personality] = {
     "2018": Generation2018(),
     "legacy": GenerationLegacy(),
     "battery": GenerationBattery(),
+    "autonomous": GenerationAutonomous(),
 }
 
 
@@ -31,6 +46,9 @@ class Inverter:
     A write reads back at once and acts at the next `step`, which publishes all measured values in one swap. Faults:
     "ignores_limit": limits and set-points are taken and read back, power does not follow; "silent": connects, never
     answers; "refuse_connections"; "reset": every connection is reset; "asleep": no power, live points not implemented.
+    Of controls: "slow": all takes 20 times as long; "wrong_sign": reactive power is turned; "never_reverts": timers run
+    out without effect; "adopts_nothing": curves are said to be adopted and are not; "forgets_writes": acknowledged
+    writes are not kept.
     """
 
     def __init__(self, spec: InverterSpec, clock: Clock, host: str = "127.0.0.1") -> None:
@@ -45,6 +63,7 @@ class Inverter:
             self._generation.at_start(spec),
             self._generation.ranges(spec),
             end_marker=spec.end_marker,
+            locked=self._generation.locked,
         )
         self._image.on_write = self._written
         self._server = ModbusServer({spec.unit: self._image}, host, spec.port)
@@ -59,7 +78,8 @@ class Inverter:
         self._stored_wh = spec.energy_wh * spec.charge_pct / 100
         self._stepped_ms: int | None = None
         self._plant.absorbs_w = self._absorbs_w()
-        self._plant.step(clock.now_ms(), math.inf, self._available_w(), self._settings.va_max, self._wish())
+        wish = self._wish(self._nominal_volts, _NOMINAL_HZ)
+        self._plant.step(clock.now_ms(), math.inf, self._available_w(), self._settings.va_max, wish)
         self._publish_measured(self._nominal_volts, _NOMINAL_HZ, clock.now_ms())
 
     async def start(self) -> None:
@@ -169,6 +189,7 @@ class Inverter:
         self._server.silent = "silent" in self._faults
         self._server.resets = "reset" in self._faults
         self._server.refuses = "refuse_connections" in self._faults
+        self._image.forgets = "forgets_writes" in self._faults
 
     def _written(self, names: tuple[str, ...]) -> None:
         self._rewritten.update(dict.fromkeys(names, self._clock.now_ms()))
@@ -190,6 +211,8 @@ class Inverter:
             if due_ms is None or due_ms > now_ms:
                 continue
             self._due_ms[index] = None
+            if "never_reverts" in self._faults:
+                continue
             for name, source in reversion.takes:
                 taken[name] = self._image.value(source) if isinstance(source, str) else source
         return taken
@@ -207,8 +230,14 @@ class Inverter:
         self._plant.enter_ramp_s = settings.enter_ramp_s
         return settings
 
-    def _wish(self) -> Wish:
+    def _wish(self, volts: tuple[float, ...], hz: float) -> Wish:
         wish = self._settings.wish
+        if self._settings.respond is not None:
+            volts_pct = 100 * sum(volts) / len(volts) / self.spec.nominal_v
+            here = Local(volts_pct, hz, self._plant.w, self._available_w(), self._settings.va_max)
+            wish = self._settings.respond(wish, here)
+        if "wrong_sign" in self._faults and wish.set_var is not None:
+            wish = replace(wish, set_var=-wish.set_var)
         if "asleep" in self._faults:
             return Wish(energize=wish.energize, limit_w=0.0)
         if "ignores_limit" in self._faults:
@@ -226,6 +255,8 @@ class Inverter:
         taken = self._expire(now_ms)
         if taken:
             self._image.publish(taken)
+        if self._rewritten:
+            self._adopt()
         if taken or self._rewritten:
             self._settings = self._read_settings()
             self._rewritten.clear()
@@ -234,10 +265,20 @@ class Inverter:
         self._book(dt_s)
         before = (self._plant.w, self._plant.var)
         self._plant.absorbs_w = self._absorbs_w()
-        self._plant.step(now_ms, dt_s, self._available_w(), self._settings.va_max, self._wish())
+        pace_s = dt_s / _SLOWER if "slow" in self._faults else dt_s
+        wish = self._wish(volts or self._nominal_volts, hz)
+        self._plant.step(now_ms, pace_s, self._available_w(), self._settings.va_max, wish)
         self._publish_measured(volts or self._nominal_volts, hz, now_ms)
         timers_rest = not any(self._due_ms) and self._plant.delay_left_s(now_ms) <= 0
-        self._calm = self.spec.light and timers_rest and before == (self._plant.w, self._plant.var)
+        still = self.spec.light and self._settings.respond is None
+        self._calm = still and timers_rest and before == (self._plant.w, self._plant.var)
+
+    def _adopt(self) -> None:
+        taken = self._generation.adopted(self._image, frozenset(self._rewritten))
+        if "adopts_nothing" in self._faults:
+            taken = {name: value for name, value in taken.items() if name.endswith("Rslt")}
+        if taken:
+            self._image.publish(taken)
 
     def _book(self, dt_s: float) -> None:
         """Count the energy of the step that is over, and take it out of the store or into it."""
