@@ -37,6 +37,12 @@ class _CurveModel:
     reference: int
     response_s: float | None
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Settings of a slot beside its points."""
+        priority = ("Pri",) if self.model != 706 else ()
+        return ("ActPt", "DeptRef", *priority, *(("RspTms",) if self.response_s is not None else ()))
+
     def point(self, slot: int, number: int, axis: str) -> str:
         return f"{self.model}.{self.slot}.{slot}.Pt.{number}.{axis}"
 
@@ -78,7 +84,7 @@ class GenerationAutonomous(Generation2018):
         name
         for curves in _CURVE_MODELS
         for name in (
-            *(f"{curves.model}.Crv.1.{field}" for field in ("ActPt", "DeptRef", "Pri", "RspTms")),
+            *(f"{curves.model}.Crv.1.{field}" for field in curves.fields),
             *(curves.point(1, n, axis) for n in range(1, curves.most_points + 1) for axis in (curves.x, curves.y)),
         )
     ) | frozenset(f"711.Ctl.1.{field}" for field in _DROOP)
@@ -197,8 +203,7 @@ def _taken_curve(image: Image, curves: _CurveModel, slot: int) -> dict[str, Valu
         for name in GenerationAutonomous.locked
         if name.startswith(f"{curves.model}.")
     }
-    kept: dict[str, Value] = {name: value for name, value in told.items() if value is not None}
-    return kept | {result: COMPLETED}
+    return told | {result: COMPLETED}
 
 
 def _taken_droop(image: Image, slot: int) -> dict[str, Value]:

@@ -132,8 +132,8 @@ def layout_of(models: tuple[int, ...], scale_factors: tuple[tuple[str, int], ...
 class Image:
     """One device's registers behind a base address, with the rules by which a device takes or refuses a write.
 
-    Refused with nothing written: what lies outside the map, is read-only, `locked`, not implemented or cuts a point (exception
-    2), and what the point cannot mean: another enumeration value, the sentinel, out of its range
+    Refused with nothing written: what lies outside the map, is read-only, `locked`, not implemented or cuts a point
+    (exception 2), and what the point cannot mean: another enumeration value, the sentinel, out of its range
     (exception 3). A read right after a write returns what was written (SunSpec Device Information Model 1.1, 6.5).
     """
 
