@@ -64,7 +64,9 @@ def model_read(device: Instrument) -> list[Finding]:
         whole = {name: point.value for name, point in points_of(model, str(model.model_id))}
         fixed = [(name, point) for name, point in points_of(model, str(model.model_id)) if point.pdef.get("static")]
         differing = [name for name, _point in fixed if device.read(name) is None and whole[name] is not None]
-        found.append((not differing, f"model {model.model_id}: {len(whole)} points read; {_listed(differing) or 'same'}"))
+        found.append(
+            (not differing, f"model {model.model_id}: {len(whole)} points read; {_listed(differing) or 'same'}")
+        )
     return found
 
 
@@ -97,7 +99,9 @@ def point_write(device: Instrument) -> list[Finding]:
             if device.read(name) != before:
                 wrong.append(f"{name} does not read back")
             took.append(name)
-        found.append((not wrong, f"model {model.model_id}: {len(took)} points written; {_listed(wrong) or 'all read back'}"))
+        found.append(
+            (not wrong, f"model {model.model_id}: {len(took)} points written; {_listed(wrong) or 'all read back'}")
+        )
         if read_only is not None:
             found.append(_refuses(device, read_only))
     return found
@@ -146,7 +150,8 @@ def _request(device: Instrument, transaction: int) -> bytes:
 def _exchange(device: Instrument, pieces: list[bytes], wanted: list[int]) -> Finding:
     host, port, _unit = device.where
     device.close()
-    framer, stream, answered = FramerSocket(DecodePDU(False)), b"", []
+    framer, stream = FramerSocket(DecodePDU(False)), b""
+    answered: list[tuple[int, bool]] = []
     try:
         with socket.create_connection((host, port), device.timeout_s) as link:
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,6 +1,6 @@
 """Procedures and suites as data: steps on a device under test, and what it must show; TOML files by name.
 
-Names are those of IEEE 1547.1-2020 (LAP, CPF, ...) and of the SunSpec Modbus conformance procedures (DEV-1, MOD-1, ...).
+Names are those of IEEE 1547.1-2020 (LAP, CPF) and of the SunSpec Modbus conformance procedures (DEV-1, MOD-1).
 """
 
 import difflib
@@ -50,7 +50,7 @@ class Curve(Strict, kw_only=True):
     response_s: float | None = None
 
 
-class Follow(Strict, kw_only=True, frozen=True):
+class Follow(Strict, kw_only=True):
     """The measured quantity must go to a target, as a first-order step.
 
     Exactly one of: `target_pct` of `of`; `curve`, read at what is measured; `power_factor` (Var only, + over-excited).
@@ -77,8 +77,9 @@ class Grid(Strict):
 
 
 class Step(Strict, kw_only=True):
-    """One step, done in this order: set the grid, adopt, write in the order given, expect refusals, follow, wait, check,
-    read. A value may be relative: "80 % of 702.WMaxRtg".
+    """One step: set the grid, adopt, write, expect refusals, follow, wait, check and read, in this order.
+
+    Points are written one by one in the order given. A value may be relative: "80 % of 702.WMaxRtg".
     """
 
     name: str
@@ -143,10 +144,7 @@ def select(asked: str) -> tuple[str, list[Procedure]]:
         file = SUITES / f"{asked}.toml" if asked in suites else path
         suite = _decoded(file, _text(file), Suite)
         return suite.title, [load(_found(name, single, file)) for name in suite.procedures]
-    if path.is_file():
-        procedure = load(path)
-    else:
-        procedure = load(_found(asked, single, None))
+    procedure = load(path if path.is_file() else _found(asked, single, None))
     return procedure.title, [procedure]
 
 

@@ -100,6 +100,11 @@ class Runner:
         }.items():
             self._ratings[name] = await self._first_number(points)
 
+    def identity(self) -> dict[str, str]:
+        """Tell who made the device and which one it is, by model 1; blocking."""
+        points = {"maker": "1.Mn", "model": "1.Md", "version": "1.Vr", "serial number": "1.SN"}
+        return {meaning: str(self._device.read(name)) for meaning, name in points.items()}
+
     async def _first_number(self, points: tuple[str, ...]) -> float:
         for name in points:
             if await asyncio.to_thread(self._device.has, name):
@@ -234,7 +239,9 @@ class _Run:
             return await asyncio.to_thread(CHECKS[check], self._bench.instrument)
         if not self._bench.independent:
             raise CannotSet("the bench has no instrument beside the device's own registers to compare them with")
-        return await asyncio.to_thread(monitoring, self._bench.instrument, await self._measured(), self._ratings["VAMax"])
+        return await asyncio.to_thread(
+            monitoring, self._bench.instrument, await self._measured(), self._ratings["VAMax"]
+        )
 
     async def _refuse(self, name: str, value: Value) -> None:
         try:
@@ -303,13 +310,13 @@ class _Run:
     async def _watch(self, step: Step, before: Sample) -> None:
         """Measure until four response times are over, exactly at each of them, and judge every quantity there."""
         began_ms = self._bench.now_ms()
-        times = {follow: self._response_s(follow) for follow in step.follow}
-        moments = sorted({n * response_s for response_s in times.values() for n in range(1, MARKS + 1)})
+        times = [(follow, self._response_s(follow)) for follow in step.follow]
+        moments = sorted({n * response_s for _follow, response_s in times for n in range(1, MARKS + 1)})
         seen: dict[float, Sample] = {}
         for moment_s in moments:
             await self._wait((began_ms - self._bench.now_ms()) / 1000 + moment_s)
             seen[moment_s] = await self._measured()
-        for follow, response_s in times.items():
+        for follow, response_s in times:
             for n in range(1, MARKS + 1):
                 self._hold(follow, response_s, n, before, seen[n * response_s], began_ms)
 

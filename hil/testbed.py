@@ -8,7 +8,6 @@ import asyncio
 import random
 import sys
 import time
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -85,7 +84,7 @@ class BenchFile(Strict, kw_only=True):
 
 
 class Testbed(Protocol):
-    """What a procedure needs of a bench; `independent` where it measures by something else than the device's registers."""
+    """What a procedure needs of a bench; `independent` where it does not measure by the device's registers."""
 
     instrument: Instrument
     file: BenchFile
@@ -113,7 +112,7 @@ class _HandClock(Clock):
 
 
 class SimulatedBench:
-    """Holds one simulated device behind a real socket; waiting steps it. Measures at its terminals, not its registers."""
+    """One simulated device behind a real socket, which waiting steps; measures at its terminals, not its registers."""
 
     independent = True
 
@@ -219,7 +218,7 @@ class RealBench:
         await asyncio.sleep(max(0.0, (at_ms - self.now_ms()) / 1000))
 
     async def set(self, grid: Grid) -> None:
-        """Ask the person at the bench; raises CannotSet for what nobody can move. What is there already is not asked."""
+        """Ask the person at the bench for what changes; raises CannotSet for what nobody can move."""
         for knob, meaning in KNOBS.items():
             value = getattr(grid, knob)
             if value is None or value == self._set[knob]:
