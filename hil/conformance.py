@@ -37,6 +37,7 @@ def discovery(device: Instrument) -> list[Finding]:
     return [
         (True, f"SunS at {device.base}"),
         (bool(models) and models[0] == 1, f"models {', '.join(map(str, models))}; the first must be 1"),
+        (not device.scan_fault, device.scan_fault or "the walk along the models reaches its end"),
         (not wrong, "; ".join(wrong) or "every model has the length of its definition"),
         (end == "ffff0000", f"end of the map at {after}: {end}; needs ffff0000"),
     ]

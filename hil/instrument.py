@@ -81,15 +81,21 @@ class Instrument:
         self._wall_s = wall_s
         self._device = _Recorded(slave_id=unit, ipaddr=host, ipport=port, timeout=timeout_s)
         self._device.note = self._noted
+        self.scan_fault = ""
 
     def open(self) -> None:
-        """Find all models; raises DeviceError where there is no SunSpec device."""
+        """Find all models; raises DeviceError where there is no SunSpec device.
+
+        Where the walk breaks off after some models, they are there, and `scan_fault` says why it did.
+        """
         try:
             self._device.scan()
-            self._device.connect()
         except (client.SunSpecModbusClientError, modbus.ModbusClientError, OSError, sunspec_device.ModelError) as fault:
-            host, port, unit = self.where
-            raise DeviceError(f"no SunSpec device at {host}:{port} unit {unit}: {_flat(fault)}") from fault
+            self.scan_fault = _flat(fault)
+            if not self._device.model_list:
+                host, port, unit = self.where
+                raise DeviceError(f"no SunSpec device at {host}:{port} unit {unit}: {self.scan_fault}") from fault
+        self._connected()
 
     def close(self) -> None:
         self._device.close()

@@ -25,13 +25,14 @@ Fault = Literal[
     "slow",
     "wrong_sign",
     "never_reverts",
+    "keeps_timer",
     "adopts_nothing",
     "forgets_writes",
 ]
 FAULTS: tuple[str, ...] = get_args(Fault)
 
 _NOMINAL_HZ = 60.0
-_SLOWER = 20
+_SLOWER = 100
 _GENERATIONS: dict[Kind, Personality] = {
     "2018": Generation2018(),
     "legacy": GenerationLegacy(),
@@ -46,9 +47,9 @@ class Inverter:
     A write reads back at once and acts at the next `step`, which publishes all measured values in one swap. Faults:
     "ignores_limit": limits and set-points are taken and read back, power does not follow; "silent": connects, never
     answers; "refuse_connections"; "reset": every connection is reset; "asleep": no power, live points not implemented.
-    Of controls: "slow": all takes 20 times as long; "wrong_sign": reactive power is turned; "never_reverts": timers run
-    out without effect; "adopts_nothing": curves are said to be adopted and are not; "forgets_writes": acknowledged
-    writes are not kept.
+    Of controls: "slow": all takes 100 times as long; "wrong_sign": reactive power is turned; "never_reverts": timers
+    run out without effect; "keeps_timer": a running timer takes no new time; "adopts_nothing": curves are said to be
+    adopted and are not; "forgets_writes": acknowledged writes are not kept.
     """
 
     def __init__(self, spec: InverterSpec, clock: Clock, host: str = "127.0.0.1") -> None:
@@ -201,6 +202,8 @@ class Inverter:
             if not written_ms:
                 continue
             period_ms = round(1000 * self._image.number(reversion.period_s))
+            if "keeps_timer" in self._faults and self._due_ms[index] is not None:
+                continue
             armed = self._image.value(reversion.armed_by[0]) == reversion.armed_by[1]
             self._due_ms[index] = max(written_ms) + period_ms if armed and period_ms > 0 else None
 

@@ -17,7 +17,6 @@ from hil.testbed import NOMINAL_HZ, CannotSet, Sample, Testbed, next_moment_s
 Verdict = Literal["pass", "fail", "not run", "not applicable"]
 
 MARKS: Final = 4
-_SETTLE_S = 20.0
 _ADOPT_POLLS, _ADOPT_POLL_S = 10, 1.0
 _SPARE_SLOT = 2
 _RELATIVE = re.compile(r"(?P<percent>-?\d+(?:\.\d+)?) % of (?P<point>\d+\.\w+)")
@@ -152,7 +151,7 @@ class Runner:
         """Bring the device to where every procedure begins: all functions off, nominal grid, full light."""
         await self._disable()
         await self._bench.set(_NOMINAL)
-        await self._bench.wait_until_ms(self._bench.now_ms() + round(1000 * _SETTLE_S))
+        await self._bench.wait_until_ms(self._bench.now_ms() + round(1000 * self._bench.file.settle_s))
 
     async def _leave(self) -> None:
         try:

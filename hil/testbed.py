@@ -75,12 +75,16 @@ class DeviceTable(Strict, kw_only=True):
 
 
 class BenchFile(Strict, kw_only=True):
-    """A bench file; exactly one of the two tables. `every_s` is how often is measured between the judged moments."""
+    """A bench file; exactly one of the two tables.
+
+    `every_s` is how often is measured between the judged moments, `settle_s` how long the device is left at rest first.
+    """
 
     title: str
     simulated: SimulatedTable | None = None
     device: DeviceTable | None = None
     every_s: Annotated[float, msgspec.Meta(gt=0, le=60)] = 1.0
+    settle_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 20.0
 
 
 class Testbed(Protocol):
@@ -250,8 +254,8 @@ class RealBench:
         return float(read[0]), float(read[1]), 100 * float(read[2]) / nominal_v, float(read[3])
 
 
-def open_bench(asked: str, seed: int) -> tuple[Testbed, random.Random]:
-    """Find a bench file by shipped name or path; raises ProcedureError. The seed moves the moments between marks."""
+def open_bench(asked: str) -> Testbed:
+    """Find a bench file by shipped name or path; raises ProcedureError."""
     path = BENCHES / f"{asked}.toml" if asked in names(BENCHES) else Path(asked)
     try:
         file = msgspec.toml.decode(path.read_text(encoding="utf-8"), type=BenchFile)
@@ -259,7 +263,7 @@ def open_bench(asked: str, seed: int) -> tuple[Testbed, random.Random]:
         raise ProcedureError(f'no bench "{asked}"; give a file, or one of: {", ".join(names(BENCHES))}') from fault
     except (msgspec.ValidationError, msgspec.DecodeError) as fault:
         raise ProcedureError(f"{path}: {fault}") from fault
-    return make_bench(file, str(path)), random.Random(seed)  # noqa: S311 - moments of measuring, no secret
+    return make_bench(file, str(path))
 
 
 def make_bench(file: BenchFile, where: str = "bench") -> Testbed:
