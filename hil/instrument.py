@@ -129,10 +129,10 @@ class Instrument:
         return list(self._device.model_list)
 
     def has(self, name: str) -> bool:
-        """Whether the device has the point and implements it."""
+        """Whether the device has the point and implements it; raises DeviceError where it does not answer."""
         try:
             return self.read(name) is not None
-        except (DeviceError, NoPoint):
+        except (Refused, NoPoint):
             return False
 
     def read(self, name: str) -> Value:

@@ -90,7 +90,15 @@ def write(run: Run, folder: Path) -> Path:
         folder / SAMPLES,
         ("t_ms", "procedure", "step", "w", "var", "volts_pct", "hz"),
         (
-            (s.at_ms, result.procedure.id, step, f"{s.w:.1f}", f"{s.var:.1f}", f"{s.volts_pct:.2f}", f"{s.hz:.3f}")
+            (
+                s.at_ms,
+                result.procedure.id,
+                step,
+                f"{s.w + 0.0:.1f}",
+                f"{s.var + 0.0:.1f}",
+                f"{s.volts_pct:.2f}",
+                f"{s.hz:.3f}",
+            )
             for result in run.results
             for step, s in result.samples
         ),

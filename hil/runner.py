@@ -113,23 +113,26 @@ class Runner:
         return 0.0
 
     async def run(self, procedure: Procedure) -> Result:
-        """Run one procedure from rest, and leave the device at rest again."""
+        """Run one procedure from rest, and leave the device at rest again, with the settings that it had."""
         result = Result(procedure, first_transaction=len(self._device.transactions))
         self._tell(f"{procedure.id}  {procedure.title}")
-        missing = [name for name in procedure.needs if not await asyncio.to_thread(self._device.has, name)]
-        if missing:
-            result.verdict, result.note = "not applicable", f"the device does not implement {', '.join(missing)}"
-        else:
-            await self._all_steps(procedure, result)
+        try:
+            missing = [name for name in procedure.needs if not await asyncio.to_thread(self._device.has, name)]
+            if missing:
+                result.verdict, result.note = "not applicable", f"the device does not implement {', '.join(missing)}"
+            else:
+                await self._all_steps(procedure, result)
+        except DeviceError as fault:
+            result.verdict, result.note = "fail", str(fault)
         result.last_transaction = len(self._device.transactions)
         self._tell(f"{procedure.id}  {result.verdict}{': ' if result.note else ''}{result.note}")
         return result
 
     async def _all_steps(self, procedure: Procedure, result: Result) -> None:
+        run = _Run(self._bench, self._chance, self._ratings, procedure, result)
         try:
             await self._rest()
             for step in procedure.steps:
-                run = _Run(self._bench, self._chance, self._ratings, procedure, result)
                 done = await run.step(step)
                 result.steps.append(done)
                 self._tell(f"  {done.verdict:8} {done.name}{': ' if done.note else ''}{done.note}")
@@ -137,15 +140,14 @@ class Runner:
                     break
         except CannotSet as lack:
             result.note = str(lack)
-        except DeviceError as fault:
-            result.verdict, result.note = "fail", str(fault)
+        finally:
+            await self._leave(run.found)
         verdicts = {step.verdict for step in result.steps}
         if "fail" in verdicts:
             result.verdict = "fail"
         elif result.verdict == "pass" and ("not run" in verdicts or len(result.steps) < len(procedure.steps)):
             result.verdict = "not run"
             result.note = result.note or next((step.note for step in result.steps if step.note), "")
-        await self._leave()
 
     async def _rest(self) -> None:
         """Bring the device to where every procedure begins: all functions off, nominal grid, full light."""
@@ -153,9 +155,12 @@ class Runner:
         await self._bench.set(_NOMINAL)
         await self._bench.wait_until_ms(self._bench.now_ms() + round(1000 * self._bench.file.settle_s))
 
-    async def _leave(self) -> None:
+    async def _leave(self, found: dict[str, Value]) -> None:
+        """Switch all functions off and give the device back the settings that it had."""
         try:
             await self._disable()
+            for name, value in found.items():
+                await asyncio.to_thread(self._device.write, name, value)
         except DeviceError as fault:
             self._tell(f"  the device could not be left at rest: {fault}")
 
@@ -182,6 +187,7 @@ class _Run:
         self._procedure = procedure
         self._result = result
         self._step = StepResult("", 0)
+        self.found: dict[str, Value] = {}
 
     async def step(self, step: Step) -> StepResult:
         """Do one step and judge it."""
@@ -217,6 +223,8 @@ class _Run:
         for name, told in step.write.items():
             value = await self._value(told)
             self._say(f"write {name} = {value}")
+            if name not in _AT_REST and name not in self.found:
+                self.found[name] = await asyncio.to_thread(self._bench.instrument.read, name)
             await asyncio.to_thread(self._bench.instrument.write, name, value)
         for name, told in step.refused.items():
             value = await self._value(told)

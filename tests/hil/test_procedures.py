@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from hil.procedure import PROCEDURES, SUITES, ProcedureError, Suite, load, names, select
+from hil.procedure import PROCEDURES, SUITES, Grid, ProcedureError, Suite, load, names, select
 from hil.report import Run
 from hil.run import perform
-from hil.testbed import BenchFile, SimulatedTable, make_bench
+from hil.testbed import BenchFile, SimulatedBench, SimulatedTable, make_bench
 
 SEED = 1
+KEPT = ("702.WMax", "704.WMaxLimPct", "704.WMaxLimPctEna", "704.VarSetMod", "704.VarSetPct", "704.VarSetEna")
 
 
 async def run(name: str, seed: int = SEED, **device: Any) -> Run:
@@ -89,13 +90,32 @@ async def test_the_same_seed_measures_at_the_same_moments_and_another_at_others(
     assert moments[0] == moments[1] != moments[2]
 
 
-async def test_a_device_is_left_at_rest_after_a_procedure() -> None:
-    bench = make_bench(BenchFile(title="simulated", simulated=SimulatedTable()))
-    _title, procedures = select("LAP")
-    cut = [msgspec.structs.replace(procedures[0], steps=procedures[0].steps[:2])]
+async def test_a_device_is_left_at_rest_with_the_settings_that_it_had() -> None:
+    bench = SimulatedBench(BenchFile(title="simulated"), SimulatedTable())
+    cut = [
+        msgspec.structs.replace(procedure, steps=procedure.steps[:2])
+        for name in ("IOP", "LAP", "CRP")
+        for procedure in select(name)[1]
+    ]
+    before = {name: bench.inverter.value(name) for name in KEPT}
     found = await perform(bench, "cut", cut, SEED)
-    assert found.results[0].verdict == "pass"
-    assert [t.payload for t in found.transactions if t.operation == "write"][-1] == f"{10000:04x}"
+    assert [result.verdict for result in found.results] == ["pass"] * 3
+    assert {name: bench.inverter.value(name) for name in KEPT} == before
+
+
+async def test_a_device_that_goes_away_fails_and_is_not_taken_for_one_that_lacks_a_function() -> None:
+    class Leaving(SimulatedBench):
+        async def set(self, grid: Grid) -> None:
+            await super().set(grid)
+            if grid.light_pct == 50:
+                self.inverter.set_fault("refuse_connections", on=True)
+
+    found = await perform(
+        Leaving(BenchFile(title="simulated"), SimulatedTable()), "two", select("LAP")[1] + select("CRP")[1], SEED
+    )
+    assert [result.verdict for result in found.results] == ["fail", "fail"]
+    assert [step.verdict for step in found.results[0].steps] == ["pass"] * 4 + ["fail"] * 2
+    assert "Connection refused" in found.results[1].note
 
 
 async def test_procedures_hold_for_a_device_of_another_size_and_place() -> None:
