@@ -77,8 +77,8 @@ def covered(after_s: float, response_s: float) -> float:
 def response_band(start: float, final: Band, after_s: float, response_s: float, slack: float, shape: str) -> Band:
     """Give the band at one moment of a step from `start` to `final`, whose end is itself uncertain; `slack` is 1.5 MRA.
 
-    "settable": the response time is a setting, so the way is followed on both sides, with time 1.5 MRA uncertain.
-    "at_latest": the response time is the longest allowed, so faster is right, and beyond the end is wrong.
+    Our reading of the shapes. "settable": the response time is a setting, so the way is followed on both sides, with
+    time 1.5 MRA uncertain. "at_latest": it is the longest allowed, so faster is right, and beyond the end is wrong.
     """
     early, late = (covered(after_s * (1 + sign * WIDTH * TIME_MRA), response_s) for sign in (-1, 1))
     ways = [start + share * (end - start) for share in (early, late) for end in (final.low, final.high)]

@@ -39,6 +39,7 @@ def plot(
         *(_moment(across, x) for x in across.ticks()),
         *(f'<path class="step" d="M{across.at(x):.1f} {_TOP}V{HEIGHT - _BOTTOM}"/>' for x in steps),
         *(_band(across, up, mark) for mark in judged),
+        _set_point(across, up, judged),
         f'<polyline class="measured" points="{_line(across, up, measured)}"/>',
         "</svg>",
     ]
@@ -86,6 +87,13 @@ def _moment(across: _Axis, x: float) -> str:
 def _band(across: _Axis, up: _Axis, mark: Judgement) -> str:
     x = across.at(mark.at_s)
     kind = "band" if mark.kept else "band broken"
-    bar = f'<path class="{kind}" d="M{x:.1f} {up.at(mark.low):.1f}V{up.at(mark.high):.1f}"/>'
-    target = up.at(mark.target)
-    return f'{bar}<path class="target" d="M{x - 5:.1f} {target:.1f}h10"/>'
+    return f'<path class="{kind}" d="M{x:.1f} {up.at(mark.low):.1f}V{up.at(mark.high):.1f}"/>'
+
+
+def _set_point(across: _Axis, up: _Axis, judged: Sequence[Judgement]) -> str:
+    """Draw where the quantity had to go, as the steps that it was told."""
+    if not judged:
+        return ""
+    first, *rest = judged
+    told = "".join(f"V{up.at(mark.target):.1f}H{across.at(mark.at_s):.1f}" for mark in rest)
+    return f'<path class="target" d="M{across.at(first.at_s):.1f} {up.at(first.target):.1f}{told}"/>'

@@ -27,7 +27,8 @@ text-align:left;vertical-align:top}h2{margin-top:2em}svg{width:100%;height:auto}
 .not{color:#8a6d00}.title{font-size:13px;font-weight:600}.x,.y{font-size:11px;fill:#5b6675}.y{text-anchor:end}
 .x{text-anchor:middle}.grid{stroke:#e6eaf0}.step{stroke:#9aa7b8;stroke-dasharray:2 4}
 .measured{fill:none;stroke:#1557b0;stroke-width:1.6}.band{stroke:#1a7f37;stroke-width:5;opacity:.45}
-.broken{stroke:#c62828;opacity:.8}.target{stroke:#1c2430;stroke-width:1.5}ul{margin:.2em 0;padding-left:1.2em}
+.broken{stroke:#c62828;opacity:.8}
+.target{fill:none;stroke:#1c2430;stroke-dasharray:5 3}ul{margin:.2em 0;padding-left:1.2em}
 code{background:#f2f4f7;padding:0 .2em}
 """
 
@@ -237,7 +238,7 @@ def _plots(result: Result) -> str:
     begun = [(step.began_ms - origin_ms) / 1000 for step in result.steps]
     times = [(sample.at_ms - origin_ms) / 1000 for _step, sample in result.samples]
     drawn = []
-    for quantity, unit in (("W", "W"), ("Var", "var")):
+    for quantity, title, unit in (("W", "Active power", "W"), ("Var", "Reactive power", "var")):
         if quantity not in result.wanted:
             continue
         values = [sample.w if quantity == "W" else sample.var for _step, sample in result.samples]
@@ -245,7 +246,7 @@ def _plots(result: Result) -> str:
             Judgement((w.at_ms - origin_ms) / 1000, w.target, w.mark.band.low, w.mark.band.high, w.mark.kept)
             for w in result.wanted[quantity]
         ]
-        drawn.append(plot(quantity, unit, list(zip(times, values, strict=True)), judged, begun))
+        drawn.append(plot(title, unit, list(zip(times, values, strict=True)), judged, begun))
     for title, unit, values in (
         ("Voltage", "% of nominal", [sample.volts_pct for _step, sample in result.samples]),
         ("Frequency", "Hz", [sample.hz for _step, sample in result.samples]),
