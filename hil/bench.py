@@ -75,7 +75,7 @@ class Bench:
         self._proofs: list[Line] = []
         self._issues = [step.issue for step in scenario.steps if step.issue]
         self._tasks: list[asyncio.Task[None]] = []
-        feeder = Feeder.ieee13() if scenario.feeder == "ieee13" else None
+        feeder = Feeder.named(scenario.feeder)
         self.meters = {plan.name: SiteMeter(plan, partial(self._generated_w, plan)) for plan in scenario.meters}
         self._mqtt = MqttStage(scenario.mqtt_batteries, clock, pki) if scenario.mqtt_batteries else None
         self._served = (
@@ -130,6 +130,7 @@ class Bench:
                     "rated_w": plan.rated_w,
                     "bus": bus_of(plan.bus, plan.phases),
                 }
+                | ({"energy_wh": plan.energy_wh} if plan.kind == "battery" else {})
                 for plan in self.scenario.inverters
             },
             "devices": {name: getattr(device, "ready", dict)() for name, device in self._others().items()},
@@ -205,6 +206,9 @@ class Bench:
         elif action.load:
             self.meters[action.load.meter].set_load(action.load.w)
             self._happened("load", meter=action.load.meter, w=action.load.w)
+        elif action.broker and self._mqtt:
+            await self._mqtt.act(action.broker)
+            self._happened("broker", act=action.broker)
         elif action.proof:
             self._prove(action.proof)
         elif action.end:

@@ -1,12 +1,14 @@
 """Three-phase feeder behind the simulated devices, solved by OpenDSS; the IEEE 13 node test feeder is built in."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import opendssdirect
+
+from hil.generated_feeder import GeneratedFeeder, generate
 
 _IEEE13 = Path(__file__).parent / "feeders" / "ieee13.dss"
 IEEE13_MODEL = _IEEE13.with_name("ieee13_model.dss")
@@ -16,6 +18,7 @@ _TAP_STEP = 0.00625
 _STANDSTILL_KW = 1e-3
 _CREDIBLE_PU = (0.5, 1.5)
 _W_PER_KW = 1000
+_SHOWN = 40
 
 
 def bus_of(bus: str, phases: tuple[int, ...]) -> str:
@@ -49,7 +52,7 @@ class Feeder:
     """A compiled circuit in an engine context of its own.
 
     Devices are negative constant-power loads with a validity band of 0.5 to 1.5 p.u.: OpenDSS turns a load into an
-    impedance outside its band, which understates voltage rise.
+    impedance outside its band, which understates voltage rise. Without `voltage_bases_kv` the script sets its own.
     """
 
     def __init__(self, script: str, voltage_bases_kv: tuple[float, ...]) -> None:
@@ -58,10 +61,11 @@ class Feeder:
         for line in script.splitlines():
             if line.strip() and not line.lstrip().startswith("!"):
                 self._dss.Text.Command(line)
-        bases = " ".join(str(base) for base in voltage_bases_kv)
+        if voltage_bases_kv:
+            bases = " ".join(str(base) for base in voltage_bases_kv)
+            self._dss.Text.Command(f"set voltagebases=[{bases}]")
+            self._dss.Text.Command("calcvoltagebases")
         for command in (
-            f"set voltagebases=[{bases}]",
-            "calcvoltagebases",
             "batchedit load..* vminpu=0.5 vmaxpu=1.5",
             "set tolerance=1e-6 maxiterations=100 maxcontroliter=200",
         ):
@@ -77,6 +81,56 @@ class Feeder:
             if regulators_act:
                 feeder._dss.Text.Command(f"regcontrol.{regulator}.enabled=yes")
         return feeder
+
+    @classmethod
+    def opened(cls, path: Path) -> Self:
+        """Compile an OpenDSS file, which sets its own voltage bases.
+
+        Raises FeederError where there is no such file, where it does not compile, and where it has no voltage bases.
+        """
+        if not path.is_file():
+            raise FeederError(f'there is no OpenDSS file "{path}"; name its master file')
+        try:
+            feeder = cls(f'redirect "{path.resolve()}"', ())
+            based = [kv for kv in feeder._based_kv() if kv > 0]
+        except opendssdirect.DSSException as error:
+            raise FeederError(f"{path.name} does not compile: {error}") from error
+        if not based:
+            raise FeederError(f"{path.name} has no voltage bases; add set voltagebases=[...] and calcvoltagebases")
+        return feeder
+
+    @classmethod
+    def named(cls, name: str) -> Self | None:
+        """Build "ieee13", "generated:N" of N customers, the OpenDSS file at a path, or nothing for "none".
+
+        Raises FeederError for what is none of these.
+        """
+        if name == "none":
+            return None
+        if name == "ieee13":
+            return cls.ieee13()
+        kind, _, size = name.partition(":")
+        if kind != "generated":
+            return cls.opened(Path(name))
+        try:
+            return cls.generated(generate(int(size)))
+        except ValueError as fault:
+            raise FeederError(f'feeder "{name}": {fault}') from fault
+
+    @classmethod
+    def generated(cls, made: GeneratedFeeder) -> Self:
+        """Compile a generated feeder."""
+        return cls(made.script, made.voltage_bases_kv)
+
+    def _based_kv(self) -> Iterator[float]:
+        for bus in self.buses:
+            self._dss.Circuit.SetActiveBus(bus)
+            yield self._dss.Bus.kVBase()
+
+    @property
+    def buses(self) -> list[str]:
+        """Names of all buses, in lower case."""
+        return [bus.lower() for bus in self._dss.Circuit.AllBusNames()]
 
     def set_tap(self, regulator: str, tap: int) -> None:
         """Set a regulator's tap, -16 to 16 of 0.625 % each."""
@@ -97,10 +151,10 @@ class Feeder:
         """Connect a device in star to phases (1, 2, 3) of a bus; raises FeederError where one is absent."""
         if name in self._connections:
             raise FeederError(f'device "{name}" is on the feeder already; give it another name')
-        known = [b.lower() for b in self._dss.Circuit.AllBusNames()]
-        if bus.lower() not in known:
-            raise FeederError(f'bus "{bus}" of device "{name}" is not on the feeder; its buses are {", ".join(known)}')
-        self._dss.Circuit.SetActiveBus(bus)
+        if self._dss.Circuit.SetActiveBus(bus) < 0:
+            known = self.buses
+            shown = ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
+            raise FeederError(f'bus "{bus}" of device "{name}" is not on the feeder; its buses are {shown}')
         missing = set(phases) - set(self._dss.Bus.Nodes())
         if missing or not phases:
             raise FeederError(f'bus "{bus}" of device "{name}" has phases {self._dss.Bus.Nodes()}, not {phases}')

@@ -2,34 +2,20 @@
 
 import math
 from dataclasses import replace
-from typing import Literal, get_args
 
+from hil import faults
 from hil.clock import Clock
+from hil.faults import FaultyRegisters
 from hil.generation_2018 import Generation2018
 from hil.generation_autonomous import GenerationAutonomous
 from hil.generation_battery import GenerationBattery
 from hil.generation_legacy import GenerationLegacy
-from hil.modbus_server import ModbusServer
+from hil.modbus_server import ModbusServer, Registers
 from hil.personality import InverterSpec, Kind, Local, Personality, Settings, Terminals
 from hil.physics import Plant, Wish
 from hil.register_image import Image, Value, Write, layout_of
 
-__all__ = ["FAULTS", "Fault", "Inverter", "InverterSpec", "Kind", "Write"]
-
-Fault = Literal[
-    "ignores_limit",
-    "silent",
-    "refuse_connections",
-    "reset",
-    "asleep",
-    "slow",
-    "wrong_sign",
-    "never_reverts",
-    "keeps_timer",
-    "adopts_nothing",
-    "forgets_writes",
-]
-FAULTS: tuple[str, ...] = get_args(Fault)
+__all__ = ["Inverter", "InverterSpec", "Kind", "Write"]
 
 _NOMINAL_HZ = 60.0
 _SLOWER = 100
@@ -44,12 +30,8 @@ _GENERATIONS: dict[Kind, Personality] = {
 class Inverter:
     """One inverter: its registers, its plant and its socket. At the start it runs at what its light gives.
 
-    A write reads back at once and acts at the next `step`, which publishes all measured values in one swap. Faults:
-    "ignores_limit": limits and set-points are taken and read back, power does not follow; "silent": connects, never
-    answers; "refuse_connections"; "reset": every connection is reset; "asleep": no power, live points not implemented.
-    Of controls: "slow": all takes 100 times as long; "wrong_sign": reactive power is turned; "never_reverts": timers
-    run out without effect; "keeps_timer": a running timer takes no new time; "adopts_nothing": curves are said to be
-    adopted and are not; "forgets_writes": acknowledged writes are not kept.
+    A write reads back at once and acts at the next `step`, which publishes all measured values in one swap. Its faults
+    are those of `hil.faults`.
     """
 
     def __init__(self, spec: InverterSpec, clock: Clock, host: str = "127.0.0.1") -> None:
@@ -67,14 +49,15 @@ class Inverter:
             locked=self._generation.locked,
         )
         self._image.on_write = self._written
-        self._server = ModbusServer({spec.unit: self._image}, host, spec.port)
+        self._faults: set[str] = set()
+        self._registers = FaultyRegisters(self._image, self._faults, clock.now_ms)
+        self._server = ModbusServer({spec.unit: self._registers}, host, spec.port)
         self._plant = Plant(spec.rated_w, 0.0 if spec.light else spec.time_constant_s)
         self._settings = self._read_settings()
         self._rewritten: dict[str, int] = {}
         self._calm = False
         self._due_ms: list[int | None] = [None] * len(self._generation.reversions)
         self._shown: dict[str, Value] = {}
-        self._faults: set[str] = set()
         self._energy_wh = self._absorbed_wh = 0.0
         self._stored_wh = spec.energy_wh * spec.charge_pct / 100
         self._stepped_ms: int | None = None
@@ -110,6 +93,11 @@ class Inverter:
     def nominal_v(self) -> float:
         """Nominal voltage, line to neutral."""
         return self.spec.nominal_v
+
+    @property
+    def registers(self) -> Registers:
+        """Its registers as its faults make them look, to be served behind another socket too."""
+        return self._registers
 
     @property
     def port(self) -> int:
@@ -181,16 +169,32 @@ class Inverter:
         """Return a point's address and a value as its registers; see `hil.register_image.Image`."""
         return self._image.place(name, value)
 
+    def address(self, name: str) -> int:
+        """Return a point's address; raises ValueError for a name that the map lacks."""
+        return self._image.address(name)
+
     def set_fault(self, fault: str, on: bool) -> None:
-        """Turn a fault on or off; raises ValueError for a name that is not in `FAULTS`."""
-        if fault not in FAULTS:
-            raise ValueError(f'fault "{fault}" is not known; use one of {", ".join(FAULTS)}')
+        """Turn a fault on or off; raises ValueError for a name that is not in `hil.faults`."""
+        faults.demand_fault(fault)
         (self._faults.add if on else self._faults.discard)(fault)
         self._calm = False
+        if fault == "reboot" and on:
+            self._power_on()
         self._server.silent = "silent" in self._faults
         self._server.resets = "reset" in self._faults
-        self._server.refuses = "refuse_connections" in self._faults
-        self._image.forgets = "forgets_writes" in self._faults
+        self._server.refuses = bool({"refuse_connections", "reboot"} & self._faults)
+        self._server.most_clients = 1 if "one_client" in self._faults else None
+        twisted = any(name.endswith("_reply") for name in self._faults)
+        self._server.replies = (lambda frame: faults.replies(frame, self._faults)) if twisted else None
+
+    def _power_on(self) -> None:
+        """Have the registers and the timers that it was made with."""
+        self._registers.forget()
+        self._image.publish(self._generation.at_start(self.spec))
+        self._due_ms = [None] * len(self._due_ms)
+        self._rewritten.clear()
+        self._shown.clear()
+        self._settings = self._read_settings()
 
     def _written(self, names: tuple[str, ...]) -> None:
         self._rewritten.update(dict.fromkeys(names, self._clock.now_ms()))
@@ -201,9 +205,10 @@ class Inverter:
             written_ms = [at_ms for name, at_ms in self._rewritten.items() if name in reversion.restarted_by]
             if not written_ms:
                 continue
-            period_ms = round(1000 * self._image.number(reversion.period_s))
             if "keeps_timer" in self._faults and self._due_ms[index] is not None:
                 continue
+            share = faults.TIMER_SHARE if "drifting_timer" in self._faults else 1
+            period_ms = round(1000 * share * self._image.number(reversion.period_s))
             armed = self._image.value(reversion.armed_by[0]) == reversion.armed_by[1]
             self._due_ms[index] = max(written_ms) + period_ms if armed and period_ms > 0 else None
 
@@ -252,6 +257,7 @@ class Inverter:
 
         volts: line to neutral, one per connected phase; None is nominal.
         """
+        self._registers.settle()
         if self._calm:
             return
         self._rearm()
@@ -320,6 +326,8 @@ class Inverter:
         values = self._generation.measured(terminals) | self._countdown(now_ms)
         if "asleep" in self._faults:
             values |= self._generation.asleep()
+        if "sentinels" in self._faults:
+            values |= dict.fromkeys(self._generation.live)
         changed = {name: value for name, value in values.items() if self._shown.get(name, "") != value}
         if changed:
             self._image.publish(changed)

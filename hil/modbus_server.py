@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol, cast
 
@@ -29,21 +29,30 @@ _REOPEN_PAUSE_S = 0.02
 class Registers(Protocol):
     """What one unit id answers with."""
 
-    def read(self, address: int, count: int) -> bytes | None:
-        """Return `count` registers from `address` in network byte order, or None where one of them does not exist."""
+    def read(self, address: int, count: int) -> bytes | int | None:
+        """Return `count` registers from `address` in network byte order, or None where one of them does not exist.
+
+        An integer is the exception to answer with.
+        """
 
     def write(self, function: int, address: int, payload: bytes) -> int:
         """Take whole registers; return 0, or the exception code with nothing written."""
 
 
 class ModbusServer:
-    """One listening socket with any number of unit ids behind it, and the ways in which a device's link fails."""
+    """One listening socket with any number of unit ids behind it, and the ways in which a device's link fails.
+
+    silent: nothing is answered. most_clients: a connection past them is reset as it opens. replies: gives what goes
+    onto the wire in place of a reply, each with the seconds by which it is late.
+    """
 
     def __init__(self, units: Mapping[int, Registers], host: str = "127.0.0.1", port: int = 0) -> None:
         self.units = units
         self.host = host
         self.port = port
         self.silent = False
+        self.most_clients: int | None = None
+        self.replies: Callable[[bytes], Sequence[tuple[bytes, float]]] | None = None
         self.connections: set[_Connection] = set()
         self._resets = False
         self._refuses = False
@@ -123,6 +132,10 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        most = self._server.most_clients
+        if most is not None and len(self._server.connections) >= most:
+            self.reset()
+            return
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -156,25 +169,39 @@ class _Connection(asyncio.Protocol):
             end = start + 6 + length
             if len(stream) < end:
                 break
-            pdu = self._answer(unit, stream[start + _HEADER.size : end])
+            pdu = answer(self._units, unit, stream[start + _HEADER.size : end])
             answers.append(_HEADER.pack(transaction, 0, len(pdu) + 1, unit) + pdu)
             start = end
         self._pending = stream[start:]
-        if answers:
+        if not answers:
+            return
+        if self._server.replies is None:
             self._transport.write(b"".join(answers))
+            return
+        for frame, late_s in (each for one in answers for each in self._server.replies(one)):
+            if late_s > 0:
+                asyncio.get_running_loop().call_later(late_s, self._write, frame)
+            else:
+                self._write(frame)
 
-    def _answer(self, unit: int, request: bytes) -> bytes:
-        function = request[0]
-        registers = self._units.get(unit)
-        if registers is None:
-            return bytes((function | 0x80, TARGET_FAILED_TO_RESPOND))
-        if function == READ_HOLDING:
-            return _read(registers, request)
-        if function == WRITE_SINGLE:
-            return _write_single(registers, request)
-        if function == WRITE_MULTIPLE:
-            return _write_multiple(registers, request)
-        return bytes((function | 0x80, ILLEGAL_FUNCTION))
+    def _write(self, frame: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(frame)
+
+
+def answer(units: Mapping[int, Registers], unit: int, request: bytes) -> bytes:
+    """Return the PDU with which a unit answers a request's PDU; a unit that is not there is told by exception 0x0B."""
+    function = request[0]
+    registers = units.get(unit)
+    if registers is None:
+        return bytes((function | 0x80, TARGET_FAILED_TO_RESPOND))
+    if function == READ_HOLDING:
+        return _read(registers, request)
+    if function == WRITE_SINGLE:
+        return _write_single(registers, request)
+    if function == WRITE_MULTIPLE:
+        return _write_multiple(registers, request)
+    return bytes((function | 0x80, ILLEGAL_FUNCTION))
 
 
 def _read(registers: Registers, request: bytes) -> bytes:
@@ -184,8 +211,8 @@ def _read(registers: Registers, request: bytes) -> bytes:
     if not 1 <= count <= _MOST_READ:
         return bytes((READ_HOLDING | 0x80, ILLEGAL_VALUE))
     words = registers.read(address, count)
-    if words is None:
-        return bytes((READ_HOLDING | 0x80, ILLEGAL_ADDRESS))
+    if not isinstance(words, bytes):
+        return bytes((READ_HOLDING | 0x80, words or ILLEGAL_ADDRESS))
     return bytes((READ_HOLDING, len(words))) + words
 
 

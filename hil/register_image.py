@@ -148,13 +148,12 @@ class Image:
         locked: frozenset[str] = frozenset(),
     ) -> None:
         self._layout = layout
-        self._base = base
+        self.base = base
         self._ranges = ranges
         self._implemented = values.keys() - locked
         self._words = bytearray(layout.template + (END_OF_MAP if end_marker else b""))
         self.publish(values)
         self.write_count = 0
-        self.forgets = False
         self.writes: deque[Write] = deque(maxlen=_KEPT_WRITES)
         self.on_write: Callable[[tuple[str, ...]], None] | None = None
 
@@ -171,13 +170,18 @@ class Image:
 
         Raises ValueError for a name that the map lacks or a value that its registers cannot hold.
         """
+        address = self.address(name)
+        try:
+            return address, self._layout.registers[name].encode(value)
+        except (device.ModelError, struct.error) as fault:
+            raise ValueError(f"{name} cannot hold {value}: {fault}") from fault
+
+    def address(self, name: str) -> int:
+        """Return a point's address; raises ValueError for a name that the map lacks."""
         register = self._layout.registers.get(name)
         if register is None:
             raise ValueError(f'the map has no point "{name}"; name it as "704.WMaxLimPct"')
-        try:
-            return self._base + register.offset, register.encode(value)
-        except (device.ModelError, struct.error) as fault:
-            raise ValueError(f"{name} cannot hold {value}: {fault}") from fault
+        return self.base + register.offset
 
     def value(self, name: str) -> Value:
         """Decode one point; None where it is not implemented."""
@@ -193,7 +197,7 @@ class Image:
 
     def read(self, address: int, count: int) -> bytes | None:
         """See `hil.modbus_server.Registers`."""
-        start = 2 * (address - self._base)
+        start = 2 * (address - self.base)
         if start < 0 or start + 2 * count > len(self._words):
             return None
         return bytes(self._words[start : start + 2 * count])
@@ -201,7 +205,21 @@ class Image:
     def write(self, function: int, address: int, payload: bytes) -> int:
         """See `hil.modbus_server.Registers`."""
         at_ns = time.monotonic_ns()
-        offset = address - self._base
+        code = self.refusal(address, payload)
+        if code:
+            return code
+        offset = address - self.base
+        touched = self._layout.covering(offset, len(payload) // 2) or []
+        self._words[2 * offset : 2 * offset + len(payload)] = payload
+        self.write_count += 1
+        self.writes.append(Write(at_ns, function, address, payload))
+        if self.on_write is not None:
+            self.on_write(tuple(register.name for register in touched))
+        return 0
+
+    def refusal(self, address: int, payload: bytes) -> int:
+        """Return 0 where a write would be taken, else the exception code that it would get."""
+        offset = address - self.base
         touched = self._layout.covering(offset, len(payload) // 2)
         if touched is None:
             return ILLEGAL_ADDRESS
@@ -210,14 +228,19 @@ class Image:
             code = self._refusal(register, payload[start : start + 2 * register.words])
             if code:
                 return code
-        if self.forgets:
-            return 0
-        self._words[2 * offset : 2 * offset + len(payload)] = payload
-        self.write_count += 1
-        self.writes.append(Write(at_ns, function, address, payload))
-        if self.on_write is not None:
-            self.on_write(tuple(register.name for register in touched))
         return 0
+
+    def within(self, address: int, count: int) -> Iterator[tuple[int, Register]]:
+        """Give the points that lie whole in a span of registers, each with its address."""
+        for register in self._layout.registers.values():
+            place = self.base + register.offset
+            if address <= place and place + register.words <= address + count:
+                yield place, register
+
+    @property
+    def end(self) -> int:
+        """The address after the last model."""
+        return self.base + len(self._layout.template) // 2
 
     def _refusal(self, register: Register, words: bytes) -> int:
         if not register.writable or register.name not in self._implemented:
@@ -232,7 +255,7 @@ class Image:
 
     def told(self, write: Write) -> dict[str, Value]:
         """Return what a recorded write said, by point name."""
-        offset = write.address - self._base
+        offset = write.address - self.base
         touched = self._layout.covering(offset, len(write.payload) // 2) or []
         return {
             r.name: r.decode(write.payload[2 * (r.offset - offset) : 2 * (r.offset - offset + r.words)])

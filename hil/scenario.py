@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from hil.listener import Outage
-from hil.mqtt.stage import MqttBatteryPlan
+from hil.mqtt.stage import BrokerAct, MqttBatteryPlan
 from hil.openadr.stage import VtnDelete, VtnIssue, VtnModify, VtnOutage, VtnPlan, VtnRaw, check_act
 from hil.sep2.records import Answer
 from hil.sep2.stage import Sep2DevicePlan
@@ -208,6 +208,7 @@ class Action(Strict, kw_only=True):
     vtn_raw: VtnRaw | None = None
     vtn_outage: VtnOutage | None = None
     load: LoadAct | None = None
+    broker: BrokerAct | None = None
     proof: Proof | None = None
     end: Literal[True] | None = None
 
@@ -230,12 +231,13 @@ class Step(Action, kw_only=True):
 class Scenario(Strict):
     """A whole bench. The timeline begins when all listen ("ready") or when every server was contacted ("contact").
 
-    Where it is `planned`, the gateway is told of the model of the feeder.
+    feeder: "none", "ieee13", "generated:N" of N customers, or an OpenDSS file beside the scenario's. Where it is
+    `planned`, the gateway is told of the model of the IEEE 13 node feeder.
     """
 
     name: str
     begins: Literal["ready", "contact"] = "ready"
-    feeder: Literal["ieee13", "none"] = "none"
+    feeder: str = "none"
     planned: bool = False
     measure_s: int = 5
     inverters: tuple[InverterPlan, ...] = msgspec.field(name="inverter", default=())
@@ -276,7 +278,8 @@ def load(path: Path) -> Scenario:
         _check(scenario)
     except ValueError as fault:
         raise ScenarioError(f"{path.name}: {fault}") from fault
-    return scenario
+    is_file = scenario.feeder.lower().endswith(".dss")
+    return msgspec.structs.replace(scenario, feeder=str(path.parent / scenario.feeder)) if is_file else scenario
 
 
 def action_of(given: object) -> Action:
@@ -293,6 +296,8 @@ def check_action(scenario: Scenario, action: Action, devices: Collection[str] | 
     `devices` are those that there are; without, those of the scenario.
     """
     named = getattr(action, action.given[0])
+    if action.broker and not scenario.mqtt_batteries:
+        raise ValueError("there is no broker; add an mqtt_battery")
     if hasattr(named, "vtn"):
         check_act({plan.name: plan for plan in scenario.vtns}, named)
         return

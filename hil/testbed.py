@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol, Self, TypeVar
 import msgspec
 
 from hil.clock import Clock
+from hil.faults import demand_fault
 from hil.instrument import DeviceError, Instrument
-from hil.inverter import FAULTS, Inverter, InverterSpec
+from hil.inverter import Inverter, InverterSpec
 from hil.procedure import BENCHES, Grid, ProcedureError, names
 from hil.tables import Strict
 
@@ -273,9 +274,11 @@ def make_bench(file: BenchFile, where: str = "bench") -> Testbed:
     if file.device is not None:
         return RealBench(file, file.device)
     assert file.simulated is not None
-    unknown = sorted(set(file.simulated.faults) - set(FAULTS))
-    if unknown:
-        raise ProcedureError(f'{where}: fault "{unknown[0]}" is not known; use one of {", ".join(FAULTS)}')
+    try:
+        for name in file.simulated.faults:
+            demand_fault(name)
+    except ValueError as fault:
+        raise ProcedureError(f"{where}: {fault}") from fault
     return SimulatedBench(file, file.simulated)
 
 

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import difflib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -14,13 +15,14 @@ import tempfile
 import time
 import tomllib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.cli.demo_site import site_devices, site_file
-from gateway.core.answers import TERMINAL
+from gateway.core.answers import TERMINAL, Kind
 from gateway.core.events import Topic
 from gateway.pki import issue
 from gateway.store import Reader
@@ -40,7 +42,8 @@ STATUS_WORDS: Final = (
 STATE: Final = "state"
 
 Line = dict[str, Any]
-Answers = dict[tuple[str, str], list[str]]
+Answers = dict[tuple[str, str], list[list[str]]]
+"""The terminal answers of each order at each resource, version by version; each version is to have one."""
 
 
 def register(subparsers: "Commands") -> None:
@@ -48,19 +51,20 @@ def register(subparsers: "Commands") -> None:
     about = "show the main job end to end on simulated inverters, and judge it"
     parser = subparsers.add_parser("demo", help=about, description=about)
     parser.add_argument("--json", action="store_true", help="print a JSON record for each decision instead of text")
-    parser.add_argument("--scenario", default="lanes", metavar="NAME|FILE", help="what the simulators play")
+    played = f"what the simulators play: {', '.join(_names(_shipped()))}, or a file (default: lanes)"
+    parser.add_argument("--scenario", default="lanes", metavar="NAME|FILE", help=played)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep what the demo makes, the journal too, in DIR")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 only if every order got its right answer from every resource."""
-    hil = find_spec("hil")
-    if hil is None or not hil.submodule_search_locations:
+    shipped = _shipped()
+    if shipped is None:
         print('gateway demo: the simulators are missing; run "make demo" in a checkout', file=sys.stderr)
         return WRONG_USE
     try:
-        scenario = _scenario(args.scenario, Path(hil.submodule_search_locations[0]) / "scenarios")
+        scenario = _scenario(args.scenario, shipped)
         certificates = _certificates(scenario)
         folder = _folder(args.keep)
     except ValueError as fault:
@@ -84,9 +88,21 @@ async def _until_told(demo: "_Demo") -> int:
         return INTERRUPTED
 
 
+def _shipped() -> Path | None:
+    """Give the folder of the shipped scenarios; None where the simulators are not here."""
+    hil = find_spec("hil")
+    if hil is None or not hil.submodule_search_locations:
+        return None
+    return Path(hil.submodule_search_locations[0]) / "scenarios"
+
+
+def _names(shipped: Path | None) -> list[str]:
+    return sorted(file.stem for file in shipped.glob("*.toml")) if shipped else []
+
+
 def _scenario(asked: str, shipped: Path) -> Path:
     """Find a scenario by the name of a shipped one, or as a file; raise ValueError where there is none."""
-    names = sorted(file.stem for file in shipped.glob("*.toml"))
+    names = _names(shipped)
     if asked in names:
         return shipped / f"{asked}.toml"
     if Path(asked).is_file():
@@ -218,8 +234,10 @@ class _Demo:
         elif kind in {"issued", "cancelled", "outage", "fault"}:
             said = " ".join(str(value) for key, value in line.items() if key not in {"t_ms", "kind", "mrid"})
             self._say(f"head-end   {kind} {said}", at)
-        elif kind == "vtn_issued":
-            self._say(f"VTN        issued {line['program']} {line['event']}", at)
+        elif kind in {"vtn_issued", "vtn_modified", "vtn_deleted"}:
+            self._say(f"VTN        {kind.removeprefix('vtn_')} {line['event']}", at)
+        elif kind == "load":
+            self._say(f"feeder     {line['w']:g} W are used behind {line['meter']}", at)
 
     def _named(self, text: str) -> str:
         """Put the names of the controls where their identifiers stand."""
@@ -236,10 +254,10 @@ class _Demo:
         proofs = self._summary.get("proofs", [])
         answered = terminal_answers(self._folder / STATE)
         verdicts = [*self._summary.get("verdicts", []), *_of_events(self._summary.get("events", []), answered)]
-        unanswered = {key: kinds for key, kinds in answered.items() if len(kinds) != 1}
+        unanswered = {key: each for key, each in answered.items() if any(len(kinds) != 1 for kinds in each)}
         self._summarize(verdicts, proofs, answered)
-        for (order, resource), kinds in unanswered.items():
-            said = ", ".join(kinds) or "none"
+        for (order, resource), versions in unanswered.items():
+            said = "; ".join(", ".join(kinds) or "none" for kinds in versions)
             print(f"gateway demo: {self._named(order)} at {resource} has terminal answers {said}", file=sys.stderr)
         if self._kept:
             state = self._folder / STATE
@@ -254,15 +272,15 @@ class _Demo:
             got = ", ".join(f"{verdict['resource']} {'-'.join(map(str, verdict['got']))}" for verdict in of)
             self._say(f"  {'right' if all(verdict['ok'] for verdict in of) else 'WRONG':5}  {control:18} {got}")
         self._say(f"  ({STATUS_WORDS})")
-        mrids = {name: mrid for mrid, name in self._names.items()}
-        if self._kept and mrids:
-            name, mrid = next(iter(mrids.items()))
-            self._say(f"{name} is {mrid}; ask: gateway explain {mrid} --state {self._folder / STATE}")
+        asked = next(((key, name) for key, name in self._names.items() if _is_in(key, answered)), None)
+        if self._kept and asked is not None:
+            key, name = asked
+            self._say(f"{name} is {key}; ask: gateway explain {key} --state {self._folder / STATE}")
         right = sum(verdict["ok"] for verdict in verdicts)
         shown = sum(proof["ok"] for proof in proofs)
         self._end_with(
             f"{right} of {len(verdicts)} answers right, {shown} of {len(proofs)} measurements as they must be, "
-            f"{len(answered)} terminal answers in the journal"
+            f"{sum(map(len, answered.values()))} terminal answers in the journal"
         )
 
     def _end_with(self, text: str) -> None:
@@ -275,35 +293,56 @@ def _of_events(events: list[Line], answered: Answers) -> list[Line]:
     found: list[Line] = []
     for event in events:
         begins = f"{event['vtn']}/{event['id']}/"
-        ended = {key: kinds for key, kinds in answered.items() if key[0].startswith(begins)}
+        ended = {key: versions for key, versions in answered.items() if key[0].startswith(begins)}
         found += [
-            {"control": event["event"], "resource": resource, "got": kinds, "ok": kinds == [event["expect"]]}
-            for (_order, resource), kinds in ended.items()
+            {
+                "control": event["event"],
+                "resource": resource,
+                "got": [kind for kinds in versions for kind in kinds],
+                "ok": versions[-1] == [event["expect"]],
+            }
+            for (_order, resource), versions in ended.items()
         ]
         if not ended:
             found.append({"control": event["event"], "resource": "nobody", "got": [], "ok": False})
     return found
 
 
+def _is_in(name: str, answered: Answers) -> bool:
+    """Tell whether a control, or an interval of an event, was answered: what became a default was not."""
+    return any(order.split("/")[1:2] == [name] for order, _resource in answered)
+
+
 def terminal_answers(state: Path) -> Answers:
-    """Give the terminal answers that a journal holds for each order at each resource that it was answered for."""
+    """Give the terminal answers that a journal holds for each order at each resource that it was answered for.
+
+    A version ends where a newer one takes its place (C1), and the newer one begins where it is answered received.
+    """
     found: Answers = {}
+    replaced: set[tuple[str, str]] = set()
     journal = Reader.open(state)
     try:
         for _number, tell in journal.tells():
             for name in tell.names if tell.topic is Topic.ANSWERED else ():
-                kinds = found.setdefault((tell.order, name), [])
+                key = (tell.order, name)
+                versions = found.setdefault(key, [[]])
+                if tell.effect == Kind.RECEIVED and key in replaced:
+                    versions.append([])
+                    replaced.remove(key)
                 if tell.effect in TERMINAL:
-                    kinds.append(tell.effect)
+                    versions[-1].append(tell.effect)
+                if (tell.rule, tell.effect) == ("C1", Kind.SUPERSEDED):
+                    replaced.add(key)
     finally:
         journal.close()
     return found
 
 
 def _terminate(process: asyncio.subprocess.Process) -> None:
-    """Ask a process to end, unless it has."""
+    """Ask a process to end, unless it has; its own method would take its exit code from whoever waits for it."""
     if process.returncode is None:
-        process.terminate()
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
 
 
 async def _first(lines: AsyncIterator[Line]) -> Line | None:

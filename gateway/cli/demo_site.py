@@ -10,9 +10,13 @@ LIMITS: Final = '["export-limit", "generation-limit", "rating-limit", "connect",
 
 Ready = dict[str, Any]
 
+_NONE: Final[Ready] = {"vtns": {}, "meters": {}, "sep2_server": None, "broker": None, "feeder": None}
+_OWN_PARTIES: Final = ("dso", "market")
 
-def site_file(ready: Ready) -> str:
-    """Write the site file."""
+
+def site_file(told: Ready) -> str:
+    """Write the site file; what the simulators do not tell of there is none of."""
+    ready = _NONE | told
     devices = dict(_devices(ready))
     rated_w: dict[str, int] = {}
     for device in devices.values():
@@ -32,12 +36,12 @@ def site_file(ready: Ready) -> str:
             f'[[device]]\nname = "{name}"\nresource = "{device["resource"]}"\nrated_w = {device["rated_w"]}\n'
             f"{placed}{stores}{device['table']}"
         )
-    return "\n".join([*parts, *_servers(ready), *_feeder(ready)])
+    return "\n".join([*parts, *_meters(ready), *_servers(ready), *_feeder(ready)])
 
 
-def site_devices(ready: Ready) -> list[str]:
+def site_devices(told: Ready) -> list[str]:
     """Name all devices, in the order of the site file."""
-    return [name for name, _device in _devices(ready)]
+    return [name for name, _device in _devices(_NONE | told)]
 
 
 def _parties(ready: Ready) -> Iterator[str]:
@@ -47,6 +51,8 @@ def _parties(ready: Ready) -> Iterator[str]:
     yield '[[grant]]\nparty = "dso"\nservice = "dispatch"\nlevel = 6\ngroup = "street"\nfunctions = ["active-power"]\n'
     yield '[[grant]]\nparty = "market"\nservice = "energy"\nlevel = 7\ngroup = "street"\nfunctions = ["active-power"]\n'
     for name in ready["vtns"]:
+        if name in _OWN_PARTIES:
+            continue
         yield f'[[party]]\nname = "{name}"\ntier = "distribution"\nwire_of = "dso"\nlimit_parent = true\n'
         yield (
             f'[[grant]]\nparty = "{name}"\nservice = "envelope"\nlevel = 3\ngroup = "street"\n'
@@ -67,6 +73,14 @@ def _devices(ready: Ready) -> Iterator[tuple[str, Ready]]:
         yield name, {**one, "table": table}
     for name, one in (ready["broker"] or {"batteries": {}})["batteries"].items():
         yield name, {**one, "table": "[device.mqtt_device]\nreport_s = 5\nsettle_s = 15\nrevert_s = 60\n"}
+
+
+def _meters(ready: Ready) -> Iterator[str]:
+    for name, one in ready["meters"].items():
+        yield (
+            f'[[meter]]\nname = "{name}"\nresource = "{one["resource"]}"\n[meter.sunspec_modbus]\n'
+            f'host = "{one["host"]}"\nport = {one["port"]}\nunit = {one["unit"]}\npoll_s = 2\n'
+        )
 
 
 def _servers(ready: Ready) -> Iterator[str]:

@@ -56,10 +56,11 @@ def _addressed_once(site: SiteFile, faults: Faults) -> None:
                 continue
             place: Place = ("device", index, name, "host")
             host, port, unit = (getattr(table, key) for key in ADDRESS)
-            other, there = first.setdefault((name, host.lower(), port, unit), (device.name, place))
+            at = f"{host.lower()}, port {port}" if host else str(getattr(table, "serial", None))
+            other, there = first.setdefault((name, at, unit), (device.name, place))
             if there != place:
                 said = f"device {quoted(other)} on line {faults.line_of(there)} has this address already"
-                what = f"{said} ({host}, port {port}, unit {unit}); give each device its own"
+                what = f"{said} ({at}, unit {unit}); give each device its own"
                 faults.add(place, _where(place, site), what)
 
 
@@ -70,6 +71,8 @@ def _named(site: SiteFile) -> Iterator[tuple[Place, Path]]:
         yield from _paths_in(resource.tables, ("resource", index))
     for index, device in enumerate(site.devices):
         yield from _paths_in(device.tables, ("device", index))
+    for index, meter in enumerate(site.meters):
+        yield from _paths_in(meter.tables, ("meter", index))
 
 
 def _paths_in(value: object, place: Place) -> Iterator[tuple[Place, Path]]:
@@ -98,7 +101,11 @@ def _unreadable(path: Path) -> str:
 def _where(place: Place, site: SiteFile) -> str:
     """Name the table as its author does, as in `sep2_client 1`."""
     table, *below = place
-    if table in {"resource", "device"} and isinstance(below[0], int):
-        owner = (site.resources if table == "resource" else site.devices)[below[0]]
-        return f"{table} {quoted(owner.name)} {below[1]}"
+    names = {
+        "resource": [resource.name for resource in site.resources],
+        "device": [device.name for device in site.devices],
+        "meter": [meter.name for meter in site.meters],
+    }
+    if table in names and isinstance(below[0], int):
+        return f"{table} {quoted(names[str(table)][below[0]])} {below[1]}"
     return f"{table} {below[0] + 1}" if isinstance(below[0], int) else str(table)

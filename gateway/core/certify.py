@@ -86,7 +86,7 @@ class Asking:
 
 def _lacking(feeder: FeederState) -> bool:
     """Tell whether anything wanted lies beyond the box, or what the box rests on no longer holds."""
-    if not feeder.wanted:
+    if all(_inside(wanted.span, None) for wanted in feeder.wanted.values()):
         return False
     if feeder.answered is None:
         return True
@@ -96,4 +96,6 @@ def _lacking(feeder: FeederState) -> bool:
 
 
 def _inside(span: Span, other: Span | None) -> bool:
-    return other is not None and other.low_w <= span.low_w and span.high_w <= other.high_w
+    """Tell whether a span lies within another; one that goes nowhere lies within nothing too."""
+    low_w, high_w = (0, 0) if other is None else (other.low_w, other.high_w)
+    return low_w <= span.low_w and span.high_w <= high_w

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from gateway.core.feeder import Room
 from gateway.core.orders import (
+    CEILINGS,
     FLOORS,
     LIMITS,
     SWITCHES,
@@ -148,8 +149,9 @@ def _value(effect: Effect, ground: Ground) -> int:
             raise TypeError("a release has no value; take the slot's default")
 
 
-def _has(default: Default, function: Function) -> bool:
-    return any(effect.function is function and not isinstance(effect, Release) for effect in default.effects)
+def _bounds(default: Default) -> bool:
+    """Tell whether a default bounds what goes out, at the connection point or at the DER: then it is no last resort."""
+    return any(effect.function in CEILINGS and not isinstance(effect, Release) for effect in default.effects)
 
 
 def _last_resort_slot(ground: Ground) -> Slot | None:
@@ -200,7 +202,7 @@ class Fallbacks:
                     return OrderKey(default.issuer, default.id), _value(effect, ground)
         if slot.issuer != ground.limit_parent or slot.function is not Function.EXPORT_LIMIT:
             return None
-        if any(default.issuer == slot.issuer and _has(default, slot.function) for default in self._defaults):
+        if any(default.issuer == slot.issuer and _bounds(default) for default in self._defaults):
             return None
         return LAST_RESORT, ground.last_resort_export_limit_w
 

@@ -1,7 +1,6 @@
 """One gateway as a process: what was known is recovered, what is open taken up again, and all of it supervised."""
 
 import asyncio
-import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from gateway.core.machine import Machine
 from gateway.diagnostics.metrics import Metrics
 from gateway.pki import tls
 from gateway.ports.south import Lease
-from gateway.runtime import health, wiring
+from gateway.runtime import health, heap, wiring
 from gateway.runtime.clock import SiteClock
 from gateway.runtime.decider import Decider, Witness
 from gateway.runtime.domain import core_site
@@ -88,8 +87,10 @@ async def serve(
             return picture(machine.samples(), clock.now_ms())
 
         decider.feeders = models = wiring.feeders(site, clock, decider.hear)
-        links = wiring.south(site, clock, wiring.measuring(site, models, decider.hear), lease, may_write=may_write)
-        meters = wiring.meters(site, clock, decider.hear)
+        modbus = wiring.lines(site)
+        measured = wiring.measuring(site, models, decider.hear)
+        links = wiring.south(site, clock, measured, lease, modbus, may_write=may_write)
+        meters = wiring.meters(site, clock, decider.hear, modbus)
         decider.south = links.by_device
         decider.north = wiring.north(site, state, clock, decider.hear, look, machine.held, may_write=may_write)
         metrics = Metrics(lambda: machine.state, lambda: _figures(decider, links.writes))
@@ -101,8 +102,7 @@ async def serve(
             decider.resume()
             runner, port = await health.serve(site.gateway.health_port, decider, lease, clock, metrics)
             stack.push_async_callback(runner.cleanup)
-            gc.collect()
-            gc.freeze()
+            stack.enter_context(heap.set_aside())
             log.info("health and metrics at http://%s:%d", health.LOOPBACK, port)
             running = links.runs() | {"the links to the meters": meters.run}
             running |= {f"the model of feeder {name}": model.run for name, model in models.items()}

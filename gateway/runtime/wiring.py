@@ -1,5 +1,6 @@
 """The site file turned into a running gateway: the adapters' links above and below, and the feeder's model."""
 
+import logging
 import ssl
 import tomllib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -18,14 +19,23 @@ from gateway.grid import build as build_feeder
 from gateway.northbound import openadr_ven, sep2_client
 from gateway.northbound.openadr_ven import OpenadrResource, OpenadrVen
 from gateway.northbound.sep2_client import Sep2Client, Sep2Resource, program_faults
-from gateway.pki import files, identity, tls
+from gateway.pki import files, identity, modbus_role, tls
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear, Look, NorthLink
 from gateway.ports.south import Lease, SouthLinks
 from gateway.southbound import mqtt_device, sep2_server, sunspec_modbus
 from gateway.southbound.mqtt_device import MqttDevice, MqttDevices, broker_faults
 from gateway.southbound.sep2_server import Sep2Server, Sep2ServerDevice, device_faults
-from gateway.southbound.sunspec_modbus import SunspecMeter, SunspecModbus
+from gateway.southbound.sunspec_modbus import (
+    Lines,
+    ModbusTls,
+    SunspecMeter,
+    SunspecModbus,
+    line_faults,
+    reach_faults,
+)
+
+log = logging.getLogger(__name__)
 
 ONE_WRITER: Final = (
     "A1: MQTT carries no sender, so the broker has to let each user write its own topics alone; "
@@ -39,11 +49,14 @@ TABLES: Final[Mapping[str, TableSpec]] = {
     "feeder": TableSpec(Feeder),
     "resource.sep2": TableSpec(Sep2Resource),
     "resource.openadr": TableSpec(OpenadrResource),
-    "device.sunspec_modbus": TableSpec(SunspecModbus),
+    "device.sunspec_modbus": TableSpec(SunspecModbus, faults=reach_faults, together=line_faults),
     "device.sep2_server": TableSpec(Sep2ServerDevice, needs="sep2_server", together=device_faults),
     "device.mqtt_device": TableSpec(MqttDevice, needs="mqtt_device"),
-    "meter.sunspec_modbus": TableSpec(SunspecMeter),
+    "meter.sunspec_modbus": TableSpec(SunspecMeter, faults=reach_faults, together=line_faults),
 }
+GRID_SERVICE: Final = "GridServiceSunSpec"
+SUPER: Final = "SuperAdministratorSunSpec"
+"""Roles of Secure SunSpec Modbus: the one that a gateway needs, and the one that nobody should give it."""
 SPOOL: Final = "reports-{party}.sqlite"
 
 Held = Callable[[str], Iterable[OrderHeard]]
@@ -66,8 +79,41 @@ class South(NamedTuple):
         return {f"the {name} links to the devices": links.run for name, links in self.adapters.items()}
 
 
-def south(site: SiteFile, clock: Clock, hear: Hear, lease: Lease, *, may_write: bool) -> South:
-    """Make the links to the devices; raise PkiFault where a certificate, key or password cannot be used."""
+def lines(site: SiteFile) -> Lines:
+    """Make the Modbus connections of the site, to be shared by its devices and meters.
+
+    Raises PkiFault where a certificate or key cannot be used.
+    """
+    named = [*(device.tables for device in site.devices), *(meter.tables for meter in site.meters)]
+    tables = [each["sunspec_modbus"] for each in named if "sunspec_modbus" in each]
+    contexts: dict[ModbusTls, ssl.SSLContext] = {}
+    for table in tables:
+        secured = table.tls
+        if secured is None or secured in contexts:
+            continue
+        contexts[secured] = tls.modbus_context(secured.certificate, secured.key, secured.trust)
+        _tell_role(secured.certificate)
+    return Lines(tables, contexts)
+
+
+def _tell_role(certificate: Path) -> None:
+    """Tell once which role devices grant us, and whether that is none or more than a gateway needs."""
+    role = modbus_role.of(files.read_certificates(certificate)[0])
+    if role is None:
+        log.warning("%s bears no Modbus role: devices may refuse everything; have %s put in", certificate, GRID_SERVICE)
+    elif role == SUPER:
+        log.warning("%s bears the Modbus role %s, more than a gateway needs; use %s", certificate, role, GRID_SERVICE)
+    else:
+        log.info("%s bears the Modbus role %s", certificate, role)
+
+
+def south(
+    site: SiteFile, clock: Clock, hear: Hear, lease: Lease, modbus: Lines | None = None, *, may_write: bool
+) -> South:
+    """Make the links to the devices; raise PkiFault where a certificate, key or password cannot be used.
+
+    `modbus` are the connections that they share with meters.
+    """
     driven: dict[str, dict[str, tuple[Any, int]]] = {}
     for device in site.devices:
         ((adapter, table),) = device.tables.items()
@@ -87,7 +133,7 @@ def south(site: SiteFile, clock: Clock, hear: Hear, lease: Lease, *, may_write: 
             )
         else:
             paced = _paced_by_meters(site, devices)
-            adapters[adapter] = sunspec_modbus.build(paced, clock, hear, lease, may_write=may_write)
+            adapters[adapter] = sunspec_modbus.build(paced, clock, hear, lease, may_write=may_write, lines=modbus)
     by_device = {name: adapters[adapter] for adapter, devices in driven.items() for name in devices}
     return South(by_device, adapters)
 
@@ -105,9 +151,9 @@ def _paced_by_meters(
     return paced
 
 
-def meters(site: SiteFile, clock: Clock, hear: Hear) -> sunspec_modbus.Meters:
+def meters(site: SiteFile, clock: Clock, hear: Hear, modbus: Lines | None = None) -> sunspec_modbus.Meters:
     """Make the links to the meters of connection points."""
-    return sunspec_modbus.build_meters(_meters(site), clock, hear)
+    return sunspec_modbus.build_meters(_meters(site), clock, hear, lines=modbus)
 
 
 def _meters(site: SiteFile) -> dict[str, SunspecMeter]:

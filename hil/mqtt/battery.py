@@ -142,6 +142,11 @@ class MqttBattery:
         return self._stored_wh
 
     @property
+    def limit_w(self) -> int | None:
+        """The limit that it is set to, W; None where it was told none."""
+        return None if self.settings is None else int(self.settings["limit_w"])
+
+    @property
     def faults(self) -> frozenset[str]:
         """The faults that are on."""
         return frozenset(self._faults)

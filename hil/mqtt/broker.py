@@ -88,6 +88,11 @@ class Broker:
         del kind, error, trace
         await self.kill()
 
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and not killed since."""
+        return self._process is not None
+
     async def start(self) -> None:
         """Start it and return once it listens."""
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ import ssl
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hil.clock import Clock
 from hil.feeder import bus_of
@@ -16,6 +16,8 @@ from hil.tables import Strict
 
 USER = "gateway"
 PREFIX = "laminar"
+
+BrokerAct = Literal["kill", "start"]
 
 
 class MqttBatteryPlan(Strict):
@@ -61,6 +63,12 @@ class MqttStage:
         """Listen no longer."""
         await self.broker.kill()
         shutil.rmtree(self._work, ignore_errors=True)
+
+    async def act(self, act: BrokerAct) -> None:
+        """Kill the broker, which then keeps nothing, or start it again on its port; raises ValueError out of turn."""
+        if (act == "start") is self.broker.runs:
+            raise ValueError(f"the broker {'runs' if self.broker.runs else 'is down'} already")
+        await (self.broker.start() if act == "start" else self.broker.kill())
 
     def ready(self) -> dict[str, Any]:
         """Where the broker listens, for whom, and the files with the password and the authority to trust."""

@@ -117,7 +117,7 @@ class VtnStage:
 
     def __init__(self, plan: VtnPlan, clock: Clock, folder: Path, report: Callable[..., None]) -> None:
         self.plan = plan
-        self._expected: dict[str, str] = {}
+        self._expected: list[dict[str, str]] = []
         self.secret_file = folder / f"{plan.name}.secret"
         self._identity: ServerIdentity | None = server_identity(folder, f"{plan.name}-vtn") if plan.tls else None
         self.vtn = Vtn(
@@ -159,9 +159,11 @@ class VtnStage:
             case VtnIssue():
                 given = msgspec.structs.asdict(act)
                 del given["vtn"], given["expect"]
-                self.vtn.issue(**given | {"intervals": _plain(act.intervals)})
+                event = self.vtn.issue(**given | {"intervals": _plain(act.intervals)})
                 if act.expect is not None:
-                    self._expected[act.name] = act.expect
+                    self._expected.append(
+                        {"vtn": self.plan.name, "event": act.name, "id": str(event["id"]), "expect": act.expect}
+                    )
             case VtnModify():
                 given = {name: one for name, one in msgspec.structs.asdict(act).items() if one is not UNSET}
                 del given["vtn"]
@@ -176,12 +178,8 @@ class VtnStage:
                 await self.vtn.set_outage(act.how)
 
     def expected(self) -> list[dict[str, str]]:
-        """Every event that is to end in a certain way, whatever became of it."""
-        ids = {str(one["eventName"]): str(one["id"]) for one in self.vtn.events}
-        return [
-            {"vtn": self.plan.name, "event": name, "id": ids.get(name, ""), "expect": how}
-            for name, how in self._expected.items()
-        ]
+        """Every event that is to end in a certain way, whatever became of it; those deleted since are among them."""
+        return list(self._expected)
 
     def state(self) -> dict[str, Any]:
         """Everything that it serves and everything that it received."""

@@ -134,6 +134,14 @@ class Device:
         """True reactive power, var."""
         return self._plant.var
 
+    @property
+    def limit_w(self) -> float | None:
+        """The limit of the modes in force, W; None where they have none."""
+        limits = [_watts(self.modes[name]) for name in ("opModExpLimW", "opModGenLimW") if name in self.modes]
+        if "opModMaxLimW" in self.modes:
+            limits.append(_share(self.modes["opModMaxLimW"]) * self.spec.rated_w)
+        return min(limits, default=None)
+
     def step(self, now_ms: int, volts: tuple[float, ...] | None = None, hz: float = 60.0) -> None:
         """Advance to `now_ms`; volts: line to neutral, one per connected phase, None is nominal."""
         del hz
@@ -192,9 +200,6 @@ class Device:
         modes, rated_w = self.modes, self.spec.rated_w
         if "ignores_limit" in self._faults:
             return Wish(limit_w=rated_w)
-        limits = [_watts(modes[name]) for name in ("opModExpLimW", "opModGenLimW") if name in modes]
-        if "opModMaxLimW" in modes:
-            limits.append(_share(modes["opModMaxLimW"]) * rated_w)
         target: float | None = None
         if "opModTargetW" in modes:
             target = _watts(modes["opModTargetW"])
@@ -203,7 +208,7 @@ class Device:
         ramp = modes.get("rampTms")
         return Wish(
             energize=modes.get("opModConnect", True) is True and modes.get("opModEnergize", True) is True,
-            limit_w=min(limits, default=None),
+            limit_w=self.limit_w,
             set_w=target,
             ramp_s=ramp / 100 if isinstance(ramp, int) else 0.0,
         )

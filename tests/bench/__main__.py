@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import event, get, memory, mqtt, order, overlap, ruling, validate
+from . import event, fleet_poll, get, memory, mqtt, order, overlap, poll, ruling, validate
 from .result import Result, table, write
 from .streams import ROOT
 
@@ -21,6 +21,9 @@ BENCHMARKS: dict[str, Callable[[Path], list[Result]]] = {
     "GET-list": get.benchmark,
     "validate-123": validate.benchmark,
     "mqtt-command": mqtt.benchmark,
+    "poll-701": poll.benchmark,
+    "poll-1000": fleet_poll.benchmark(fleet_poll.SECONDLY),
+    "poll-10000": fleet_poll.benchmark(fleet_poll.TEN_SECONDLY),
 }
 DONE, FAULT_FOUND, WRONG_USE = 0, 1, 2
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from unittest.mock import patch
 
 from gateway.cli import main
@@ -23,7 +24,7 @@ from gateway.wire.sep2 import decode
 from gateway.wire.sep2.resources import DERControl, DERControlList, DERProgram
 
 from .site import DSO
-from .streams import lines, say
+from .streams import Line, lines, say
 
 PROGRAM = DERProgram(mrid="A1" * 16, primacy=1)
 WINDOW_MS = 24 * 3_600_000
@@ -51,14 +52,18 @@ class Parent:
         self._hear(Contact(DSO, WINDOW_MS))
         say({"ready": True})
         async for line in lines():
-            body = line["body"].encode()
-            began_ns = time.monotonic_ns()
-            self._take(body)
-            await asyncio.sleep(line["settle_s"])
-            self._deliver()
-            say({"began_ns": began_ns})
+            say(await self.answer(line))
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.Event().wait()
+
+    async def answer(self, line: Line) -> Line:
+        """Hear the body of a line, and say when that began."""
+        body = line["body"].encode()
+        began_ns = time.monotonic_ns()
+        self._take(body)
+        await asyncio.sleep(line["settle_s"])
+        self._deliver()
+        return {"began_ns": began_ns}
 
     def _take(self, body: bytes) -> None:
         page = decode(body)
@@ -77,7 +82,9 @@ class Parent:
             self._hear(Delivered(serial))
 
 
-def north(site: SiteFile, clock: Clock, hear: Hear, *_rest: object, **_named: object) -> dict[str, Parent]:
+def north(
+    site: SiteFile, _state: Path, clock: Clock, hear: Hear, *_rest: object, **_named: object
+) -> dict[str, Parent]:
     """Stand in for the links to the parties above."""
     return {DSO: Parent(tuple(resource.name for resource in site.resources), clock, hear)}
 

@@ -84,13 +84,13 @@ def lfdi(resource: str) -> str:
     return hashlib.sha256(resource.encode()).hexdigest()[:40].upper()
 
 
-def site_file(ports: Sequence[int]) -> str:
+def site_file(ports: Sequence[int], poll_s: int = POLL_S) -> str:
     """Write a site of one device behind each resource, all in one group."""
     names = resource_names(len(ports))
     parts = [_PARTY, f'\n[[group]]\nname = "all"\nresources = {json.dumps(names)}\n']
     for name, port in zip(names, ports, strict=True):
         given = {"resource": name, "lfdi": lfdi(name), "pin": PIN, "port": port, "unit": OURS}
-        parts.append(_RESOURCE.format(**given, rated_w=RATED_W, poll_s=POLL_S))
+        parts.append(_RESOURCE.format(**given, rated_w=RATED_W, poll_s=poll_s))
     return "".join(parts)
 
 

@@ -36,7 +36,7 @@ def built(more: str) -> SiteFile:
 def test_a_meter_is_built_with_its_adapter_and_no_site_needs_one() -> None:
     assert built("").meters == ()
     [meter] = built(METER).meters
-    assert meter == Meter("main-1", "house-1", {"sunspec_modbus": SunspecMeter("127.0.0.1", 5022, 1, 1, False)})
+    assert meter == Meter("main-1", "house-1", {"sunspec_modbus": SunspecMeter(host="127.0.0.1", port=5022)})
 
 
 def test_a_resource_has_one_meter() -> None:

@@ -160,6 +160,12 @@ def test_what_lies_inside_the_last_box_acts_at_once_and_what_lies_beyond_waits()
     assert set_point(one) == 4_000
 
 
+def test_a_set_point_of_zero_acts_at_once_and_asks_nothing() -> None:
+    one = player()
+    assert not wishes(one.hear(10, market("stop", 0, 10)))
+    assert set_point(one) == 0
+
+
 def test_one_question_is_in_flight_and_later_wishes_join_the_next() -> None:
     one = player()
     first = ask(one, 10, 1_000)

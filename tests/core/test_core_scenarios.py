@@ -29,9 +29,10 @@ from gateway.core.events import (
     Topic,
 )
 from gateway.core.known import Unknown
-from gateway.core.orders import Connect, Default, Each, Energize, Function, OrderKey, Rank
+from gateway.core.orders import LIMITS, Ceiling, Connect, Default, Each, Energize, Floor, Function, OrderKey, Rank
 from gateway.core.parties import Grant, Level
 from gateway.core.timeline import Entry, Interval, Slot
+from gateway.core.units import Share, Watts
 
 F = Function
 NOTHING_READ = Unknown("not read", 0)
@@ -282,3 +283,21 @@ def test_the_reversion_tightens_as_soon_as_a_stricter_order_starts_within_the_re
         assert command is not None
         seen.append((command.limit_w, command.revert_limit_w))
     assert seen == [(1_500, 1_500), (1_500, 100), (100, 100), (1_500, 1_500)]
+
+
+@pytest.mark.parametrize(
+    ("effect", "upper_w"),
+    [
+        (Ceiling(F.RATING_LIMIT, Share(8_000)), 4_000),
+        (Ceiling(F.GENERATION_LIMIT, Watts(4_200)), 4_200),
+        (Floor(F.IMPORT_LIMIT, Watts(-1_000)), 1_500),
+    ],
+)
+def test_any_default_that_bounds_what_goes_out_takes_the_place_of_the_last_resort(
+    effect: Ceiling | Floor, upper_w: int
+) -> None:
+    grants = (Grant(DSO, "envelope", Level.CONNECTION, LIMITS, STREET),)
+    one = Player().start(site(grants=grants))
+    assert one.machine.state.resources[house(1)].upper_w == 1_500
+    one.default(1, "p1", effect)
+    assert one.machine.state.resources[house(1)].upper_w == upper_w

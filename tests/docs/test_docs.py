@@ -4,14 +4,18 @@ import argparse
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.cli import parser
 from gateway.config import check
 from gateway.runtime import wiring
+from hil.openadr.stage import VtnIssue
+from hil.scenario import Issue, Scenario, Step, load
 
 ROOT = Path(__file__).parents[2]
 STARTED = (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8")
+BENCH = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -30,8 +34,36 @@ def test_the_site_file_of_getting_started_has_no_fault() -> None:
     assert checked.site.devices[0].name == "roof-1"
 
 
+def test_the_scenario_of_the_bench_can_be_played(tmp_path: Path) -> None:
+    (text,) = blocks(BENCH, "toml")
+    file = tmp_path / "house.toml"
+    file.write_text(text)
+    assert [step.given for step in load(file).steps] == [("issue",), ("proof",)]
+
+
+def keys(table: type[msgspec.Struct]) -> set[str]:
+    """Give the keys of a table of a scenario and of the tables in it; of a step none but its own."""
+    found = set()
+    for field in msgspec.structs.fields(table):
+        found.add(field.encode_name)
+        for inner in getattr(field.type, "__args__", ()) if table is not Step else ():
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+                found |= keys(inner)
+    return found
+
+
+def test_the_bench_page_names_every_key_of_a_scenario() -> None:
+    missing = {
+        key
+        for table in (Scenario, Issue, VtnIssue)
+        for key in keys(table)
+        if f"`{key}`" not in BENCH and f"[[{key}]]" not in BENCH and f".{key}]]" not in BENCH
+    }
+    assert missing == set()
+
+
 def commands() -> list[str]:
-    lines = [line for block in blocks(STARTED, "") for line in block.splitlines()]
+    lines = [line for text in (STARTED, BENCH) for block in blocks(text, "") for line in block.splitlines()]
     return [line for line in lines if line.startswith("gateway ")]
 
 

@@ -193,7 +193,7 @@ async def test_gateway_hil_runs_a_suite_in_a_process_of_its_own(tmp_path: Path) 
 
 def test_a_failed_procedure_is_told_by_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bench = tmp_path / "faulty.toml"
-    bench.write_text("title = 'faulty'\n[simulated]\nfaults = ['forgets_writes']\n")
+    bench.write_text("title = 'faulty'\n[simulated]\nfaults = ['failed_adoption']\n")
     assert main(["run", "MOD-3", "--bench", str(bench), "--out", str(tmp_path / "out")]) == 1
     assert "1 fail: " in capsys.readouterr().out
 

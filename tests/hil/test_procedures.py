@@ -32,7 +32,7 @@ async def test_a_sound_device_passes(name: str) -> None:
 FAULTY = [
     ("LAP", "ignores_limit", "66 %", "W at 1 Tr (30.0 s): 5000 W; needs"),
     ("LAP", "slow", "33 %", "W at "),
-    ("LAP", "forgets_writes", "66 %", "704.WMaxLimPct reads 100; must be 66"),
+    ("LAP", "failed_adoption", "66 %", "704.WMaxLimPct reads 100; must be 66"),
     ("REV-1", "never_reverts", "after 60 s the reversion value holds", "704.WMaxLimPct reads 20; must be 60"),
     ("REV-2", "keeps_timer", "60 s more, told after 40 s", "704.WMaxLimPct reads 60; must be 20"),
     ("REV-3", "keeps_timer", "a time of 0 cancels: the limit stays", "704.WMaxLimPct reads 60; must be 20"),
@@ -51,7 +51,7 @@ FAULTY = [
     ("IOP", "asleep", "monitoring tells what is at the terminals", "701.W reads None"),
     ("CRV-2", "adopts_nothing", "a curve in slot 2 is adopted, and curve 1 shows it", "705.Crv.1"),
     ("CRV-3", "adopts_nothing", "first a good one", "705.Crv.1"),
-    ("MOD-3", "forgets_writes", "a changed value reads back at once, and after a while", "704.WMaxLimPct reads 100"),
+    ("MOD-3", "failed_adoption", "a changed value reads back at once, and after a while", "704.WMaxLimPct reads 100"),
 ]
 
 

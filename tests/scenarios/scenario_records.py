@@ -6,6 +6,7 @@ from typing import NamedTuple
 from scenario_file import Expected
 
 from gateway.core.events import Tell, Topic
+from gateway.core.meter import NOT_READ
 
 Stream = tuple[str, ...]
 ABOUT = ("curtailed", "metered")
@@ -28,6 +29,8 @@ def came(tells: Iterable[Tell], begin_ms: int, also: Sequence[str]) -> Streams:
     streams: Streams = {}
     for tell in tells:
         at_ms = tell.at_ms - begin_ms
+        if tell.effect == NOT_READ:
+            continue  # how long a start takes to read its meters is the machine's time, not the timeline's
         for place, name in enumerate(tell.names):
             value = None if not tell.values else tell.values[place if len(tell.values) == len(tell.names) else 0]
             if tell.topic is Topic.RULED:

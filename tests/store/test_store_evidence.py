@@ -292,6 +292,7 @@ def test_metrics_count_what_was_decided(played: tuple[Path, Street]) -> None:
         ("gateway_curtailed_watt_hours_total", ("issuer", "agg")): 34,
         ("gateway_delivered_watt_hours_total", ("direction", "export"), ("service", "schedule")): 2165,
         ("gateway_bypasses_total", ("device", "barn")): 1,
+        ("gateway_meter_unread_seconds_total", ("device", "wall")): 200,
         ("gateway_rulings_total", ("function", "active-power"), ("rule", "C3")): 2,
         ("gateway_point_unmet_watts", ("point", "extra")): 700,
         ("gateway_point_unmet_watts", ("point", "station")): 0,

@@ -43,6 +43,7 @@ def test_an_hour_is_explained_in_sentences_with_rules(state: Path, capsys: pytes
             "- at 12:45:00: commitment agg/c1 falls short at wall by C8, told to tso;"
             " 0 W of the 1000 W promised can be kept"
         ),
+        "- from 12:45:00: the meter of wall 200 s was not read by C9, and what it delivered then is in no sum",
         "- in all: 1000 Wh of roof, wall and barn are delivered in export for the service schedule by C9",
     )
     assert [line for line in wanted if line not in lines] == []

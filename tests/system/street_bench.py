@@ -210,13 +210,13 @@ class Gateway(Child):
 class Bench:
     """A folder with certificates, one clock for all, and every process that was started; none outlives the context."""
 
-    def __init__(self, folder: Path, rate: float = 20.0) -> None:
+    def __init__(self, folder: Path, rate: float = 20.0, names: Sequence[str] = ("dso", "market")) -> None:
         self.folder, self.rate = folder, rate
         self.pki, self.state = folder / "pki", folder / "state"
         self._origin_s = BEGIN.timestamp() - rate * time.monotonic()
         self.clock = f"x{rate}@{self._origin_s:.6f}"
         self._children: list[Child] = []
-        issue.init(self.pki, ("gateway", "dso", "market"))
+        self.issued = issue.init(self.pki, ("gateway", *names))
 
     def __enter__(self) -> Self:
         return self
@@ -247,17 +247,27 @@ class Bench:
         self._children.append(started)
         return started
 
+    def admit(self, child: Child) -> None:
+        """Let a process that was started elsewhere end with this context."""
+        self._children.append(child)
+
     def gateway(self, *simulators: Simulators, more: Sequence[str] = ()) -> Gateway:
         """Start the gateway on what these simulators say that they are."""
-        ready: Line = {"inverters": {}, "resources": {}, "head_ends": {}}
-        for each in simulators:
-            for part, named in ready.items():
-                named.update(each.ready[part])
         site = self.folder / "site.toml"
-        site.write_text(site_file(ready))
+        site.write_text(site_file(_merged([each.ready for each in simulators])))
         started = Gateway(self, site, f"gateway-{len(self._children)}", *more)
         self._children.append(started)
         return started
+
+
+def _merged(said: Sequence[Line]) -> Line:
+    """Give what several simulators say that they are as if they were one."""
+    merged: Line = {}
+    for ready in said:
+        for part, value in ready.items():
+            held = merged.get(part)
+            merged[part] = {**held, **value} if isinstance(held, dict) and isinstance(value, dict) else held or value
+    return merged
 
 
 def ask(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

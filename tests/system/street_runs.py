@@ -52,8 +52,8 @@ class GivenUpError(Exception):
 
 
 def demo(folder: Path, given_up: threading.Event) -> Ended:
-    """Run `gateway demo`."""
-    child = Child("gateway", ("demo", "--json", "--keep", str(folder)), folder, "demo")
+    """Run `gateway demo` on the street."""
+    child = Child("gateway", ("demo", "--scenario", "street", "--json", "--keep", str(folder)), folder, "demo")
     try:
         code = _end_of(child, given_up)
     finally:

@@ -1,4 +1,4 @@
-"""SunSpec Modbus TCP, south: the links to all devices and meters of the site that speak it."""
+"""SunSpec Modbus, south: the links to all devices and meters of the site that speak it."""
 
 import asyncio
 import logging
@@ -9,16 +9,38 @@ from typing import Final, Protocol
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
 from gateway.ports.south import Cleared, Lease
-from gateway.southbound.sunspec_modbus.config import SunspecMeter, SunspecModbus
+from gateway.southbound.sunspec_modbus.config import (
+    ModbusTls,
+    Reach,
+    SunspecMeter,
+    SunspecModbus,
+    line_faults,
+    reach_faults,
+)
 from gateway.southbound.sunspec_modbus.connection import Shared
 from gateway.southbound.sunspec_modbus.link import Link
 from gateway.southbound.sunspec_modbus.meter import MeterLink
+from gateway.southbound.sunspec_modbus.reach import Lines
 
-__all__ = ["Links", "Meters", "SunspecMeter", "SunspecModbus", "build", "build_meters"]
+__all__ = [
+    "Lines",
+    "Links",
+    "Meters",
+    "ModbusTls",
+    "Reach",
+    "SunspecMeter",
+    "SunspecModbus",
+    "build",
+    "build_meters",
+    "line_faults",
+    "reach_faults",
+]
 
 log = logging.getLogger(__name__)
 
 SWEEP_S: Final = 0.05
+SWEPT_AT_ONCE: Final = 200
+"""So many before whatever else is ready has its turn."""
 CONNECTING: Final = 64
 
 
@@ -52,9 +74,10 @@ class Sweeping:
         """Connect, poll, refresh and meet deadlines until cancelled; it can be run again."""
         try:
             while True:
-                wall_s = time.monotonic()
-                for name, one in self._swept.items():
-                    self._sweep(name, one, wall_s)
+                for number, (name, one) in enumerate(self._swept.items(), 1):
+                    self._sweep(name, one, time.monotonic())
+                    if number % SWEPT_AT_ONCE == 0:
+                        await asyncio.sleep(0)
                 await asyncio.sleep(SWEEP_S)
         finally:
             for task in self._attempts:
@@ -102,14 +125,35 @@ class Meters(Sweeping):
 
 
 def build(
-    tables: Mapping[str, tuple[SunspecModbus, int]], clock: Clock, hear: Hear, lease: Lease, *, may_write: bool
+    tables: Mapping[str, tuple[SunspecModbus, int]],
+    clock: Clock,
+    hear: Hear,
+    lease: Lease,
+    *,
+    may_write: bool,
+    lines: Lines | None = None,
 ) -> Links:
-    """Make the links; `tables` gives each device its table of the site file and its rating (W)."""
+    """Make the links; `tables` gives each device its table of the site file and its rating (W).
+
+    `lines` are the connections of the whole site, without which these devices share only among themselves.
+    """
     shared = Shared(clock, hear, lease, may_write)
-    return Links({name: Link(name, table, rated_w, shared) for name, (table, rated_w) in tables.items()}, shared)
+    lines = lines or Lines(table for table, _ in tables.values())
+    links = {
+        name: Link(name, table, rated_w, shared, lines.way(table, shared)) for name, (table, rated_w) in tables.items()
+    }
+    return Links(links, shared)
 
 
-def build_meters(tables: Mapping[str, SunspecMeter], clock: Clock, hear: Hear) -> Meters:
-    """Make the links to meters; `tables` gives each resource the table of its meter. They may write nothing."""
+def build_meters(tables: Mapping[str, SunspecMeter], clock: Clock, hear: Hear, *, lines: Lines | None = None) -> Meters:
+    """Make the links to meters; `tables` gives each resource the table of its meter. They may write nothing.
+
+    `lines` as of `build`.
+    """
     shared = Shared(clock, hear, Lease(clock), may_write=False)
-    return Meters({f"the meter of {name}": MeterLink(name, table, shared) for name, table in tables.items()})
+    lines = lines or Lines(tables.values())
+    links = {
+        f"the meter of {name}": MeterLink(name, table, shared, lines.way(table, shared))
+        for name, table in tables.items()
+    }
+    return Meters(links)

@@ -1,4 +1,4 @@
-"""One TCP connection to a device: one request at a time, and any doubt ends it (MODBUS Messaging on TCP/IP V1.0b).
+"""One connection to a device: one request at a time, and any doubt ends it (MODBUS Messaging on TCP/IP V1.0b).
 
 A deadline missed, a reply that nobody asked for or that does not fit: what follows on such a stream could be taken for
 another request's answer, so it is never resynchronised. A new connection goes on counting transactions where the last
@@ -9,16 +9,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
 from gateway.ports.south import Lease
-from gateway.wire.modbus import Broken, Exchange, Refused, Registers, Stray, Written
+from gateway.wire.modbus import Broken, Exchange, Refused, Registers, RtuExchange, Stray
 
-CONNECT_S: Final = 3.0
 REPLY_S: Final = 2.0
 READ: Final = 3
+NEVER: Final = float("inf")
 
 Reply = bytes | Refused
 """The octets of a good reply (none for a write), or the exception that the device answered with."""
@@ -36,21 +36,53 @@ class Shared:
     suppressed: int = 0
 
 
+class Door(Protocol):
+    """What a link asks and tells its unit through: a connection of its own, or a seat on one that is shared."""
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether nothing of this link is outstanding."""
+
+    def read(self, address: int, quantity: int, settle: Callable[[Reply], None], *, slow: bool = False) -> None:
+        """Ask for registers; what is `slow` leaves others on the same line their turn first."""
+
+    def write(self, address: int, registers: bytes, settle: Callable[[Reply], None]) -> bool:
+        """Write registers; tell whether that was allowed to leave."""
+
+    def hurry(self) -> None:
+        """Let what this link asks go before what others ask, until it has written."""
+
+    def sweep(self, wall_s: float) -> None:
+        """Act on a reply that is overdue."""
+
+    def end(self, why: str) -> None:
+        """Give it up now, and tell why."""
+
+    def abort(self) -> None:
+        """Give it up and tell nobody."""
+
+
 class Connection(asyncio.Protocol):
     """Sends a request, settles its reply in the callback, and tells when it is idle again or lost."""
 
     def __init__(
-        self, unit: int, shared: Shared, transaction: int, idle: Callable[[], None], lost: Callable[[str], None]
+        self,
+        unit: int,
+        shared: Shared,
+        exchange: Exchange | RtuExchange,
+        idle: Callable[[], None],
+        lost: Callable[[str], None],
     ) -> None:
-        """Be ready to open; `transaction` is the last one of the connection before."""
+        """Be ready to open; `exchange` goes on counting transactions where the connection before stopped."""
         self._unit = unit
         self._shared = shared
-        self._exchange = Exchange(first_transaction=transaction + 1)
+        self._exchange = exchange
+        self._function_at = exchange.function_at
         self._told_idle = idle
         self._told_lost = lost
         self._transport: asyncio.Transport | None = None
         self._settle: Callable[[Reply], None] | None = None
-        self._deadline = float("inf")
+        self._deadline = NEVER
 
     @property
     def open(self) -> bool:
@@ -67,8 +99,13 @@ class Connection(asyncio.Protocol):
         """The transaction of the last request."""
         return self._exchange.transaction
 
-    def read(self, address: int, quantity: int, settle: Callable[[Reply], None]) -> None:
-        """Ask for registers."""
+    def speak_for(self, unit: int, shared: Shared) -> None:
+        """Send what follows to this unit, for whoever may write as much as `shared` says."""
+        self._unit, self._shared = unit, shared
+
+    def read(self, address: int, quantity: int, settle: Callable[[Reply], None], *, slow: bool = False) -> None:
+        """Ask for registers; nobody else waits here, so that it is no matter whether it is `slow`."""
+        del slow
         self._send(self._exchange.read(self._unit, address, quantity), settle)
 
     def write(self, address: int, registers: bytes, settle: Callable[[Reply], None]) -> bool:
@@ -77,7 +114,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self, frame: bytes, settle: Callable[[Reply], None]) -> bool:
         """Send one frame; here, at the last door, a gateway that may not write does not."""
-        if frame[7] != READ:
+        if frame[self._function_at] != READ:
             if not self._shared.may_write:
                 self._shared.suppressed += 1
                 self._exchange.abandon(self._exchange.transaction)
@@ -88,6 +125,9 @@ class Connection(asyncio.Protocol):
         self._settle, self._deadline = settle, time.monotonic() + REPLY_S
         self._transport.write(frame)
         return True
+
+    def hurry(self) -> None:
+        """Nobody else asks here."""
 
     def sweep(self, wall_s: float) -> None:
         """End the connection where a reply is overdue."""
@@ -103,7 +143,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """End the connection and tell nobody."""
         transport, self._transport = self._transport, None
-        self._settle, self._deadline = None, float("inf")
+        self._settle, self._deadline = None, NEVER
         if transport is not None:
             transport.abort()
 
@@ -114,7 +154,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Be closed by the device or the network."""
         if self._transport is not None:
-            self._transport, self._settle, self._deadline = None, None, float("inf")
+            self._transport, self._settle, self._deadline = None, None, NEVER
             self._told_lost(f"connection lost: {exc}" if exc else "the device closed the connection")
 
     def data_received(self, data: bytes) -> None:
@@ -129,26 +169,10 @@ class Connection(asyncio.Protocol):
         if settle is None or len(outcomes) > 1 or isinstance(outcome, Stray):
             self.end(f"a reply that answers nothing, transaction {outcome.transaction}")
             return
-        self._settle, self._deadline = None, float("inf")
-        match outcome:
-            case Registers(registers=octets):
-                settle(octets)
-            case Written():
-                settle(b"")
-            case Refused():
-                settle(outcome)
+        self._settle, self._deadline = None, NEVER
+        if isinstance(outcome, Registers):
+            settle(outcome.registers)
+        else:
+            settle(outcome if isinstance(outcome, Refused) else b"")
         if self._transport is not None and self._settle is None:
             self._told_idle()
-
-
-async def dial(connection: Connection, host: str, port: int) -> str:
-    """Open a connection to `host`; give why that cannot be, nothing where it is open."""
-    try:
-        async with asyncio.timeout(CONNECT_S):
-            await asyncio.get_running_loop().create_connection(lambda: connection, host, port)
-    except TimeoutError:
-        return f"cannot connect to {host}:{port}: no answer within {CONNECT_S:g} s"
-    except (OSError, UnicodeError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        return f"cannot connect to {host}:{port}: {why}"
-    return "" if connection.open else "the device closed the connection"

@@ -5,17 +5,20 @@ on monotonic time at the clock's rate, so that a clock that is set moves none of
 """
 
 import logging
+import math
 import time
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopted, Observed
-from gateway.core.known import Known, Reading, Unknown
+from gateway.core.known import Known
 from gateway.ports.south import Cleared
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
-from gateway.southbound.sunspec_modbus.connection import Connection, Reply, Shared, dial
+from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
+from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering
 from gateway.southbound.sunspec_modbus.points import Ask, Step, Values, scales
+from gateway.southbound.sunspec_modbus.reach import Way
 from gateway.southbound.sunspec_modbus.readings import (
     Description,
     Live,
@@ -25,8 +28,10 @@ from gateway.southbound.sunspec_modbus.readings import (
     measurement,
     settings,
 )
+from gateway.southbound.sunspec_modbus.shown import Shown
 from gateway.southbound.sunspec_modbus.translate import Controls, controls, prepare
 from gateway.southbound.sunspec_modbus.watch import Watch
+from gateway.wire.modbus import Refused
 from gateway.wire.sunspec import Chain, NotSunSpec, Unwritable, Value, Walk
 from gateway.wire.sunspec.discovery import BASES
 
@@ -37,7 +42,6 @@ BUSY_MAX: Final = 2
 READ_BACK_S: Final = 0.1
 """Wall time that a device has to take a write in; the writes to the others go first."""
 READ_BACK_AGAIN_S: Final = 1.0
-HEARTBEAT_S: Final = 60.0
 SETTINGS_S: Final = 60.0
 NEVER: Final = float("inf")
 
@@ -45,16 +49,17 @@ NEVER: Final = float("inf")
 class Link:
     """Keeps one device at what is wanted of it, and tells what it measures."""
 
-    def __init__(self, device: str, table: SunspecModbus, rated_w: int, shared: Shared) -> None:
+    def __init__(self, device: str, table: SunspecModbus, rated_w: int, shared: Shared, way: Way) -> None:
         """Be ready to connect; `sweep` does the rest."""
         self.device = device
+        self._way = way
+        self._blocks = Blocks(table.block_max)
         self.table = table
         self.connecting = False
-        self._rated_w = rated_w
+        self._shown = Shown(rated_w)
         self._shared = shared
         self._phase = zlib.crc32(device.encode()) / 2**32
-        self._connection: Connection | None = None
-        self._transaction = 0
+        self._connection: Door | None = None
         self._bases: tuple[int, ...] = BASES
         self._failures = 0
         self._retry_at = 0.0
@@ -68,9 +73,6 @@ class Link:
 
     def _forget(self) -> None:
         """Know nothing of the device: so it is at the start, and after every loss of the connection."""
-        self._asks: list[Ask] = []
-        self._answers: list[bytes] = []
-        self._gathered: Callable[[Sequence[bytes]], None] | None = None
         self._busy = 0
         self._chain: Chain | None = None
         self._description = Description(())
@@ -78,7 +80,7 @@ class Link:
         self._said: tuple[int, int | None] | None = None
         self._controls: Controls | None = None
         self._values: Values | None = None
-        self._blank = False
+        self._blank = self._speaks = False
         self._steps: list[Step] = []
         self._write_due = False
         self._written_at = 0.0
@@ -94,8 +96,7 @@ class Link:
         self._poll_at = 0.0
         self._in_phase = False
         self._settings_at = 0.0
-        self._shown: Live | None = None
-        self._shown_at = 0.0
+        self._shown.forget()
 
     # -- wanting
 
@@ -112,6 +113,8 @@ class Link:
         self._watch.forget()
         if self._ready():
             self._next()
+        elif self._connection is not None:
+            self._connection.hurry()
 
     # -- time
 
@@ -156,17 +159,16 @@ class Link:
 
     async def connect(self) -> None:
         """Open the connection; failure is survived and tried again later."""
-        connection = Connection(self.table.unit, self._shared, self._transaction, self._idle, self._lost)
         try:
-            why = await dial(connection, self.table.host, self.table.port)
+            opened = await self._way.open(self._idle, self._lost)
         finally:
             self.connecting = False
-        if why:
-            self._fail(why)
+        if isinstance(opened, str):
+            self._fail(opened)
         else:
-            self._begin(connection)
+            self._begin(opened)
 
-    def _begin(self, connection: Connection) -> None:
+    def _begin(self, connection: Door) -> None:
         """Start to find out what the device is."""
         self._forget()
         self._connection = connection
@@ -176,7 +178,6 @@ class Link:
         """End the connection; `sweep` asks for a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._transaction = connection.transaction
             connection.abort()
         if self._up:
             self._shared.hear(LinkDown(self.device, "closed by the gateway"))
@@ -193,7 +194,6 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        self._transaction = connection.transaction
         if self._measure is None:
             self._bases = (*self._bases[1:], self._bases[0])
         self._fail(why)
@@ -227,7 +227,7 @@ class Link:
             self._walk(walk)
 
         if self._connection is not None:
-            self._connection.read(*walk.asking, settle)
+            self._connection.read(*walk.asking, settle, slow=True)
 
     def _found(self, found: Chain | NotSunSpec | None) -> None:
         if not isinstance(found, Chain):
@@ -238,6 +238,7 @@ class Link:
             self.end("it has no model 701, 103, 102 or 101 to measure by")
             return
         self._bases = (found.base, *(base for base in BASES if base != found.base))
+        self._blocks.know(found)
         self._chain, self._measure, self._description = found, measure, describe(found)
         self._poll()
 
@@ -273,24 +274,15 @@ class Link:
 
     def _gather(self, asks: Sequence[Ask], gathered: Callable[[Sequence[bytes]], None]) -> None:
         """Read several spans one after another, then hand over all answers."""
-        self._asks, self._answers, self._gathered = list(asks), [], gathered
-        self._ask()
 
-    def _ask(self) -> None:
-        if self._asks:
-            if self._connection is not None:
-                self._connection.read(*self._asks.pop(0), self._asked)
-            return
-        gathered, self._gathered = self._gathered, None
-        self._busy = 0
-        if gathered is not None:
-            gathered(self._answers)
+        def whole(answers: Sequence[bytes]) -> None:
+            self._busy = 0
+            gathered(answers)
 
-    def _asked(self, answer: Reply) -> None:
-        if isinstance(answer, bytes):
-            self._answers.append(answer)
-            self._ask()
-            return
+        if self._connection is not None:
+            Gathering(self._connection, asks, self._blocks, whole, self._not_read)
+
+    def _not_read(self, answer: Refused) -> None:
         if self._up and answer.transient and self._busy < BUSY_MAX:
             self._busy += 1
             self._read_back_at = min(self._read_back_at, self._later(READ_BACK_AGAIN_S))
@@ -301,10 +293,12 @@ class Link:
         """Do the most urgent thing: write, read back, poll."""
         wall_s = time.monotonic()
         if self._write_due and self._controls is not None:
-            if self._values is None:
+            if self._values is None and not self._blank:
                 self._gather(self._controls.reads, self._read_back)
-                return
-            self._begin_write(self._controls, self._values)
+            elif self._values is not None:
+                self._begin_write(self._controls, self._values)
+            elif wall_s >= self._poll_at:
+                self._poll()
         elif wall_s >= self._read_back_at and self._controls is not None:
             self._read_back_at = NEVER
             self._gather(self._controls.reads, self._read_back)
@@ -315,8 +309,7 @@ class Link:
         if self._measure is None:
             return
         wall_s = time.monotonic()
-        self._poll_at = self._later(self.table.poll_s * (1.0 if self._in_phase else self._phase))
-        self._in_phase = True
+        self._poll_at = self._poll_after(wall_s)
         described = self._description.asks if wall_s >= self._settings_at else ()
         told = () if self._controls is None else self._controls.reads
         live = self._measure
@@ -326,6 +319,7 @@ class Link:
             first, last = len(described), len(answers) - len(told)
             if described or self._said is None:
                 self._settled(settings(self._description, answers[:first], now_ms))
+            self._speaks = any(answers[first])
             self._show(live.observe(answers[first:last], now_ms))
             if told:
                 self._compare(answers[last:], polled=True)
@@ -335,6 +329,14 @@ class Link:
                 self._failures = 0
 
         self._gather((*described, *live.reads, *told), polled)
+
+    def _poll_after(self, wall_s: float) -> float:
+        """Give the time of the next poll: a late one keeps its place in the period, so that a stall bunches none."""
+        period_s = self.table.poll_s / self._shared.clock.rate
+        if self._in_phase:
+            return self._poll_at + period_s * max(1, math.ceil((wall_s - self._poll_at) / period_s))
+        self._in_phase = True
+        return wall_s + period_s * self._phase
 
     def _read_back(self, answers: Sequence[bytes]) -> None:
         self._compare(answers, polled=False)
@@ -371,13 +373,17 @@ class Link:
         self._step()
 
     def _compare(self, answers: Sequence[bytes], *, polled: bool) -> None:
-        """Compare what the device was told with what is wanted; nothing but zeros is believed the second time only."""
+        """Compare what the device was told with what is wanted.
+
+        Nothing but zeros is believed the second time only, and only beside a measurement that is more than zeros: its
+        scale factors would turn the next write into another.
+        """
         if self._controls is None:
             return
         before, self._blank = self._blank, not any(answers[0])
-        if self._blank and not before:
+        if self._blank and not (before and polled and self._speaks):
             if not polled:
-                self._read_back_at = self._later(READ_BACK_AGAIN_S)
+                self._poll_at = min(self._poll_at, self._later(READ_BACK_AGAIN_S))
             return
         self._values = self._controls.decode(answers)
         wanted = self._wanted
@@ -456,25 +462,6 @@ class Link:
     # -- showing
 
     def _show(self, live: Live) -> None:
-        """Tell a reading that is past its dead band, changed in kind, or a minute old."""
-        shown, wall_s = self._shown, time.monotonic()
-        old_s = (wall_s - self._shown_at) * self._shared.clock.rate
-        if shown is not None and old_s < HEARTBEAT_S and not self._moved(shown, live):
-            return
-        self._shown, self._shown_at = live, wall_s
-        self._shared.hear(Observed(self.device, *live))
-
-    def _moved(self, shown: Live, live: Live) -> bool:
-        if shown.connected is not live.connected or _changed(shown.voltage, live.voltage, 2_000):
-            return True
-        band = max(10, self._rated_w // 200)
-        pairs = ((shown.power, live.power), (shown.reactive, live.reactive), (shown.stored, live.stored))
-        return any(_changed(before, now, band) for before, now in pairs)
-
-
-def _changed(shown: Reading, live: Reading, band: int) -> bool:
-    if isinstance(shown, Known) and isinstance(live, Known):
-        return abs(shown.value - live.value) > band
-    if isinstance(shown, Unknown) and isinstance(live, Unknown):
-        return shown.why != live.why
-    return True
+        """Tell a reading that is news."""
+        if self._shown.news(live, time.monotonic() * self._shared.clock.rate):
+            self._shared.hear(Observed(self.device, *live))

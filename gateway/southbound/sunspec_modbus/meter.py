@@ -3,14 +3,18 @@
 import logging
 import time
 import zlib
+from collections.abc import Sequence
 from typing import Final
 
 from gateway.core.events import MeterRead
 from gateway.core.known import Known, Reading, Unknown
 from gateway.southbound.sunspec_modbus.config import SunspecMeter
-from gateway.southbound.sunspec_modbus.connection import Connection, Reply, Shared, dial
+from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
+from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering
 from gateway.southbound.sunspec_modbus.points import Part
+from gateway.southbound.sunspec_modbus.reach import Way
 from gateway.southbound.sunspec_modbus.translate import meter, metered, moved
+from gateway.wire.modbus import Refused
 from gateway.wire.sunspec import Chain, NotSunSpec, Walk
 from gateway.wire.sunspec.discovery import BASES
 
@@ -23,15 +27,16 @@ BUSY_MAX: Final = 2
 class MeterLink:
     """Reads one meter for as long as it is swept; every reading is heard, and a loss once and at once."""
 
-    def __init__(self, resource: str, table: SunspecMeter, shared: Shared) -> None:
+    def __init__(self, resource: str, table: SunspecMeter, shared: Shared, way: Way) -> None:
         """Be ready to connect; `sweep` does the rest."""
+        self._way = way
+        self._blocks = Blocks(table.block_max)
         self.table = table
         self.connecting = False
         self._resource = resource
         self._shared = shared
         self._phase = zlib.crc32(resource.encode()) / 2**32
-        self._connection: Connection | None = None
-        self._transaction = 0
+        self._connection: Door | None = None
         self._bases: tuple[int, ...] = BASES
         self._failures = 0
         self._retry_at = 0.0
@@ -51,34 +56,32 @@ class MeterLink:
             self._poll(self._connection, self._meter, wall_s)
         return False
 
-    def _poll(self, connection: Connection, live: Part, wall_s: float) -> None:
+    def _poll(self, connection: Door, live: Part, wall_s: float) -> None:
         if wall_s < self._poll_at:
             return
         period_s = self.table.poll_s / self._shared.clock.rate
         late = wall_s - self._poll_at > period_s
         self._poll_at = wall_s + period_s * self._phase if late else self._poll_at + period_s
-        connection.read(*live.ask, self._polled)
+        Gathering(connection, (live.ask,), self._blocks, self._polled, self._not_read)
 
     # -- the connection
 
     async def connect(self) -> None:
         """Open the connection; failure is survived and tried again later."""
-        connection = Connection(self.table.unit, self._shared, self._transaction, lambda: None, self._lost)
         try:
-            why = await dial(connection, self.table.host, self.table.port)
+            opened = await self._way.open(lambda: None, self._lost)
         finally:
             self.connecting = False
-        if why:
-            self._fail(why)
+        if isinstance(opened, str):
+            self._fail(opened)
             return
-        self._connection = connection
+        self._connection = opened
         self._walk(Walk(self._bases))
 
     def close(self) -> None:
         """End the connection; `sweep` asks for a new one."""
         connection, self._connection, self._meter = self._connection, None, None
         if connection is not None:
-            self._transaction = connection.transaction
             connection.abort()
         if self._shows:
             self._hear(Unknown("closed by the gateway", self._shared.clock.now_ms()))
@@ -94,7 +97,6 @@ class MeterLink:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        self._transaction = connection.transaction
         if self._meter is None:
             self._bases = (*self._bases[1:], self._bases[0])
         self._fail(why)
@@ -120,13 +122,14 @@ class MeterLink:
             self._walk(walk)
 
         if self._connection is not None:
-            self._connection.read(*walk.asking, settle)
+            self._connection.read(*walk.asking, settle, slow=True)
 
     def _found(self, found: Chain | NotSunSpec | None) -> None:
         if not isinstance(found, Chain):
             self.end(found.why if found is not None else "no SunSpec map")
             return
         self._bases = (found.base, *(base for base in BASES if base != found.base))
+        self._blocks.know(found)
         self._meter = meter(found)
         if self._meter is None:
             self.end("it has no meter model, 201 to 204 or 211 to 214: check host and unit")
@@ -135,16 +138,16 @@ class MeterLink:
 
     # -- reading
 
-    def _polled(self, answer: Reply) -> None:
+    def _not_read(self, answer: Refused) -> None:
+        self._busy += 1
+        if not answer.transient or self._busy > BUSY_MAX:
+            self.end(f"exception {answer.code} ({answer.name}) to a read")
+
+    def _polled(self, answers: Sequence[bytes]) -> None:
         live = self._meter
         if live is None:
             return
-        if not isinstance(answer, bytes):
-            self._busy += 1
-            if not answer.transient or self._busy > BUSY_MAX:
-                self.end(f"exception {answer.code} ({answer.name}) to a read")
-            return
-        self._busy = 0
+        self._busy, [answer] = 0, answers
         if moved(live, answer):
             self.end(f"model {live.model.id} is no longer where it was found")
             return

@@ -3,12 +3,12 @@
 SunSpec's W is positive out of the inverter, as ours is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.core.events import NOT_STORED
-from gateway.core.known import Reading, Unknown
+from gateway.core.known import Known, Reading, Unknown
 from gateway.southbound.sunspec_modbus.points import MISSING, Ask, Part, number, part, reading, shown
 from gateway.southbound.sunspec_modbus.stored import Store, store
 from gateway.wire.sunspec import Chain, Value
@@ -42,7 +42,10 @@ class Measurement:
 
     def __init__(self, live: Part, store: Store | None, *, modern: bool) -> None:
         self._part, self._store = live, store
-        self._modern = modern
+        names, alive, state = _POINTS_2018 if modern else _POINTS_LEGACY
+        self._alive: tuple[str, ...] = alive
+        self._power, self._reactive, self._voltage = names
+        self._state, self._connected = state, _CONNECTED[state]
         self.reads: tuple[Ask, ...] = (live.ask,) if store is None else (live.ask, *store.reads)
 
     def observe(self, answers: Sequence[bytes], now_ms: int) -> Live:
@@ -52,19 +55,38 @@ class Measurement:
         a scale factor makes a power of about zero, and some answer all zeros now and then.
         """
         values = self._part.reader.decode(answers[0])
-        names, alive, state = _POINTS_2018 if self._modern else _POINTS_LEGACY
-        if not any(number(values, name) for name in alive):
+        for name in self._alive:
+            if number(values, name):
+                break
+        else:
             dead = Unknown("it gives neither voltage nor frequency: asleep, or not to be believed", now_ms)
             return Live(dead, dead, dead, None, dead if self._store else NOT_STORED)
-        power, reactive, voltage = (reading(values.get(name, MISSING), now_ms) for name in names)
         stored = NOT_STORED if self._store is None else self._store.stored(answers[1:], now_ms)
-        reads = number(values, state)
-        return Live(power, reactive, voltage, None if reads is None else reads in _CONNECTED[state], stored)
+        reads = number(values, self._state)
+        return Live(
+            _possible(reading(values.get(self._power, MISSING), now_ms)),
+            _possible(reading(values.get(self._reactive, MISSING), now_ms)),
+            reading(values.get(self._voltage, MISSING), now_ms),
+            None if reads is None else self._connected.get(reads),
+            stored,
+        )
 
 
 _POINTS_2018: Final = (("W", "Var", "LNV"), ("LNV", "LLV", "Hz"), "ConnSt")
 _POINTS_LEGACY: Final = (("W", "VAr", "PhVphA"), ("PhVphA", "Hz"), "St")
-_CONNECTED: Final = {"ConnSt": (1,), "St": (4, 5)}
+_CONNECTED: Final[Mapping[str, Mapping[int, bool]]] = {
+    "ConnSt": {0: False, 1: True},
+    "St": {state: state in (4, 5) for state in range(1, 9)},
+}
+"""What each state that the model names says; any other says nothing."""
+_MOST_W: Final = 10**9
+"""More than any DER gives: a scale factor within its range can still make that of a register."""
+
+
+def _possible(power: Reading) -> Reading:
+    if isinstance(power, Known) and abs(power.value) > _MOST_W:
+        return Unknown(f"it reads {power.value} W or var, which no DER gives", power.at_ms)
+    return power
 
 
 class Description(NamedTuple):

@@ -29,6 +29,9 @@ from gateway.southbound.sunspec_modbus.points import (
 )
 from gateway.wire.sunspec import Chain, Side, Unwritable, Value, compile_model, rescale
 
+DECODED_MAX: Final = 1024
+"""So many different settings are kept decoded for each kind of device."""
+
 
 class Controls(Protocol):
     """How one kind of device is told and read back.
@@ -97,9 +100,13 @@ class Controls2018:
     def __init__(self, control: Part, service: Part | None, max_w: int) -> None:
         self._control, self._service, self._max_w = control, service, max_w
         self.reads: tuple[Ask, ...] = (control.ask,) if service is None else (control.ask, service.ask)
+        self._decoded = lru_cache(maxsize=DECODED_MAX)(self._decode)
 
     def decode(self, answers: Sequence[bytes]) -> Values:
-        """Decode the answers to `reads`."""
+        """Decode the answers to `reads`; what was told reads the same at nearly every poll, and at many devices."""
+        return self._decoded(tuple(answers))
+
+    def _decode(self, answers: tuple[bytes, ...]) -> Values:
         values = dict(self._control.reader.decode(answers[0]))
         if self._service is not None:
             values |= self._service.reader.decode(answers[1])

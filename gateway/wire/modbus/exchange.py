@@ -1,7 +1,7 @@
 """One client's conversation on one Modbus TCP connection (MODBUS Messaging on TCP/IP V1.0b, sections 3 and 4.2)."""
 
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from gateway.wire.modbus.outcome import Broken, Outcome, Refused, Registers, Stray, Written
 
@@ -41,6 +41,8 @@ class Exchange:
     Transactions count up from `first_transaction` (0..65535) and wrap. Build methods give the frame to send and raise
     ValueError for what Modbus cannot carry, RuntimeError when `depth` requests are outstanding or the stream is broken.
     """
+
+    function_at: ClassVar[int] = 7
 
     __slots__ = ("_depth", "_last", "_partial", "_pending", "broken")
 
@@ -110,6 +112,8 @@ class Exchange:
             return []
         if self._partial:
             received = self._partial + received
+        elif settled := self._whole(received):
+            return [settled]
         outcomes: list[Outcome] = []
         at, end = 0, len(received)
         while end - at >= _HEADER_SIZE:
@@ -138,6 +142,17 @@ class Exchange:
             at = after
         self._partial = received[at:]
         return outcomes
+
+    def _whole(self, received: bytes) -> Registers | Written | None:
+        """Settle what is one good reply and nothing else, which nearly all that comes is."""
+        transaction = int.from_bytes(received[:2], "big")
+        pending = self._pending.get(transaction)
+        if pending is None or len(received) != pending.size or not received.startswith(pending.reply):
+            return None
+        del self._pending[transaction]
+        if pending.quantity:
+            return Written(transaction, pending.address, pending.quantity)
+        return Registers(transaction, received[9:])
 
     def _next(self, unit: int, address: int, quantity: int) -> int:
         if not 0 <= unit <= 0xFF:

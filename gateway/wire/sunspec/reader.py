@@ -2,15 +2,17 @@
 
 import ipaddress
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from operator import itemgetter
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gateway.wire.sunspec.point import WHOLE_NUMBERS, Absent, Point, Value
 from gateway.wire.sunspec.scale import DIVIDE, SCALE_FACTOR_MAX, SCALE_FACTOR_MIN, Side
 
 NOT_IMPLEMENTED: Final = Absent("not implemented by the device")
+PLANS_MAX: Final = 64
 PAST_THE_END: Final = Absent("past the end of what the device gives")
 
 
@@ -26,6 +28,16 @@ class _Number(NamedTuple):
     scale_name: str
 
 
+class _Planned(NamedTuple):
+    """A whole number with its factor, or, negative, its divisor; where there is none, what is `wrong`."""
+
+    name: str
+    at: int
+    absent: int | None
+    factor: int
+    wrong: Absent | None
+
+
 class Reader:
     """Decodes one read of chosen points; `offset` and `quantity` say which registers, counted from the ID register.
 
@@ -38,6 +50,8 @@ class Reader:
         "_ends",
         "_numbers",
         "_others",
+        "_plans",
+        "_scales",
         "_size",
         "_unpack",
         "names",
@@ -66,6 +80,9 @@ class Reader:
         self._unpack = Struct(_format(layout)).unpack_from
         place = {point.name: index for index, point in enumerate(layout)}
         self._numbers = [_number(*one, place) for one in present if one[0].type in WHOLE_NUMBERS]
+        places = sorted({number.scale_at for number in self._numbers if number.scale_at >= 0})
+        self._scales: Callable[[tuple[Any, ...]], object] = itemgetter(*places) if places else _unscaled
+        self._plans: dict[object, tuple[_Planned, ...]] = {}
         self._others = [(place[one[0].name], *one) for one in present if one[0].type not in WHOLE_NUMBERS]
 
     def decode(self, registers: bytes) -> dict[str, Value]:
@@ -77,22 +94,26 @@ class Reader:
             return self._decode_short(registers)
         raw = self._unpack(registers)
         values: dict[str, Value] = self._always.copy() if self._always else {}
-        for name, at, absent, scale_at, factors, fixed, scale_name in self._numbers:
+        plan = self._plans.get(self._scales(raw)) or self._plan(raw)
+        for name, at, absent, factor, wrong in plan:
             number = raw[at]
             if number == absent:
                 values[name] = NOT_IMPLEMENTED
-                continue
-            factor = fixed
-            if scale_at >= 0:
-                scale = raw[scale_at]
-                if scale not in factors:
-                    values[name] = _no_scale(scale_name, scale)
-                    continue
-                factor = factors[scale]
-            values[name] = number * factor if factor > 0 else self._divide(number, -factor)
+            elif factor > 0:
+                values[name] = number * factor
+            else:
+                values[name] = self._divide(number, -factor) if wrong is None else wrong
         for at, point, exponent in self._others:
             values[point.name] = _other(point, exponent, raw[at])
         return values
+
+    def _plan(self, raw: tuple[Any, ...]) -> tuple[_Planned, ...]:
+        """Settle what the scale factors of this read make of every number; devices hardly ever change them."""
+        plan = tuple(_planned(number, raw) for number in self._numbers)
+        if len(self._plans) >= PLANS_MAX:
+            self._plans.clear()
+        self._plans[self._scales(raw)] = plan
+        return plan
 
     def _decode_short(self, registers: bytes) -> dict[str, Value]:
         values = self.decode(registers + bytes(self._size - len(registers)))
@@ -148,6 +169,19 @@ def _factor(shift: int) -> int:
 @cache
 def _factors(exponent: int) -> Mapping[int, int]:
     return {scale: _factor(scale - exponent) for scale in range(SCALE_FACTOR_MIN, SCALE_FACTOR_MAX + 1)}
+
+
+def _planned(number: _Number, raw: tuple[Any, ...]) -> _Planned:
+    if number.scale_at < 0:
+        return _Planned(number.name, number.at, number.absent, number.fixed, None)
+    scale = raw[number.scale_at]
+    factor = number.factors.get(scale, 0)
+    wrong = None if factor else _no_scale(number.scale_name, scale)
+    return _Planned(number.name, number.at, number.absent, factor, wrong)
+
+
+def _unscaled(_raw: tuple[Any, ...]) -> None:
+    """Stand in for the scale factors where there are none."""
 
 
 def _no_scale(name: str, scale: int) -> Absent:

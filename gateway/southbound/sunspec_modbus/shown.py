@@ -1,0 +1,47 @@
+"""Which readings of a device are worth telling: past a dead band, changed in kind, or a minute after the last."""
+
+from typing import Final
+
+from gateway.core.known import Known, Reading, Unknown
+from gateway.southbound.sunspec_modbus.readings import Live
+
+HEARTBEAT_S: Final = 60.0
+VOLTAGE_BAND_MV: Final = 2_000
+
+
+class Shown:
+    """What was told last; `rated_w` sets the dead band, half a percent of it and at least 10 W."""
+
+    def __init__(self, rated_w: int) -> None:
+        """Have told nothing."""
+        self._band = max(10, rated_w // 200)
+        self._last: Live | None = None
+        self._at_s = 0.0
+
+    def forget(self) -> None:
+        """Tell the next reading, whatever it is."""
+        self._last = None
+
+    def news(self, live: Live, now_s: float) -> bool:
+        """Tell whether this is to be told, at this time (s) of the clock's rate; it is then what was told last."""
+        last = self._last
+        if last is not None and now_s - self._at_s < HEARTBEAT_S and not self._moved(last, live):
+            return False
+        self._last, self._at_s = live, now_s
+        return True
+
+    def _moved(self, last: Live, live: Live) -> bool:
+        if last.connected is not live.connected or _changed(last.voltage, live.voltage, VOLTAGE_BAND_MV):
+            return True
+        pairs = ((last.power, live.power), (last.reactive, live.reactive), (last.stored, live.stored))
+        return any(_changed(before, now, self._band) for before, now in pairs)
+
+
+def _changed(last: Reading, live: Reading, band: int) -> bool:
+    if last is live:
+        return False
+    if isinstance(last, Known) and isinstance(live, Known):
+        return abs(last.value - live.value) > band
+    if isinstance(last, Unknown) and isinstance(live, Unknown):
+        return last.why != live.why
+    return True
