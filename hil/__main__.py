@@ -1,4 +1,4 @@
-"""Command line of the bench: `python -m hil serve SCENARIO --pki DIR --clock xN@T0`."""
+"""Command line of the bench: `python -m hil serve SCENARIO --pki DIR --clock xN@T0`, `run`, and `list`."""
 
 import argparse
 import asyncio
@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 from lxml import etree
 
+from hil import run
 from hil.bench import Bench, Line
 from hil.clock import Clock
 from hil.feeder import FeederError
@@ -24,7 +25,10 @@ DONE, FAULT_FOUND, BAD_INPUT = 0, 1, 2
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0 done, 1 an expectation failed, 2 wrong use or bad input."""
     parser = argparse.ArgumentParser(prog="python -m hil", description="Simulated inverters, feeder and head-ends.")
-    serve = parser.add_subparsers(required=True).add_parser("serve", help="run a scenario file on loopback sockets")
+    commands = parser.add_subparsers(required=True, metavar="serve|run|list")
+    run.register(commands)
+    serve = commands.add_parser("serve", help="run a scenario file on loopback sockets")
+    serve.set_defaults(act=_serve_scenario)
     serve.add_argument("scenario", type=Path)
     serve.add_argument("--pki", type=Path, required=True, help="folder of NAME.pem, NAME.key and the authorities")
     serve.add_argument("--clock", default="real", help='"real" or "xN@T0" (default real)')
@@ -32,6 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     serve.add_argument("--admin", type=int, metavar="PORT", help="HTTP on 127.0.0.1: POST /act, GET /state; 0 any port")
     serve.add_argument("--schema", type=Path, metavar="XSD", help="judge every body received by this schema too")
     given = parser.parse_args(arguments)
+    act: Callable[[argparse.Namespace], int] = given.act
+    return act(given)
+
+
+def _serve_scenario(given: argparse.Namespace) -> int:
     try:
         scenario, clock = load(given.scenario), Clock.parse(given.clock)
         schema = etree.XMLSchema(file=str(given.schema)) if given.schema else None

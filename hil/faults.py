@@ -34,6 +34,15 @@ FAULTS: Final = {
     "foreign_reply": "another unit's reply to another request comes before every reply",
 }
 
+FUNCTION_FAULTS: Final = {
+    "keeps_timer": "a reversion timer that runs takes no new time",
+    "never_reverts": "reversion timers run out without effect",
+    "adopts_nothing": "curves are said to be adopted and are not",
+    "wrong_sign": "reactive power is turned round",
+    "slow": "power moves a hundred times as slowly",
+}
+"""What a device does wrong with what it was told well: for the procedures that have to find it."""
+
 LATE_S = 2.5
 """Wall time by which a late reply is late."""
 SLOW_MS: Final = 3_000
@@ -52,9 +61,10 @@ _SWING_MS: Final = 1_000
 
 
 def demand_fault(fault: str) -> None:
-    """Raise ValueError for a name that is not in `FAULTS`."""
-    if fault not in FAULTS:
-        raise ValueError(f'fault "{fault}" is not known; use one of {", ".join(FAULTS)}')
+    """Raise ValueError for a name that is in neither `FAULTS` nor `FUNCTION_FAULTS`."""
+    known = FAULTS | FUNCTION_FAULTS
+    if fault not in known:
+        raise ValueError(f'fault "{fault}" is not known; use one of {", ".join(known)}')
 
 
 class Reply(NamedTuple):

@@ -39,6 +39,8 @@ class Generation2018:
         _reversion("VarSet", ("VarSet", "VarSetPct"), ("VarSetMod",)),
     )
 
+    locked: frozenset[str] = frozenset()
+
     def scale_factors(self, spec: InverterSpec) -> tuple[tuple[str, int], ...]:
         watt = spec.watt_exponent
         return (
@@ -104,6 +106,10 @@ class Generation2018:
             **dict.fromkeys(("704.WSetPct", "704.WSetPctRvrt", "704.VarSetPct", "704.VarSetPctRvrt"), signed),
             **dict.fromkeys(("704.WSet", "704.WSetRvrt", "704.VarSet", "704.VarSetRvrt"), watts),
         }
+
+    def adopted(self, image: Image, written: frozenset[str]) -> dict[str, Value]:
+        del image, written
+        return {}
 
     def settings(self, image: Image) -> Settings:
         w_max = image.number("702.WMax")

@@ -41,6 +41,8 @@ class GenerationLegacy:
         ),
     )
 
+    locked: frozenset[str] = frozenset()
+
     def scale_factors(self, spec: InverterSpec) -> tuple[tuple[str, int], ...]:
         watt = spec.watt_exponent
         return (
@@ -97,6 +99,10 @@ class GenerationLegacy:
             "123.VArPct_Mod": (0.0, 2.0),
             "123.OutPFSet_Ena": (0.0, 0.0),
         }
+
+    def adopted(self, image: Image, written: frozenset[str]) -> dict[str, Value]:
+        del image, written
+        return {}
 
     def settings(self, image: Image) -> Settings:
         w_max = image.number("121.WMax")

@@ -1,25 +1,29 @@
 """Simulated SunSpec inverters on real Modbus TCP sockets, with physics, reversion timers and settable faults."""
 
 import math
+from dataclasses import replace
 
 from hil import faults
 from hil.clock import Clock
 from hil.faults import FaultyRegisters
 from hil.generation_2018 import Generation2018
+from hil.generation_autonomous import GenerationAutonomous
 from hil.generation_battery import GenerationBattery
 from hil.generation_legacy import GenerationLegacy
 from hil.modbus_server import ModbusServer, Registers
-from hil.personality import InverterSpec, Kind, Personality, Settings, Terminals
+from hil.personality import InverterSpec, Kind, Local, Personality, Settings, Terminals
 from hil.physics import Plant, Wish
 from hil.register_image import Image, Value, Write, layout_of
 
 __all__ = ["Inverter", "InverterSpec", "Kind", "Write"]
 
 _NOMINAL_HZ = 60.0
+_SLOWER = 100
 _GENERATIONS: dict[Kind, Personality] = {
     "2018": Generation2018(),
     "legacy": GenerationLegacy(),
     "battery": GenerationBattery(),
+    "autonomous": GenerationAutonomous(),
 }
 
 
@@ -27,7 +31,7 @@ class Inverter:
     """One inverter: its registers, its plant and its socket. At the start it runs at what its light gives.
 
     A write reads back at once and acts at the next `step`, which publishes all measured values in one swap. Its faults
-    are those of `hil.faults.FAULTS`.
+    are those of `hil.faults`.
     """
 
     def __init__(self, spec: InverterSpec, clock: Clock, host: str = "127.0.0.1") -> None:
@@ -42,6 +46,7 @@ class Inverter:
             self._generation.at_start(spec),
             self._generation.ranges(spec),
             end_marker=spec.end_marker,
+            locked=self._generation.locked,
         )
         self._image.on_write = self._written
         self._faults: set[str] = set()
@@ -57,7 +62,8 @@ class Inverter:
         self._stored_wh = spec.energy_wh * spec.charge_pct / 100
         self._stepped_ms: int | None = None
         self._plant.absorbs_w = self._absorbs_w()
-        self._plant.step(clock.now_ms(), math.inf, self._available_w(), self._settings.va_max, self._wish())
+        wish = self._wish(self._nominal_volts, _NOMINAL_HZ)
+        self._plant.step(clock.now_ms(), math.inf, self._available_w(), self._settings.va_max, wish)
         self._publish_measured(self._nominal_volts, _NOMINAL_HZ, clock.now_ms())
 
     async def start(self) -> None:
@@ -168,7 +174,7 @@ class Inverter:
         return self._image.address(name)
 
     def set_fault(self, fault: str, on: bool) -> None:
-        """Turn a fault on or off; raises ValueError for a name that is not in `hil.faults.FAULTS`."""
+        """Turn a fault on or off; raises ValueError for a name that is not in `hil.faults`."""
         faults.demand_fault(fault)
         (self._faults.add if on else self._faults.discard)(fault)
         self._calm = False
@@ -199,6 +205,8 @@ class Inverter:
             written_ms = [at_ms for name, at_ms in self._rewritten.items() if name in reversion.restarted_by]
             if not written_ms:
                 continue
+            if "keeps_timer" in self._faults and self._due_ms[index] is not None:
+                continue
             share = faults.TIMER_SHARE if "drifting_timer" in self._faults else 1
             period_ms = round(1000 * share * self._image.number(reversion.period_s))
             armed = self._image.value(reversion.armed_by[0]) == reversion.armed_by[1]
@@ -211,6 +219,8 @@ class Inverter:
             if due_ms is None or due_ms > now_ms:
                 continue
             self._due_ms[index] = None
+            if "never_reverts" in self._faults:
+                continue
             for name, source in reversion.takes:
                 taken[name] = self._image.value(source) if isinstance(source, str) else source
         return taken
@@ -228,8 +238,14 @@ class Inverter:
         self._plant.enter_ramp_s = settings.enter_ramp_s
         return settings
 
-    def _wish(self) -> Wish:
+    def _wish(self, volts: tuple[float, ...], hz: float) -> Wish:
         wish = self._settings.wish
+        if self._settings.respond is not None:
+            volts_pct = 100 * sum(volts) / len(volts) / self.spec.nominal_v
+            here = Local(volts_pct, hz, self._plant.w, self._available_w(), self._settings.va_max)
+            wish = self._settings.respond(wish, here)
+        if "wrong_sign" in self._faults and wish.set_var is not None:
+            wish = replace(wish, set_var=-wish.set_var)
         if "asleep" in self._faults:
             return Wish(energize=wish.energize, limit_w=0.0)
         if "ignores_limit" in self._faults:
@@ -248,6 +264,8 @@ class Inverter:
         taken = self._expire(now_ms)
         if taken:
             self._image.publish(taken)
+        if self._rewritten:
+            self._adopt()
         if taken or self._rewritten:
             self._settings = self._read_settings()
             self._rewritten.clear()
@@ -256,10 +274,20 @@ class Inverter:
         self._book(dt_s)
         before = (self._plant.w, self._plant.var)
         self._plant.absorbs_w = self._absorbs_w()
-        self._plant.step(now_ms, dt_s, self._available_w(), self._settings.va_max, self._wish())
+        pace_s = dt_s / _SLOWER if "slow" in self._faults else dt_s
+        wish = self._wish(volts or self._nominal_volts, hz)
+        self._plant.step(now_ms, pace_s, self._available_w(), self._settings.va_max, wish)
         self._publish_measured(volts or self._nominal_volts, hz, now_ms)
         timers_rest = not any(self._due_ms) and self._plant.delay_left_s(now_ms) <= 0
-        self._calm = self.spec.light and timers_rest and before == (self._plant.w, self._plant.var)
+        still = self.spec.light and self._settings.respond is None
+        self._calm = still and timers_rest and before == (self._plant.w, self._plant.var)
+
+    def _adopt(self) -> None:
+        taken = self._generation.adopted(self._image, frozenset(self._rewritten))
+        if "adopts_nothing" in self._faults:
+            taken = {name: value for name, value in taken.items() if name.endswith("Rslt")}
+        if taken:
+            self._image.publish(taken)
 
     def _book(self, dt_s: float) -> None:
         """Count the energy of the step that is over, and take it out of the store or into it."""

@@ -1,14 +1,14 @@
 """What the two generations of simulated SunSpec inverters have in common: the words between registers and physics."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from hil.physics import Wish
 from hil.register_image import Image, Value
 
-Kind = Literal["2018", "legacy", "battery"]
+Kind = Literal["2018", "legacy", "battery", "autonomous"]
 
 _MOST_RAW = 26_000
 _HEADROOM = 1.25
@@ -18,7 +18,8 @@ _HEADROOM = 1.25
 class InverterSpec:
     """One simulated inverter.
 
-    kind: "2018" has models 1, 701-704, "legacy" 1, 103, 120-123, "battery" 1, 701-704, 713. rated_w: nameplate, W at
+    kind: "2018" has models 1, 701-704, "legacy" 1, 103, 120-123, "battery" 1, 701-704, 713,
+    "autonomous" 1, 701-706, 711, 712. rated_w: nameplate, W at
     full light. base: address of the SunS marker. phases: feeder phases of its terminals, in the order of its own L1,
     L2, L3. bus: "" is on no feeder. nominal_v: line to neutral. light: no time constant, no voltage, no energy; for
     benches of many. energy_wh, charge_pct: of a battery, what it stores when full and how full it is at the start.
@@ -62,8 +63,19 @@ class InverterSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Local:
+    """What autonomous functions look at: voltage in percent of nominal, frequency, and the power there is, W and VA."""
+
+    volts_pct: float
+    hz: float
+    w: float
+    available_w: float
+    va_max: float
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """What the writable registers say at this step."""
+    """What the writable registers say at this step; `respond` turns the wish into what the grid asks for just now."""
 
     wish: Wish
     w_max: float
@@ -71,6 +83,7 @@ class Settings:
     enter_delay_s: float = 0.0
     enter_ramp_s: float = 0.0
     energy_wh: float = 0.0
+    respond: Callable[[Wish, Local], Wish] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +154,15 @@ class Personality(Protocol):
     models: tuple[int, ...]
     reversions: tuple[Reversion, ...]
     live: frozenset[str]
+    locked: frozenset[str]
 
     def scale_factors(self, spec: InverterSpec) -> tuple[tuple[str, int], ...]: ...
 
     def at_start(self, spec: InverterSpec) -> dict[str, Value]: ...
 
     def ranges(self, spec: InverterSpec) -> dict[str, tuple[float, float]]: ...
+
+    def adopted(self, image: Image, written: frozenset[str]) -> dict[str, Value]: ...
 
     def settings(self, image: Image) -> Settings: ...
 

@@ -10,7 +10,8 @@ _SETTLED_W = 0.5
 class Wish:
     """What the enabled functions ask of the plant; W and var, positive out of the inverter, None where not enabled.
 
-    A changed limit is taken over `ramp_s`.
+    A changed limit is taken over `ramp_s`. `var_first`: reactive power goes first. `w_tau_s`, `var_tau_s`: time
+    constants that a function sets, None is the plant's own.
     """
 
     energize: bool = True
@@ -18,6 +19,9 @@ class Wish:
     set_w: float | None = None
     set_var: float | None = None
     ramp_s: float = 0.0
+    var_first: bool = False
+    w_tau_s: float | None = None
+    var_tau_s: float | None = None
 
 
 class Plant:
@@ -26,7 +30,8 @@ class Plant:
     A changed limit moves in a straight line over its ramp time, when it shrinks from the power that there is. Below
     zero power goes no further than `absorbs_w`, what a store takes.
     Ceasing to energize acts within the step. After it, power stays 0 for the enter-service delay and then rises by
-    at most `rated_w` per `enter_ramp_s` (IEEE 1547-2018, 4.10). Active power has priority over reactive power.
+    at most `rated_w` per `enter_ramp_s` (IEEE 1547-2018, 4.10). Active power has priority over reactive power, unless
+    it is told otherwise.
     """
 
     __slots__ = (
@@ -75,10 +80,17 @@ class Plant:
             return
         limits = (available_w, max_va, *(x for x in (limit_w, wish.set_w) if x is not None))
         target_w = max(-min(self.absorbs_w, max_va), min(limits))
-        moved = 1.0 if self._tau_s <= 0 else 1 - math.exp(-dt_s / self._tau_s)
+        if wish.var_first:
+            target_w = min(target_w, math.sqrt(max(0.0, max_va**2 - min(abs(wish.set_var or 0.0), max_va) ** 2)))
+        moved = self._moved(dt_s, wish.w_tau_s)
         self.w = self._ramped(_toward(self.w, target_w, moved), target_w, dt_s)
-        room_var = math.sqrt(max(0.0, max_va**2 - self.w**2))
-        self.var = _toward(self.var, max(-room_var, min(room_var, wish.set_var or 0.0)), moved)
+        room_var = max_va if wish.var_first else math.sqrt(max(0.0, max_va**2 - self.w**2))
+        target_var = max(-room_var, min(room_var, wish.set_var or 0.0))
+        self.var = _toward(self.var, target_var, self._moved(dt_s, wish.var_tau_s))
+
+    def _moved(self, dt_s: float, tau_s: float | None) -> float:
+        tau_s = self._tau_s if tau_s is None else tau_s
+        return 1.0 if tau_s <= 0 or self._tau_s <= 0 else 1 - math.exp(-dt_s / tau_s)
 
     def _limited(self, wish: Wish, dt_s: float) -> float | None:
         """Move the limit toward what is told, at the pace that its last change set."""

@@ -61,10 +61,10 @@ class Register:
 
 
 class Layout:
-    """The models of one kind of device in order, with the scale factors fixed in their template.
+    """The models of one kind of device in order, with scale factors and counts of groups fixed in their template.
 
-    Points are named "model.point", for example "704.WMaxLimPct". One layout serves all devices of its kind: its
-    pysunspec2 points hold no device's state, they encode and decode.
+    Points are named "model.point", for example "704.WMaxLimPct" or "705.Crv.2.Pt.1.V". One layout serves all
+    devices of its kind: its pysunspec2 points hold no device's state, they encode and decode.
     """
 
     def __init__(self, models: tuple[int, ...], scale_factors: tuple[tuple[str, int], ...]) -> None:
@@ -73,7 +73,8 @@ class Layout:
         blocks = []
         exponents = dict(scale_factors)
         for model_id in models:
-            model = device.Model(model_id)
+            fixed = {name.partition(".")[2]: n for name, n in scale_factors if name.startswith(f"{model_id}.")}
+            model = device.Model(model_id, data=fixed)
             if model.error_info:
                 raise ValueError(f"model {model_id} cannot be built: {model.error_info.strip()}")
             for name, point in _points(model, str(model_id)):
@@ -103,7 +104,11 @@ def _points(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN4
     for name, point in group.points.items():
         yield f"{prefix}.{name}", point
     for name, inner in group.groups.items():
-        yield from _points(inner, f"{prefix}.{name}")
+        if not isinstance(inner, list):
+            yield from _points(inner, f"{prefix}.{name}")
+            continue
+        for number, repeated in enumerate(inner, start=1):
+            yield from _points(repeated, f"{prefix}.{name}.{number}")
 
 
 def _register(name: str, offset: int, point: Any) -> Register:  # noqa: ANN401 - pysunspec2 ships no types
@@ -127,7 +132,7 @@ def layout_of(models: tuple[int, ...], scale_factors: tuple[tuple[str, int], ...
 class Image:
     """One device's registers behind a base address, with the rules by which a device takes or refuses a write.
 
-    Refused with nothing written: what lies outside the map, is read-only, is not implemented or cuts a point
+    Refused with nothing written: what lies outside the map, is read-only, `locked`, not implemented or cuts a point
     (exception 2), and what the point cannot mean: another enumeration value, the sentinel, out of its range
     (exception 3). A read right after a write returns what was written (SunSpec Device Information Model 1.1, 6.5).
     """
@@ -140,11 +145,12 @@ class Image:
         ranges: Mapping[str, tuple[float, float]],
         *,
         end_marker: bool = True,
+        locked: frozenset[str] = frozenset(),
     ) -> None:
         self._layout = layout
         self.base = base
         self._ranges = ranges
-        self._implemented = values.keys()
+        self._implemented = values.keys() - locked
         self._words = bytearray(layout.template + (END_OF_MAP if end_marker else b""))
         self.publish(values)
         self.write_count = 0

@@ -1,11 +1,11 @@
-"""The command line: `gateway run | check | demo | explain | replay | certs`."""
+"""The command line: `gateway run | check | demo | explain | replay | certs | hil`."""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 
-from gateway.cli import certs, check, coordination, demo, evidence, explain, replay, run
+from gateway.cli import certs, check, coordination, demo, evidence, explain, procedures, replay, run
 from gateway.runtime import wiring
 
 INTERRUPTED, READER_GONE = 130, 141
@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     replay.register(commands)
     certs.register(commands)
     coordination.register(commands)
+    procedures.register(commands)
     return made
 
 
