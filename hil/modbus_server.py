@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol, cast
@@ -44,6 +45,7 @@ class ModbusServer:
 
     silent: nothing is answered. most_clients: a connection past them is reset as it opens. replies: gives what goes
     onto the wire in place of a reply, each with the seconds by which it is late.
+    deaf_ms: what comes sooner after connecting is never answered.
     """
 
     def __init__(self, units: Mapping[int, Registers], host: str = "127.0.0.1", port: int = 0) -> None:
@@ -53,6 +55,7 @@ class ModbusServer:
         self.silent = False
         self.most_clients: int | None = None
         self.replies: Callable[[bytes], Sequence[tuple[bytes, float]]] | None = None
+        self.deaf_ms = 0
         self.connections: set[_Connection] = set()
         self._resets = False
         self._refuses = False
@@ -129,9 +132,11 @@ class _Connection(asyncio.Protocol):
         self._units = server.units
         self._pending = b""
         self._transport: asyncio.Transport | None = None
+        self._opened_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._opened_s = time.monotonic()
         most = self._server.most_clients
         if most is not None and len(self._server.connections) >= most:
             self.reset()
@@ -156,7 +161,8 @@ class _Connection(asyncio.Protocol):
         if self._server.resets:
             self.reset()
             return
-        if self._server.silent or self._transport is None:
+        deaf = time.monotonic() - self._opened_s < self._server.deaf_ms / 1000
+        if self._server.silent or deaf or self._transport is None:
             return
         stream = self._pending + data if self._pending else data
         answers = []

@@ -1,11 +1,11 @@
-"""The command line: `gateway run | check | demo | explain | replay | certs | hil`."""
+"""The command line: `gateway run | check | probe | scan | pics | demo | explain | replay | certs | hil | ...`."""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 
-from gateway.cli import certs, check, coordination, demo, evidence, explain, procedures, replay, run
+from gateway.cli import certs, check, coordination, demo, evidence, explain, pics, probe, procedures, replay, run, scan
 from gateway.runtime import wiring
 
 INTERRUPTED, READER_GONE = 130, 141
@@ -19,6 +19,9 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run.register(commands)
     check.register(commands, wiring.TABLES)
+    probe.register(commands)
+    scan.register(commands)
+    pics.register(commands)
     demo.register(commands)
     explain.register(commands)
     evidence.register(commands)

@@ -3,9 +3,9 @@
 import logging
 import ssl
 import tomllib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -41,6 +41,37 @@ ONE_WRITER: Final = (
     "A1: MQTT carries no sender, so the broker has to let each user write its own topics alone; "
     "profiles/protocols/mqtt/mosquitto.acl shows how"
 )
+
+
+@cache
+def device_profiles() -> sunspec_modbus.Catalogue:
+    """Read the profiles of devices that come with the gateway; raise ProfileFault for one that cannot be used."""
+    files_found = sorted((profiles() / "devices").glob("*.toml"))
+    return sunspec_modbus.catalogue(
+        {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in files_found}
+    )
+
+
+def profile_faults(
+    table: SunspecModbus, _granted: Mapping[str, Mapping[str, int]]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Give what is wrong with the profile that a device's table names."""
+    names = device_profiles().names
+    if table.profile and table.profile not in names:
+        yield (
+            ("profile",),
+            f'there is no device profile "{table.profile}"; leave it out, or take one of: {", ".join(names)}',
+        )
+
+
+def unit_faults(
+    table: SunspecModbus, granted: Mapping[str, Mapping[str, int]]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Give what is wrong with where a device is, and with the profile that it names."""
+    yield from reach_faults(table, granted)
+    yield from profile_faults(table, granted)
+
+
 TABLES: Final[Mapping[str, TableSpec]] = {
     "sep2_client": TableSpec(Sep2Client, many=True, references={"party": "party"}, faults=program_faults),
     "openadr_ven": TableSpec(OpenadrVen, many=True, references={"party": "party"}),
@@ -49,7 +80,7 @@ TABLES: Final[Mapping[str, TableSpec]] = {
     "feeder": TableSpec(Feeder),
     "resource.sep2": TableSpec(Sep2Resource),
     "resource.openadr": TableSpec(OpenadrResource),
-    "device.sunspec_modbus": TableSpec(SunspecModbus, faults=reach_faults, together=line_faults),
+    "device.sunspec_modbus": TableSpec(SunspecModbus, faults=unit_faults, together=line_faults),
     "device.sep2_server": TableSpec(Sep2ServerDevice, needs="sep2_server", together=device_faults),
     "device.mqtt_device": TableSpec(MqttDevice, needs="mqtt_device"),
     "meter.sunspec_modbus": TableSpec(SunspecMeter, faults=reach_faults, together=line_faults),
@@ -85,7 +116,9 @@ def lines(site: SiteFile) -> Lines:
     Raises PkiFault where a certificate or key cannot be used.
     """
     named = [*(device.tables for device in site.devices), *(meter.tables for meter in site.meters)]
-    tables = [each["sunspec_modbus"] for each in named if "sunspec_modbus" in each]
+    found = [each["sunspec_modbus"] for each in named if "sunspec_modbus" in each]
+    families = device_profiles()
+    tables = [families.named(at.profile).on(at) if isinstance(at, SunspecModbus) else at for at in found]
     contexts: dict[ModbusTls, ssl.SSLContext] = {}
     for table in tables:
         secured = table.tls
@@ -133,7 +166,9 @@ def south(
             )
         else:
             paced = _paced_by_meters(site, devices)
-            adapters[adapter] = sunspec_modbus.build(paced, clock, hear, lease, may_write=may_write, lines=modbus)
+            adapters[adapter] = sunspec_modbus.build(
+                paced, clock, hear, lease, may_write=may_write, profiles=device_profiles(), lines=modbus
+            )
     by_device = {name: adapters[adapter] for adapter, devices in driven.items() for name in devices}
     return South(by_device, adapters)
 

@@ -20,18 +20,23 @@ from gateway.southbound.sunspec_modbus.config import (
 from gateway.southbound.sunspec_modbus.connection import Shared
 from gateway.southbound.sunspec_modbus.link import Link
 from gateway.southbound.sunspec_modbus.meter import MeterLink
+from gateway.southbound.sunspec_modbus.profiles import NONE, Catalogue, Profile, ProfileFault, catalogue
 from gateway.southbound.sunspec_modbus.reach import Lines
 
 __all__ = [
+    "Catalogue",
     "Lines",
     "Links",
     "Meters",
     "ModbusTls",
+    "Profile",
+    "ProfileFault",
     "Reach",
     "SunspecMeter",
     "SunspecModbus",
     "build",
     "build_meters",
+    "catalogue",
     "line_faults",
     "reach_faults",
 ]
@@ -131,16 +136,20 @@ def build(
     lease: Lease,
     *,
     may_write: bool,
+    profiles: Catalogue = NONE,
     lines: Lines | None = None,
 ) -> Links:
     """Make the links; `tables` gives each device its table of the site file and its rating (W).
 
-    `lines` are the connections of the whole site, without which these devices share only among themselves.
+    Each device is told as the profile of its family says: by name where its table has one, else by what it says of
+    itself once it is found. `lines` are the connections of the whole site, without which these devices share only among
+    themselves.
     """
-    shared = Shared(clock, hear, lease, may_write)
-    lines = lines or Lines(table for table, _ in tables.values())
+    shared = Shared(clock, hear, lease, may_write, profiles=profiles)
+    told = {name: (profiles.named(table.profile).on(table), rated_w) for name, (table, rated_w) in tables.items()}
+    lines = lines or Lines(table for table, _ in told.values())
     links = {
-        name: Link(name, table, rated_w, shared, lines.way(table, shared)) for name, (table, rated_w) in tables.items()
+        name: Link(name, table, rated_w, shared, lines.way(table, shared)) for name, (table, rated_w) in told.items()
     }
     return Links(links, shared)
 

@@ -64,12 +64,13 @@ class SunspecModbus(Reach):
     """One SunSpec device on Modbus.
 
     `poll_s` is how often it is read; after `settle_s` its measurement is proof; it falls back after `revert_s` without
-    the gateway.
+    the gateway. `profile` names the family that it is taken to be of before it says so itself.
     """
 
     poll_s: Annotated[int, (1, 3600)] = 5
     settle_s: Annotated[int, (1, 600)] = 10
     revert_s: Annotated[int, (5, 86_400)] = 60
+    profile: Annotated[str, "the name of a device profile"] = ""
 
 
 @dataclass(frozen=True, slots=True)

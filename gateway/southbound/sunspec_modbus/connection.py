@@ -14,6 +14,8 @@ from typing import Final, Protocol, cast
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
 from gateway.ports.south import Lease
+from gateway.southbound.sunspec_modbus.points import OneRegister
+from gateway.southbound.sunspec_modbus.profiles import NONE, Catalogue
 from gateway.wire.modbus import Broken, Exchange, Refused, Registers, RtuExchange, Stray
 
 REPLY_S: Final = 2.0
@@ -26,7 +28,7 @@ Reply = bytes | Refused
 
 @dataclass(slots=True)
 class Shared:
-    """What all links of the adapter share: the clock, where events go, the lease, and whether writes may leave."""
+    """What all links of the adapter share: clock, where events go, lease, whether writes may leave, profiles."""
 
     clock: Clock
     hear: Hear
@@ -34,6 +36,7 @@ class Shared:
     may_write: bool
     writes: int = 0
     suppressed: int = 0
+    profiles: Catalogue = NONE
 
 
 class Door(Protocol):
@@ -110,6 +113,9 @@ class Connection(asyncio.Protocol):
 
     def write(self, address: int, registers: bytes, settle: Callable[[Reply], None]) -> bool:
         """Write registers; tell whether that was allowed to leave."""
+        if isinstance(registers, OneRegister):
+            register = int.from_bytes(registers)
+            return self._send(self._exchange.write_one(self._unit, address, register), settle)
         return self._send(self._exchange.write(self._unit, address, registers), settle)
 
     def _send(self, frame: bytes, settle: Callable[[Reply], None]) -> bool:

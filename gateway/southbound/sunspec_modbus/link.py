@@ -16,6 +16,7 @@ from gateway.core.known import Known
 from gateway.ports.south import Cleared
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
 from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
+from gateway.southbound.sunspec_modbus.family import Family
 from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering
 from gateway.southbound.sunspec_modbus.points import Ask, Step, Values, scales
 from gateway.southbound.sunspec_modbus.reach import Way
@@ -60,7 +61,8 @@ class Link:
         self._shared = shared
         self._phase = zlib.crc32(device.encode()) / 2**32
         self._connection: Door | None = None
-        self._bases: tuple[int, ...] = BASES
+        self._family = Family(device, table, shared.profiles)
+        self._bases: tuple[int, ...] = self._family.profile.bases
         self._failures = 0
         self._retry_at = 0.0
         self._up = False
@@ -239,8 +241,19 @@ class Link:
             return
         self._bases = (found.base, *(base for base in BASES if base != found.base))
         self._blocks.know(found)
-        self._chain, self._measure, self._description = found, measure, describe(found)
-        self._poll()
+        self._chain, self._description = found, describe(found)
+
+        def recognized(answer: Reply) -> None:
+            self._family.recognize(answer)
+            self.table, self._measure = self._family.table, measure
+            self._blocks.most = min(self._blocks.most, self.table.block_max)
+            self._poll()
+
+        asked = self._family.ask(found)
+        if asked is None or self._connection is None:
+            recognized(b"")
+        else:
+            self._connection.read(*asked, recognized, slow=True)
 
     def _settled(self, said: Settings) -> None:
         """Take what the device is set to; it may be set anew at any time, and a percentage then means other watts."""
@@ -253,7 +266,7 @@ class Link:
         if most == self._said:
             return
         if self._said is None or most[0] != self._said[0]:
-            self._controls, self._read_back_at = controls(self._chain, most[0]), 0.0
+            self._controls, self._read_back_at = controls(self._chain, most[0], self._family.profile.habits), 0.0
             self._watch.forget()
             self._write_due |= self._wanted is not None and self._shared.lease.lives()
         self._said = most

@@ -19,6 +19,12 @@ class Ask(NamedTuple):
     quantity: int
 
 
+class OneRegister(bytes):
+    """One register that has to be written by function 06."""
+
+    __slots__ = ()
+
+
 class Step(NamedTuple):
     """A write to make: to which address, which octets."""
 
@@ -71,6 +77,15 @@ def in_order(*parts: tuple[Step, ...] | Unwritable) -> tuple[Step, ...] | Unwrit
             return each
         steps.extend(each)
     return tuple(steps)
+
+
+def singly(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Cut writes into single registers, in the order of the map: values lie before what enables them there."""
+    return tuple(
+        Step(step.address + at // 2, OneRegister(step.registers[at : at + 2]))
+        for step in steps
+        for at in range(0, len(step.registers), 2)
+    )
 
 
 def lasting(values: Values) -> Values:

@@ -25,8 +25,10 @@ from gateway.southbound.sunspec_modbus.points import (
     part,
     scales,
     shown,
+    singly,
     writes,
 )
+from gateway.southbound.sunspec_modbus.profiles import Habits
 from gateway.wire.sunspec import Chain, Side, Unwritable, Value, compile_model, rescale
 
 DECODED_MAX: Final = 1024
@@ -97,8 +99,8 @@ def _prepared(
 class Controls2018:
     """Models 704 (limit and set-point) and 703 (permit service); devices with the same map share one."""
 
-    def __init__(self, control: Part, service: Part | None, max_w: int) -> None:
-        self._control, self._service, self._max_w = control, service, max_w
+    def __init__(self, control: Part, service: Part | None, max_w: int, habits: Habits) -> None:
+        self._control, self._service, self._max_w, self._timer = control, service, max_w, habits.timer
         self.reads: tuple[Ask, ...] = (control.ask,) if service is None else (control.ask, service.ask)
         self._decoded = lru_cache(maxsize=DECODED_MAX)(self._decode)
 
@@ -118,7 +120,7 @@ class Controls2018:
         permission: tuple[Step, ...] | Unwritable = ()
         if permit is not None and self._service is not None and values.get("ES") != permit:
             permission = writes(self._service, {"ES": permit.to_bytes(2, "big")})
-        reverts = _reverts(values)
+        reverts = self._timer and _reverts(values)
         limit = _limit_2018(
             self._control.model.id,
             self._limit(command, values),
@@ -140,7 +142,7 @@ class Controls2018:
         if values.get("WMaxLimPctEna") != 1:
             return f"limit enable reads {shown(values, 'WMaxLimPctEna')}"
         wrong = off(values, "WMaxLimPct", self._limit(command, values))
-        if not wrong and _reverts(values):
+        if not wrong and self._timer and _reverts(values):
             wrong = self._reversion_differs(command, values)
         return wrong or self._target_differs(command.target_w, values, ours=ours)
 
@@ -160,12 +162,14 @@ class Controls2018:
 
     def lapses(self, command: Command, values: Values) -> bool:
         """A timer of the limit or of the set-point runs."""
-        return _reverts(values) or (command.target_w is not None and has(values, "WSetRvrtTms"))
+        target = command.target_w is not None and has(values, "WSetRvrtTms")
+        return self._timer and (target or _reverts(values))
 
     def reverted(self, command: Command, values: Values) -> bool:
         """The reversion value has become the limit; permission never lapses."""
         permit = self._permit(command, values)
-        if not _reverts(values) or values.get("WMaxLimPctEna") != 1 or (permit is not None and values["ES"] != permit):
+        allowed = permit is None or values["ES"] == permit
+        if not self._timer or not _reverts(values) or values.get("WMaxLimPctEna") != 1 or not allowed:
             return False
         return not off(values, "WMaxLimPct", hundredths(command.revert_limit_w, self._max_w))
 
@@ -199,7 +203,7 @@ class Controls2018:
             "WSetMod": encode("WSetMod", 1),
             "WSet": encode("WSet", command.target_w, scale_factor=scale, side=Side.TOWARD_ZERO),
         }
-        timer = {"WSetEnaRvrt": 0, "WSetRvrtTms": whole_s(command.revert_after_ms)}
+        timer = {"WSetEnaRvrt": 0, "WSetRvrtTms": whole_s(command.revert_after_ms)} if self._timer else {}
         for name, value in ({**timer, "WSetEna": 1}).items():
             if has(values, name) and values.get(name) != value:
                 points[name] = encode(name, value)
@@ -225,8 +229,8 @@ class ControlsLegacy:
     (C14). It has no set-point: a set-point that generates is written as the limit. Ceasing to energize is a limit of 0.
     """
 
-    def __init__(self, control: Part, max_w: int) -> None:
-        self._control, self._max_w = control, max_w
+    def __init__(self, control: Part, max_w: int, habits: Habits) -> None:
+        self._control, self._max_w, self._habits = control, max_w, habits
         self.reads: tuple[Ask, ...] = (control.ask,)
 
     def decode(self, answers: Sequence[bytes]) -> Values:
@@ -251,9 +255,13 @@ class ControlsLegacy:
             for each in (off | ramp, told, {"Conn": 1} if command.connected else {})
         )
         if isinstance(limit, Unwritable):
-            return writes(self._control, before) if before else limit
+            return self._cut(writes(self._control, before)) if before else limit
         first = writes(self._control, {**before, "WMaxLimPct": limit, **after})
-        return in_order(first, writes(self._control, last))
+        return self._cut(in_order(first, writes(self._control, last)))
+
+    def _cut(self, steps: tuple[Step, ...] | Unwritable) -> tuple[Step, ...] | Unwritable:
+        """Cut writes into single registers where the family takes no others; all that 123 has to write are such."""
+        return singly(steps) if self._habits.singly and not isinstance(steps, Unwritable) else steps
 
     def differs(self, command: Command, values: Values, *, ours: bool) -> str:
         """Compare the read-back of limit, enable, ramp and connection."""
@@ -303,7 +311,7 @@ class ControlsLegacy:
 
     def _timer_ms(self, command: Command) -> int:
         """Give its timer, which is in 16 bits of seconds."""
-        harmless = command.revert_limit_w >= self._max_w and command.energized is not False
+        harmless = self._habits.timer and command.revert_limit_w >= self._max_w and command.energized is not False
         return min(whole_s(command.revert_after_ms), LEGACY_TIMER_MAX_MS) if harmless else 0
 
 
@@ -367,13 +375,13 @@ _TOLD_LEGACY: Final = ("WMaxLim_Ena", "WMaxLimPct", "WMaxLimPct_RvrtTms", "WMaxL
 
 
 @lru_cache(maxsize=4096)
-def controls(chain: Chain, max_w: int) -> Controls | None:
+def controls(chain: Chain, max_w: int, habits: Habits = Habits()) -> Controls | None:  # noqa: B008 - it is a constant
     """Choose how the device is told: 704, else 123, else it is only monitored."""
     modern = part(chain, 704, _LIMITS_2018)
     if modern is not None:
-        return Controls2018(modern, part(chain, 703, ("ES",)), max_w)
+        return Controls2018(modern, part(chain, 703, ("ES",)), max_w, habits)
     legacy = part(chain, 123, _LIMITS_LEGACY)
-    return None if legacy is None else ControlsLegacy(legacy, max_w)
+    return None if legacy is None else ControlsLegacy(legacy, max_w, habits)
 
 
 METERS: Final = (*range(201, 205), *range(211, 215))
