@@ -272,8 +272,9 @@ class Wire:
         assert task is not None
         self._tasks.add(task)
         self.connections += 1
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        far_writer: asyncio.StreamWriter | None = None
         try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
             if self.greeting:
                 writer.write(self.greeting)
             while request := await one_frame(reader):
@@ -285,7 +286,8 @@ class Wire:
             pass
         finally:
             writer.close()
-            far_writer.close()
+            if far_writer is not None:
+                far_writer.close()
 
     def count(self, function: int) -> int:
         """Count the requests of a function."""

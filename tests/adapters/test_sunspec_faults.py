@@ -63,7 +63,7 @@ class Pair:
         """Have the neighbour's light change, and hear of it as soon as of one that is alone."""
         given_w = 1_000
         self.street.set_irradiance("cellar", given_w / RATED_W)
-        await until(lambda: self.made.ear.powers("cellar")[-1] == given_w, 0.5)
+        await until(lambda: self.made.ear.powers("cellar")[-1] == given_w, 2)
         assert len(self.heard(LinkUp, device="cellar")) == 1
         assert self.heard(LinkDown, device="cellar") == []
         assert self.heard(NotAdopted, device="cellar") == []

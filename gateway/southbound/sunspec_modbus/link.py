@@ -287,18 +287,14 @@ class Link:
 
     def _gather(self, asks: Sequence[Ask], gathered: Callable[[Sequence[bytes]], None]) -> None:
         """Read several spans one after another, then hand over all answers."""
-
-        def whole(answers: Sequence[bytes]) -> None:
-            self._busy = 0
-            gathered(answers)
-
         if self._connection is not None:
-            Gathering(self._connection, asks, self._blocks, whole, self._not_read)
+            Gathering(self._connection, asks, self._blocks, gathered, self._not_read)
 
     def _not_read(self, answer: Refused) -> None:
         if self._up and answer.transient and self._busy < BUSY_MAX:
             self._busy += 1
-            self._read_back_at = min(self._read_back_at, self._later(READ_BACK_AGAIN_S))
+            again = self._later(READ_BACK_AGAIN_S)
+            self._read_back_at, self._poll_at = min(self._read_back_at, again), min(self._poll_at, again)
             return
         self.end(f"exception {answer.code} ({answer.name}) to a read")
 
@@ -329,6 +325,7 @@ class Link:
 
         def polled(answers: Sequence[bytes]) -> None:
             now_ms = self._shared.clock.now_ms()
+            self._busy = 0
             first, last = len(described), len(answers) - len(told)
             if described or self._said is None:
                 self._settled(settings(self._description, answers[:first], now_ms))
