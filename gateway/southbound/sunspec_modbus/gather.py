@@ -1,6 +1,6 @@
 """Several spans read one after another, in blocks no greater than the device gives."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -10,6 +10,9 @@ from gateway.wire.modbus import Refused
 from gateway.wire.sunspec import Chain, UnknownModelError, compile_model
 
 ILLEGAL_VALUE: Final = 3
+BUSY: Final = 6
+MOVED_MOST: Final = 3
+"""How often a span is read again whose scale factors moved meanwhile."""
 LEARNED_LEAST: Final = 16
 """A device that refuses so few registers means something else by it."""
 
@@ -42,6 +45,11 @@ class Blocks:
             address = cut
         return [*pieces, Ask(address, end - address)]
 
+    def scales(self, ask: Ask) -> tuple[int, ...]:
+        """Give the addresses of the scale factors in a span."""
+        known = frozenset[int]() if self._chain is None else _scales(self._chain)
+        return tuple(at for at in range(ask.address, ask.address + ask.quantity) if at in known)
+
     def learn(self, refused: Refused, ask: Ask) -> bool:
         """Take a refusal; tell whether to ask again for less at once."""
         if refused.code != ILLEGAL_VALUE:
@@ -56,18 +64,31 @@ class Blocks:
 @lru_cache(maxsize=64)
 def _starts(chain: Chain) -> frozenset[int]:
     """Give the addresses at which the points of a device begin."""
-    starts: set[int] = set()
+    return frozenset(at for at, _ in _points(chain))
+
+
+@lru_cache(maxsize=64)
+def _scales(chain: Chain) -> frozenset[int]:
+    """Give the addresses of the scale factors of a device."""
+    return frozenset(at for at, kind in _points(chain) if kind == "sunssf")
+
+
+def _points(chain: Chain) -> Iterator[tuple[int, str]]:
+    """Give the address and type of every point that the chain shows."""
     for block in chain.models:
         try:
             points = compile_model(block.id).points.values()
         except UnknownModelError:
             continue
-        starts |= {block.address + point.offset for point in points}
-    return frozenset(starts)
+        yield from ((block.address + point.offset, point.type) for point in points)
 
 
 class Gathering:
-    """Asks for one span after another; all answers are handed over at the end, or the first refusal."""
+    """Asks for one span after another; all answers are handed over at the end, or the first refusal.
+
+    A span that is cut has its scale factors read before it and again with it: where one has moved meanwhile, no value
+    between can be trusted, and the span is read again.
+    """
 
     def __init__(
         self,
@@ -85,7 +106,9 @@ class Gathering:
         self._refused = refused
         self._answers: list[bytes] = []
         self._pieces: list[Ask] = []
-        self._begun = b""
+        self._ahead: list[Ask] = []
+        self._read: list[bytes] = []
+        self._moved = 0
         self._next()
 
     def _next(self) -> None:
@@ -94,8 +117,7 @@ class Gathering:
             return
         ask = self._asks[0]
         if ask.quantity > self._blocks.most:
-            self._pieces, self._begun = self._blocks.pieces(ask), b""
-            ask = self._pieces[0]
+            ask = self._cut(ask)
         self._door.read(*ask, self._asked)
 
     def _asked(self, answer: Reply) -> None:
@@ -108,12 +130,41 @@ class Gathering:
                 self._refused(answer)
             return
         if self._pieces:
-            self._begun += answer
+            self._read.append(answer)
             del self._pieces[0]
             if self._pieces:
                 self._door.read(*self._pieces[0], self._asked)
                 return
-            answer = self._begun
+            if self._scale_moved():
+                self._again()
+                return
+            answer = b"".join(self._read[len(self._ahead) :])
         self._answers.append(answer)
         del self._asks[0]
         self._next()
+
+    def _cut(self, ask: Ask) -> Ask:
+        """Plan the reads of a span that is too long for one; give the first."""
+        pieces, scales = self._blocks.pieces(ask), self._blocks.scales(ask)
+        self._ahead = [piece for piece in pieces if any(0 <= at - piece.address < piece.quantity for at in scales)]
+        self._pieces, self._read = [*self._ahead, *pieces], []
+        return self._pieces[0]
+
+    def _scale_moved(self) -> bool:
+        """Tell whether a scale factor reads otherwise with the span than before it."""
+        span = self._asks[0]
+        whole = b"".join(self._read[len(self._ahead) :])
+        for piece, before in zip(self._ahead, self._read, strict=False):
+            for at in self._blocks.scales(piece):
+                first, then = 2 * (at - piece.address), 2 * (at - span.address)
+                if before[first : first + 2] != whole[then : then + 2]:
+                    return True
+        return False
+
+    def _again(self) -> None:
+        """Read the span again; a device whose scale factors never rest is busy."""
+        self._moved += 1
+        if self._moved > MOVED_MOST:
+            self._refused(Refused(0, BUSY))
+        else:
+            self._next()
