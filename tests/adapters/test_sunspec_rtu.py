@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sunspec_bench import Bank, at, desk, until
 from sunspec_peer import held, rtu_bridge
 
@@ -88,6 +90,18 @@ def test_what_answers_nothing_breaks_the_stream() -> None:
     made = RtuExchange()
     made.read(17, 107, 3)
     assert made.feed(REPLY + crc(REPLY) + b"\0")[-1] == Broken("1 octets that answer nothing")
+
+
+@given(pieces=st.lists(st.one_of(st.binary(max_size=12), st.sampled_from([REPLY + crc(REPLY), REPLY[:4]])), max_size=6))
+def test_no_octets_are_taken_for_registers_unless_they_are_the_reply(pieces: list[bytes]) -> None:
+    made = RtuExchange()
+    made.read(17, 107, 3)
+    outcomes = [outcome for piece in pieces for outcome in made.feed(piece)]
+    whole = b"".join(pieces)
+    good = whole.startswith(REPLY + crc(REPLY))
+    assert [each for each in outcomes if isinstance(each, Registers)] == [Registers(1, REPLY[3:])] * good
+    assert all(isinstance(each, Broken) for each in outcomes[1:])
+    assert made.outstanding == (() if good or made.broken else (1,))
 
 
 @pytest.mark.parametrize("unit", [0, 248])

@@ -83,7 +83,7 @@ class Bridge:
             pdu = bytes((function | 0x80, 3))
         else:
             words = self.units[unit].read(address, count)
-            pdu = bytes((function | 0x80, 2)) if words is None else bytes((function, 2 * count)) + words
+            pdu = bytes((function, 2 * count)) + words if isinstance(words, bytes) else bytes((function | 0x80, 2))
         self.answered.append((time.monotonic(), unit))
         writer.write(frame[:4] + (len(pdu) + 1).to_bytes(2) + bytes((unit,)) + pdu)
 
@@ -176,6 +176,19 @@ async def test_a_write_goes_before_what_others_read() -> None:
             asked = bridge.asked[before:]
             first = next(index for index, (_, unit, function) in enumerate(asked) if (unit, function) == (7, WRITE))
             assert sum(unit != 7 for _, unit, _ in asked[:first]) <= 1
+
+
+async def test_finding_out_what_units_are_does_not_hold_up_who_is_read() -> None:
+    bridge = Bridge(banks(5), delay_s=0.01)
+    async with bridging(bridge) as tables:
+        bridge.unreached = {2, 3, 4, 5}
+        async with desk(tables, clock_at(50)) as made:
+            await made.ear.until(LinkUp, device="u1")
+            bridge.unreached.clear()
+            since_s = time.monotonic()
+            for name in tables:
+                await made.ear.until(LinkUp, device=name)
+            assert widest_gap_s(bridge, 1, since_s) < 0.1 + 5 * 4 * bridge.delay_s
 
 
 async def test_the_loss_of_the_line_is_the_loss_of_all_and_each_is_found_again() -> None:

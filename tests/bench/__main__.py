@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import event, fleet_poll, get, memory, mqtt, order, overlap, poll, ruling, validate
+from . import decode, event, fleet_poll, get, memory, mqtt, order, overlap, poll, ruling, validate
 from .result import Result, table, write
 from .streams import ROOT
 
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Result]]] = {
     "GET-list": get.benchmark,
     "validate-123": validate.benchmark,
     "mqtt-command": mqtt.benchmark,
+    "decode": decode.benchmark,
     "poll-701": poll.benchmark,
     "poll-1000": fleet_poll.benchmark(fleet_poll.SECONDLY),
     "poll-10000": fleet_poll.benchmark(fleet_poll.TEN_SECONDLY),

@@ -192,7 +192,7 @@ class Street:
         except OSError:
             request = b""
         now_ns = time.monotonic_ns()
-        if len(request) < REQUEST_SIZE:
+        if len(request) < REQUEST_SIZE or request[6] not in units:
             self._epoll.unregister(number)
             del self._talking[number]
             opened.close()

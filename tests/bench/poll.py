@@ -21,9 +21,10 @@ LOOPS: Final = {"asyncio": "poll-701", "uvloop": "poll-701-uvloop"}
 STREAMS: Final = "asyncio streams + struct"
 LIBRARIES: Final = {"pymodbus + struct": "pymodbus", "pysunspec2 in a thread": "pysunspec2"}
 WHAT: Final = (
-    "CPU time of a poll of model 701 on {loop}, {devices} devices at once 20 times a second, every reading told on: request, reply, "
-    "checks, decoding, dead band; median of {samples} samples of {rounds} rounds of each in turn; goal: at most 2.5 times the "
-    "floor (aim 1.5) and a third of each library; floor: bare asyncio protocol, ready frame, struct, no checks"
+    "CPU time of a poll of model 701 on {loop}, {devices} devices at once 20 times a second, every reading told on: "
+    "request, reply, checks, decoding, dead band; median of {samples} samples of {rounds} rounds each in turn; goal: "
+    "at most 2.5 times the floor (aim 1.5) and a third of each library; floor: bare asyncio protocol, ready frame, "
+    "struct, no checks"
 )
 
 

@@ -206,7 +206,8 @@ class Pysunspec2(Rounds):
     def _poll(self, model: Any) -> float:
         model.read()
         points = model.points
-        return float([points[name].cvalue for name in POINTS][0])
+        power_w, *_others = [points[name].cvalue for name in POINTS]
+        return float(power_w)
 
 
 class Ours:

@@ -5,11 +5,9 @@ one before.
 """
 
 import asyncio
-import math
 import sys
 import time
 from pathlib import Path
-from typing import Final
 from unittest.mock import patch
 
 import uvloop
@@ -21,10 +19,9 @@ from gateway.ports.north import Hear
 from gateway.runtime import wiring
 
 from . import ours
+from .lag import Lag
+from .site import DSO
 from .streams import Line
-
-STEP_S: Final = 0.005
-MS: Final = 1e3
 
 
 class Parent(ours.Parent):
@@ -32,12 +29,12 @@ class Parent(ours.Parent):
 
     def __init__(self, resources: tuple[str, ...], clock: Clock, hear: Hear) -> None:
         super().__init__(resources, clock, hear)
-        self._lags_s: list[float] = []
+        self._lag = Lag()
         self._cpu_s = 0.0
 
     async def run(self) -> None:
         """Watch while the tier above runs."""
-        watching = asyncio.create_task(self._watch())
+        watching = asyncio.create_task(self._lag.watch())
         try:
             await super().run()
         finally:
@@ -47,25 +44,16 @@ class Parent(ours.Parent):
         """Hear what has a body; for the rest say what was seen."""
         return await super().answer(line) if "body" in line else self._seen()
 
-    async def _watch(self) -> None:
-        while True:
-            due_s = time.monotonic() + STEP_S
-            await asyncio.sleep(STEP_S)
-            self._lags_s.append(max(0.0, time.monotonic() - due_s))
-
     def _seen(self) -> Line:
-        lags_s, self._lags_s = sorted(self._lags_s), []
         before_s, self._cpu_s = self._cpu_s, time.process_time()
-        ranked_s = lags_s[math.ceil(0.99 * len(lags_s)) - 1] if lags_s else 0.0
-        most_s = max(lags_s, default=0.0)
-        return {"cpu_s": self._cpu_s - before_s, "lag_p99_ms": ranked_s * MS, "lag_most_ms": most_s * MS}
+        return {"cpu_s": self._cpu_s - before_s, **self._lag.seen()}
 
 
 def north(
     site: SiteFile, _state: Path, clock: Clock, hear: Hear, *_rest: object, **_named: object
 ) -> dict[str, Parent]:
     """Stand in for the links to the parties above."""
-    return {ours.DSO: Parent(tuple(resource.name for resource in site.resources), clock, hear)}
+    return {DSO: Parent(tuple(resource.name for resource in site.resources), clock, hear)}
 
 
 if __name__ == "__main__":

@@ -191,20 +191,29 @@ class Line:
     # -- the connection
 
     async def _open(self, pauses_s: tuple[float, ...], shared: Shared) -> str:
-        """Open the connection, trying once after each pause; where that cannot be, every seat is lost."""
-        why = ""
-        for pause_s in pauses_s:
-            await asyncio.sleep(pause_s)
-            connection = Connection(0, shared, exchange(self._to, self._transaction), self._pump, self._lost)
-            why = await dial(connection, self._to, self._context)
-            if not why:
-                self._opening, self._connection = None, connection
-                self._fruitful, self._free_at = False, time.monotonic() + self._connect_pause_s
-                self._pump()
-                return ""
+        """Open the connection, trying after each pause; where that cannot be, every seat is lost, and why."""
+        why, began_s = "", time.monotonic()
+        try:
+            for pause_s in pauses_s:
+                await asyncio.sleep(pause_s)
+                connection = Connection(0, shared, exchange(self._to, self._transaction), self._pump, self._lost)
+                why = await dial(connection, self._to, self._context)
+                if not why:
+                    self._opened(connection)
+                    return ""
+                if time.monotonic() - began_s > sum(pauses_s):
+                    break
+        except Exception:
+            log.exception("%s: opening it broke", self._to.name)
+            why = "a fault of the gateway's own"
         self._opening = None
         self._all_lost(why)
         return why
+
+    def _opened(self, connection: Connection) -> None:
+        self._opening, self._connection = None, connection
+        self._fruitful, self._free_at = False, time.monotonic() + self._connect_pause_s
+        self._pump()
 
     def _lost(self, why: str) -> None:
         """Have the seat bear it whose request was under way; the others wait until the connection is open again.

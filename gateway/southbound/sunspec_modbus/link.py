@@ -143,10 +143,10 @@ class Link:
         wanted = self._wanted
         if wanted is None or self._adopted != wanted.serial or self._controls is None or self._values is None:
             return False
-        if not self._controls.lapses(wanted.command, self._values):
-            return False
         due_s = self._written_at + wanted.command.revert_after_ms / 3000 / self._shared.clock.rate
-        return wall_s >= due_s and self._may_keep(wanted)
+        if wall_s < due_s or not self._controls.lapses(wanted.command, self._values):
+            return False
+        return self._may_keep(wanted)
 
     def _may_keep(self, wanted: Cleared) -> bool:
         """Tell whether the deciding loop lives and still stands by this."""

@@ -43,8 +43,8 @@ class Measurement:
     def __init__(self, live: Part, store: Store | None, *, modern: bool) -> None:
         self._part, self._store = live, store
         names, alive, state = _POINTS_2018 if modern else _POINTS_LEGACY
-        self._alive: tuple[str, ...] = alive
         self._power, self._reactive, self._voltage = names
+        self._alive: tuple[str, ...] = alive
         self._state, self._connected = state, _CONNECTED[state]
         self.reads: tuple[Ask, ...] = (live.ask,) if store is None else (live.ask, *store.reads)
 
