@@ -1,6 +1,7 @@
 """The device under test over Modbus TCP, spoken by pysunspec2, with every register transaction on record."""
 
 import re
+import select
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from sunspec2 import mdef
 from sunspec2.modbus import client, modbus
 
 Value = int | float | str | None
+_MOST_LEFT = 4096
 _EXCEPTION = re.compile(r"exception:? (\d+)")
 
 
@@ -104,6 +106,7 @@ class Instrument:
     def _noted(self, operation: str, address: int, count: int, payload: bytes, send: Callable[[], bytes]) -> bytes:
         at_ms, began_s, outcome, answer = self._now_ms(), self._wall_s(), "ok", b""
         try:
+            self._demand_quiet()
             answer = send()
         except (modbus.ModbusClientError, client.SunSpecModbusClientError, OSError) as fault:
             found = _EXCEPTION.search(str(fault))
@@ -117,6 +120,16 @@ class Instrument:
             content = (payload or answer).hex()
             self.transactions.append(Transaction(at_ms, wall_ms, operation, address, count, content, outcome))
         return answer
+
+    def _demand_quiet(self) -> None:
+        """See that nothing is left to be read, which would be taken for the next answer: pysunspec2 compares no ids."""
+        link = self._device.client.socket
+        if link is None or not select.select([link], [], [], 0)[0]:
+            return
+        left = link.recv(_MOST_LEFT)
+        self._device.disconnect()
+        if left:
+            raise DeviceError(f"the device said {len(left)} bytes more than it was asked for")
 
     @property
     def base(self) -> int:

@@ -5,6 +5,7 @@ import math
 import random
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -102,7 +103,11 @@ class Runner:
     def identity(self) -> dict[str, str]:
         """Tell who made the device and which one it is, by model 1; blocking."""
         points = {"maker": "1.Mn", "model": "1.Md", "version": "1.Vr", "serial number": "1.SN"}
-        return {meaning: str(self._device.read(name)) for meaning, name in points.items()}
+        found = {}
+        for meaning, name in points.items():
+            with suppress(NoPoint):
+                found[meaning] = str(self._device.read(name))
+        return found
 
     async def _first_number(self, points: tuple[str, ...]) -> float:
         for name in points:

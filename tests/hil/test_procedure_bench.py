@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from hil.__main__ import main
 from hil.clock import Clock
 from hil.conformance import multiple_packets
+from hil.instrument import DeviceError, Instrument
 from hil.inverter import Inverter, InverterSpec
 from hil.procedure import select
 from hil.report import Run, write
@@ -126,6 +128,29 @@ async def test_a_foreign_device_that_drops_joined_requests_fails_that() -> None:
     finally:
         await server.shutdown()  # type: ignore[no-untyped-call] # pymodbus types it in part
     assert [kept for kept, _text in findings] == [False]
+
+
+async def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_one() -> None:
+    async def twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.read(12):
+            writer.write((bytes(5) + b"\x05\x01\x03\x02" + request[8:10]) * 2)
+        writer.close()
+
+    server = await asyncio.start_server(twice, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    device = Instrument("127.0.0.1", port, 1, timeout_s=2, now_ms=lambda: 0, wall_s=time.monotonic)
+    try:
+        assert await asyncio.to_thread(read_register, device, 7) == b"\x00\x07"
+        with pytest.raises(DeviceError, match="11 bytes more than it was asked for"):
+            await asyncio.to_thread(read_register, device, 8)
+        assert await asyncio.to_thread(read_register, device, 9) == b"\x00\x09"
+    finally:
+        device.close()
+        server.close()
+
+
+def read_register(device: Instrument, address: int) -> bytes:
+    return device.raw(address, 1)
 
 
 async def test_the_page_needs_no_other_file_and_tells_every_criterion_and_band(tmp_path: Path) -> None:
