@@ -32,7 +32,7 @@ POINTS: Final = ("W", "Var", "LNV", "LLV", "Hz", "ConnSt")
 READER: Final = compile_model(701).reader(POINTS)
 PATIENCE_S: Final = 20.0
 WARM_UP: Final = 3
-PERIOD_S: Final = 0.05
+PERIOD_S: Final = 0.2
 FAST: Final = 1 / PERIOD_S
 """The rate of our clock: a link polls once a second of it, and so once a period."""
 HOST: Final = "127.0.0.1"
