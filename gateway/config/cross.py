@@ -83,7 +83,11 @@ def _limits_of_few(reader: Reader, entries: Entries) -> None:
         if party is None or level is None or party.values.get("limit_parent"):
             continue
         tier = party.values.get("tier", Tier.BULK)
-        refused = [one for one in grant.values.get("functions", ()) if not may_restrict(tier, level, one)]
+        given = grant.values.get("functions", ())
+        if tier is Tier.CUSTOMER and level in OWN_DER and any(function in LIMITS for function in given):
+            what = f"B: at level {level} it limits its own DER; see that nobody else's is in the group"
+            reader.warn(grant, what, "group")
+        refused = [one for one in given if not may_restrict(tier, level, one)]
         if refused:
             names = ", ".join(quoted(function) for function in refused)
             other = _where_it_may(tier, refused)

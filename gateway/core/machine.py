@@ -53,6 +53,7 @@ from gateway.core.narrate import tell
 from gateway.core.network import Network
 from gateway.core.observe import Circumstances, verify
 from gateway.core.orders import Default, OrderKey
+from gateway.core.siteload import STALE_MS
 from gateway.core.state import DeviceState, Live, PartyState, ResourceState, State
 from gateway.core.timeline import FOR_EVER_MS
 from gateway.core.topology import Resource, Site
@@ -184,6 +185,8 @@ class Machine:
                 self._trade.commitment_due(CommitmentKey(first, second))
             elif what == "offer":
                 self._trade.offers_due()
+            elif what == "load":
+                self._load_due(first)
             elif what == "contested":
                 yield from self._contest_due(first)
             elif what == "renew" and state.renew_at_ms <= state.now_ms:
@@ -355,6 +358,7 @@ class Machine:
         device.power = device.reactive = device.voltage = Unknown(event.why, self.state.now_ms)
         device.meter.read(device.power, self.state.now_ms)
         device.connected = None
+        self.state.resources[device.device.resource].load.lose()
         self._decider.touch([device.device.resource])
         if was_reachable:
             yield self._tell(Topic.LINK, None, "C14", "down", (event.device,), (), event.why)
@@ -423,9 +427,16 @@ class Machine:
         """Take what the meter at a connection point shows: limits there are closed over the load behind it."""
         resource = self.state.resources[event.resource]
         devices = [self.state.devices[name] for name in resource.resource.devices]
-        if resource.load.read(event.power, [device.power for device in devices]):
+        if resource.load.read(event.power, [device.power for device in devices], self.state.now_ms):
             self._decider.touch_due([event.resource])
+        self.state.remind(self.state.now_ms + STALE_MS, "load", event.resource)
         yield from ()
+
+    def _load_due(self, name: str) -> None:
+        """Take a load as zero that nobody has read for long."""
+        resource = self.state.resources.get(name)
+        if resource is not None and resource.load.read_ms + STALE_MS <= self.state.now_ms and resource.load.lose():
+            self._decider.touch_due([name])
 
     def _verify_due(self, name: str) -> Iterator[Effect]:
         device = self.state.devices.get(name)

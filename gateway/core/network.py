@@ -27,8 +27,10 @@ class Network:
         known, state.feeders = state.feeders, {}
         for feeder in state.site.feeders:
             held = known.get(feeder.name)
-            if held is None or held.resources != feeder.resources:
+            if held is None:
                 held = FeederState(feeder.resources, feeder.deadline_ms)
+            held.resources = feeder.resources
+            held.box = {each: span for each, span in held.box.items() if each in feeder.resources}
             held.deadline_ms, held.question, held.answered = feeder.deadline_ms, None, None
             held.wanted, held.standing = {}, {}
             state.feeders[feeder.name] = held
@@ -87,6 +89,7 @@ class Network:
                 state.colours[point] = SegmentColour(Colour.AMBER, None, FOR_EVER_MS, held.issuer)
         for name, feeder in state.feeders.items():
             if name in event.points or self._touches(event.points, feeder.resources):
+                feeder.question = None
                 self._decider.asking.look_again(name)
         self._decider.touch(
             name
@@ -115,7 +118,8 @@ class Network:
             return
         wish, before = feeder.question, (feeder.box, feeder.silent)
         allowed = {span.resource: span for span in certificate.spans}
-        feeder.box = {span.resource: _within(span, allowed.get(span.resource)) for span in wish.asked}
+        feeder.box = {span.resource: span for span in wish.standing}
+        feeder.box.update({span.resource: _within(span, allowed.get(span.resource)) for span in wish.asked})
         feeder.under = {span.resource: span for span in wish.standing}
         feeder.question, feeder.answered, feeder.silent = None, wish, False
         feeder.certificate, feeder.binding = certificate, certificate.binding

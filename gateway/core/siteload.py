@@ -1,7 +1,8 @@
 """The load behind a connection point: what its DER generate minus what the meter there shows going out (RULES C2).
 
-The median of the last three samples counts, so that one taken while power moves does not; without all three, or with
-any part of them unknown, the load is taken as zero (C14).
+Meter and DER are read at different instants, so a sample taken while power moves is of a load that is not there. What
+tightens a limit has to be so in the median of the last three samples, what loosens one in each of them; without all
+three, or with any part of them unknown, the load is taken as zero (C14).
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,10 @@ from gateway.core.known import Known, Reading
 SAMPLES: Final = 3
 BAND_W: Final = 50
 """How finely the load is counted: changes below this are not acted on."""
+
+
+STALE_MS: Final = 180_000
+"""How long a load counts that nobody has read again: three times the longest interval of a meter."""
 
 
 class LocalLoad(NamedTuple):
@@ -31,21 +36,34 @@ class SiteLoad:
 
     counted: LocalLoad = UNMETERED
     samples_w: tuple[int, ...] = ()
+    read_ms: int = 0
 
-    def read(self, meter: Reading, generated: Sequence[Reading]) -> bool:
+    def read(self, meter: Reading, generated: Sequence[Reading], now_ms: int) -> bool:
         """Take one sample of the meter and of every DER behind it; tell whether the load counts anew."""
+        self.read_ms = now_ms
         known_w = [each.value for each in generated if isinstance(each, Known)]
         if not isinstance(meter, Known) or len(known_w) < len(generated):
-            self.samples_w = ()
-            return self._count(UNMETERED)
+            return self.lose()
         self.samples_w = (*self.samples_w, sum(known_w) - meter.value)[-SAMPLES:]
         if len(self.samples_w) < SAMPLES:
             return False
-        median_w = sorted(self.samples_w)[SAMPLES // 2]
-        if self.counted != UNMETERED and self.counted.least_w <= median_w <= self.counted.most_w:
-            return False
-        least_w = median_w - median_w % BAND_W
-        return self._count(LocalLoad(least_w, least_w + 2 * BAND_W))
+        low_w, median_w, high_w = sorted(self.samples_w)
+        least_w, most_w = self.counted
+        new = self.counted == UNMETERED
+        if new or low_w >= least_w + 2 * BAND_W:
+            least_w = low_w - low_w % BAND_W
+        elif median_w < least_w:
+            least_w = median_w - median_w % BAND_W
+        if new or high_w <= most_w - 2 * BAND_W:
+            most_w = high_w - high_w % BAND_W + 2 * BAND_W
+        elif median_w > most_w:
+            most_w = median_w - median_w % BAND_W + 2 * BAND_W
+        return self._count(LocalLoad(least_w, most_w))
+
+    def lose(self) -> bool:
+        """Take the load as zero until it is known again; tell whether that is news."""
+        self.samples_w = ()
+        return self._count(UNMETERED)
 
     def _count(self, load: LocalLoad) -> bool:
         changed, self.counted = load != self.counted, load

@@ -82,10 +82,14 @@ class Stream:
     def begin(self, entry: Entry, number: int, now_ms: int) -> bool:
         """Take in an order that begins after all that has happened here; False where that needs another look.
 
-        It takes over from a weaker holder or is lost to a stronger one, and nothing else moves (C6).
+        It takes over from a weaker holder or is lost to a stronger one, and nothing else moves (C6). One that is still
+        to begin moves nothing before it does.
         """
         until_ms, (start_ms, end_ms) = self.until_ms, entry.interval
         self.add(entry, number)
+        if now_ms < until_ms and now_ms < start_ms:
+            self.until_ms = min(until_ms, start_ms)
+            return True
         if not now_ms < until_ms or not self._quiet_since_ms <= start_ms <= now_ms < min(end_ms, entry.spent_ms):
             return False
         self.until_ms, self._quiet_since_ms = min(until_ms, end_ms), start_ms

@@ -132,9 +132,9 @@ class Wanted(NamedTuple):
 class FeederState:
     """A feeder: what is wanted on it, what may stand there without asking, and what was certified last.
 
-    `box` was certified while the others stayed inside `under`; `binding` is what trimmed it. `question` is the wish
-    without an answer yet, `answered` the last one with one. The model is `silent` from a question without an answer
-    until the next answer, and is not asked before `again_ms`.
+    `box` was certified, the spans of those that only stand (`under`) among it; `binding` is what trimmed it. `question`
+    is the wish without an answer yet, `answered` the last one with one. The model is `silent` from a question without
+    an answer until the next answer, and is not asked before `again_ms`.
     """
 
     resources: tuple[str, ...]

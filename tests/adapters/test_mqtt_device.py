@@ -422,3 +422,14 @@ def test_one_that_acknowledges_and_then_holds_something_else_is_not_believed_aga
         bench.say(command_id="1f-0", settings=bench.holds["settings"])
     assert len(bench.ear.of(Adopted)) == 1
     assert len(bench.ear.of(NotAdopted)) == 1
+
+
+def test_an_acknowledgement_from_far_ahead_blinds_nobody(bench: Bench) -> None:
+    bench.say()
+    bench.want(1, limit_w=2_000)
+    bench.ack(bench.sent(), at_ms=(1 << 53) - 1)
+    assert bench.ear.of(Adopted)
+    assert bench.holds is not None
+    bench.holds = {"command_id": "somebody", "settings": {**bench.holds["settings"], "limit_w": 5_000}}
+    bench.live_s(200)
+    assert bench.ear.of(ForeignHand) or bench.ear.of(NotAdopted)

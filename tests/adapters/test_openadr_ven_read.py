@@ -185,6 +185,28 @@ async def test_a_subscription_is_the_default_and_outlives_its_event(pem: Path, t
         assert world.heard(DefaultHeard)[1].default.effects == (Ceiling(Function.EXPORT_LIMIT, Watts(9_000)),)
 
 
+async def test_a_subscription_that_moves_to_another_target_leaves_nothing_behind(pem: Path, tmp_path: Path) -> None:
+    units = {"EXPORT_CAPACITY_SUBSCRIPTION": "KW"}
+    async with VtnWorld(pem, tmp_path) as world:
+        payloads = {"EXPORT_CAPACITY_SUBSCRIPTION": 5}
+        world.issue("contract", payloads, duration_s=None, descriptors=units, targets=["HOUSE-1"])
+        await world.until(lambda: world.heard(DefaultHeard))
+        world.vtn.modify("contract", payloads={"EXPORT_CAPACITY_SUBSCRIPTION": 2}, targets=["house-2"])
+        await world.until(lambda: len(world.heard(DefaultHeard)) == 3)
+        first, moved, left = (heard.default for heard in world.heard(DefaultHeard))
+        assert moved.effects == (Ceiling(Function.EXPORT_LIMIT, Watts(2_000)),)
+        assert (left.group, left.effects) == (first.group, ())
+
+
+async def test_one_date_that_leaps_is_not_followed(pem: Path, tmp_path: Path) -> None:
+    async with VtnWorld(pem, tmp_path) as world:
+        leaps = world.link._jumps
+        assert leaps(30_000, 0, 500)
+        assert not leaps(HOUR_S * 1_000, 0, 500)
+        assert not leaps(2 * HOUR_S * 1_000, 0, 500)
+        assert leaps(2 * HOUR_S * 1_000 + 900, 0, 500)
+
+
 # -- odd ones
 
 

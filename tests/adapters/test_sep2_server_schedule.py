@@ -190,3 +190,12 @@ def test_to_be_off_outlives_the_gateway_and_a_ramp_fits_its_field() -> None:
     assert (off.op_mod_connect, off.op_mod_energize) == (False, False)
     ramps = [translate.control(command(ramp_ms=ms), table, scale).ramp_tms_hundredths for ms in (None, 0, 19, 900_000)]
     assert ramps == [None, 0, 1, 65_535]
+
+
+def test_what_is_published_never_outlasts_a_lease_that_has_shrunk() -> None:
+    schedule, modes = Schedule("AB" * 20, 0), DERControlBase(op_mod_max_lim_w_hundredths=5_000)
+    schedule.keep(modes, 1_000, 300, 2_800)
+    schedule.keep(modes, 1_001, 300, 1_050)
+    running = [one for one in schedule.listed(1_001) if one.superseded_s is None and one.runs_on(1_001)]
+    assert running
+    assert max(one.end_s for one in running) <= 1_050

@@ -26,7 +26,7 @@ from gateway.core.events import Effect, NetworkChanged, Started, Topic
 from gateway.core.feeder import Certificate, Certified, NotCertified, Span, Validate, Wish
 from gateway.core.machine import Machine
 from gateway.core.orders import Each, Order
-from gateway.core.topology import Feeder, Site
+from gateway.core.topology import Feeder, Group, Site
 
 FEEDER = "north"
 DEADLINE_MS = 2_000
@@ -282,6 +282,45 @@ def test_no_set_point_ever_runs_beyond_what_was_certified(story: list[tuple[str,
             box = one.machine.state.feeders[FEEDER].box.get(name, Span(name, 0, 0))
             told_w = [set_point(one, each) or 0 for each in one.machine.state.resources[name].resource.devices]
             assert box.low_w <= sum(told_w) <= box.high_w
+
+
+def test_an_answer_from_before_a_change_of_the_network_is_not_taken() -> None:
+    for validated in (False, True):
+        one = player()
+        wish = ask(one, 10, 3_000)
+        (again,) = wishes(one.feed(11, NetworkChanged(DSO, (FEEDER,), validated, "a switch")))
+        assert not wishes(one.feed(11, answer(wish, 10)))
+        assert set_point(one) is None
+        one.feed(11, answer(again, 11))
+        assert set_point(one) == 3_000
+
+
+def test_one_more_house_on_the_feeder_lifts_nothing_that_was_trimmed() -> None:
+    one = player()
+    wish = ask(one, 10, 3_000)
+    one.feed(11, answer(wish, 11, *trimmed(wish, 1_200), binding=BINDING))
+    adopt_all(one, 12)
+    more = (Feeder(FEEDER, (house(1), house(2), house(3)), DEADLINE_MS),)
+    one.feed(20, Started(replace(on_feeder(), feeders=more)))
+    assert set_point(one) == 1_200
+
+
+def test_an_answer_leaves_in_force_what_it_was_told_may_stand() -> None:
+    groups = (*site().groups, Group("one", (house(1),)), Group("two", (house(2),)))
+    one = Player().start(replace(on_feeder(), groups=groups))
+    one.default(0, "p1", export(9_000))
+    adopt_all(one, 0)
+
+    def hear(name: str, w: int, group: str) -> list[Wish]:
+        return wishes(one.hear(10, order(name, target(w), 10, 99, scope=Each(group))))
+
+    (first,) = hear("a1", 1_000, "one")
+    one.feed(10, answer(first, 10))
+    one.cancel(10, "a1")
+    (second,) = hear("b1", 2_000, "two")
+    assert not hear("a2", 800, "one")
+    one.feed(11, answer(second, 11))
+    assert (set_point(one), set_point(one, "roof-20")) == (800, 1_052)
 
 
 def test_a_site_without_a_feeder_asks_nothing_and_decides_the_same() -> None:

@@ -9,7 +9,7 @@ from gateway.core.events import LinkDown, MeterRead, Observed
 from gateway.core.known import Known, Reading, Unknown
 from gateway.core.orders import Ceiling, Each, Floor, Function
 from gateway.core.parties import Grant, Level
-from gateway.core.siteload import BAND_W, SAMPLES, UNMETERED, SiteLoad
+from gateway.core.siteload import BAND_W, SAMPLES, STALE_MS, UNMETERED, SiteLoad
 from gateway.core.units import Watts
 
 NOBODY = Unknown("not asked", 0)
@@ -62,6 +62,17 @@ def test_two_samples_and_one_strange_one_change_nothing() -> None:
     assert limit_w(one) == 3_500
 
 
+def test_more_load_loosens_only_once_every_sample_shows_it() -> None:
+    one = player()
+    observe(one, 10, 2_000)
+    read(one, 11, 1_800)
+    assert limit_w(one) == 2_200
+    read(one, 14, 500, times=2)
+    assert limit_w(one) == 2_200
+    read(one, 16, 700, times=1)
+    assert limit_w(one) == 3_300
+
+
 def test_less_load_tightens_after_two_samples() -> None:
     one = player()
     observe(one, 10, 2_000)
@@ -81,7 +92,16 @@ def test_a_lost_meter_or_der_takes_the_load_as_zero(lost: str) -> None:
         one.feed(14, MeterRead(house(1), Unknown("timed out", 14_000)))
     else:
         one.feed(14, LinkDown("roof-10", "gone"))
-        one.feed(14, MeterRead(house(1), Known(0, 14_000)))
+    assert limit_w(one) == 2_000
+
+
+def test_a_load_that_nobody_reads_again_counts_no_more() -> None:
+    one = player()
+    observe(one, 10, 2_000)
+    read(one, 11, 500)
+    one.tick(100)
+    assert limit_w(one) == 3_500
+    one.tick(13 + STALE_MS // 1000)
     assert limit_w(one) == 2_000
 
 
@@ -130,9 +150,9 @@ def test_the_load_counts_on_the_stricter_side_of_either_limit() -> None:
     load = SiteLoad()
     readings: list[Reading] = [Known(1_000, 0)]
     for _ in range(SAMPLES):
-        load.read(Known(-230, 0), readings)
+        load.read(Known(-230, 0), readings, 0)
     assert load.counted.least_w <= 1_230 <= load.counted.most_w
     assert load.counted == (1_200, 1_200 + 2 * BAND_W)
-    assert not load.read(Known(-260, 0), readings)
-    assert load.read(NOBODY, readings)
+    assert not load.read(Known(-260, 0), readings, 0)
+    assert load.read(NOBODY, readings, 0)
     assert load.counted == UNMETERED

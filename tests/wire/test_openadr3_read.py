@@ -96,6 +96,12 @@ def test_an_odd_event_is_told_by_its_id_and_hides_no_other(text: str, name: str)
     assert "\n" not in found.why
 
 
+@pytest.mark.parametrize("more", ['"intervalPeriod":"\\ud800"', '"payloads":["\\ud800"]', '"targets":["\\ud800"]'])
+def test_half_a_character_spoils_its_own_event_only(more: str) -> None:
+    found = decode_event(f'{{"id":"e1","programID":"p",{more}}}'.encode())
+    assert isinstance(found, Odd | Read)
+
+
 def test_an_integer_without_end_spoils_its_own_event_only() -> None:
     long = json.dumps(PLAIN).replace("0.17", "9" * 6_000).encode()
     found = [decode_event(item) for item in items(b"[" + long + b"," + json.dumps(PLAIN).encode() + b"]")]

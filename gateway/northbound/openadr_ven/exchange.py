@@ -17,6 +17,7 @@ TIMEOUT_S: Final = 10
 OK: Final = range(200, 300)
 LATER: Final = (408, 425, 429)
 UNAUTHORIZED: Final = 401
+TOKEN_MOST_S: Final = 86_400.0
 TOKEN_MARGIN: Final = 0.1
 """The last part of a token's time in which a new one is fetched."""
 RETRY_MAX_S: Final = 3_600
@@ -136,7 +137,8 @@ class Exchange:
             self._token = None
             self._token = await self._new_token()
             lasts_s = self._token.expires_in
-            held_ms = 24 * 3_600_000 if lasts_s is None else int(1000 * max(0.0, lasts_s) * (1 - TOKEN_MARGIN))
+            lasts_s = TOKEN_MOST_S if lasts_s is None else min(max(0.0, lasts_s), TOKEN_MOST_S)
+            held_ms = int(1000 * lasts_s * (1 - TOKEN_MARGIN))
             self._token_until_ms = self._now_ms() + held_ms
         return self._token.access_token
 

@@ -6,7 +6,7 @@ complete ends nothing. A subscription that vanishes holds on: it is the default,
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from gateway.core.events import Assigned, DefaultHeard, OrderHeard, OrderUnreadable, Withdrawal, Withdrawn
@@ -84,6 +84,7 @@ class Heard:
         self._orders: dict[str, OrderHeard] = {}
         self._assigned: dict[str, tuple[str, ...]] = {}
         self._defaults: dict[tuple[str, str], DefaultHeard] = {}
+        self._given_by: dict[tuple[str, str], str] = {}
         self._unreadable: dict[str, str] = {}
         self._unplaced: dict[str, tuple[tuple[str, ...], int]] = {}
         self._ended: dict[str, int] = {}
@@ -279,16 +280,22 @@ class Heard:
                 over = piece.end_ms is not None and piece.end_ms <= server_ms
                 strength = (over, known.sent.rank.precedence, -known.sent.rank.created_ms, name)
                 found += [(strength, DefaultHeard(default)) for default in defaults]
-        strongest: dict[tuple[str, str], DefaultHeard] = {}
-        for _strength, heard in sorted(found, key=lambda one: one[0]):
-            strongest.setdefault((heard.default.id, heard.default.group), heard)
-        for key, heard in strongest.items():
+        strongest: dict[tuple[str, str], tuple[str, DefaultHeard]] = {}
+        for (*_strength, name), heard in sorted(found, key=lambda one: one[0]):
+            strongest.setdefault((heard.default.id, heard.default.group), (name, heard))
+        for key, (name, heard) in strongest.items():
+            self._given_by[key] = name
             if self._defaults.get(key) != heard:
                 self._defaults[key] = heard
                 self._hear(heard)
-        for kind, group in self._defaults:
-            if (kind, group) not in strongest:
-                self._said.amiss(f"{kind} {group}", f"{kind} of {group} is listed no more; the last one holds")
+        for kind, group in [key for key in self._defaults if key not in strongest]:
+            given_by = self._given_by[kind, group]
+            known = self.events.get(given_by) if given_by in present else None
+            if known is not None and known.sent.group != group:
+                moved = self._defaults.pop((kind, group)).default
+                self._hear(DefaultHeard(replace(moved, effects=())))
+                continue
+            self._said.amiss(f"{kind} {group}", f"{kind} of {group} is listed no more; the last one holds")
 
     # -- what cannot be read
 

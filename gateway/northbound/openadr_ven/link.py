@@ -26,6 +26,8 @@ from gateway.ports.north import Answer, Hear, Look
 log = logging.getLogger(__name__)
 
 OFFSET_STEP_MS: Final = 1_000
+LEAP_MS: Final = 60_000
+"""A clock that moves by more than this at once is believed the second time only: one wrong Date ends nothing."""
 CONTACT_LOST_MIN_S: Final = 300
 
 
@@ -80,6 +82,7 @@ class Link:
             partial(Spool, spool, KEPT_MAX),
         )
         self._offset_ms: int | None = None
+        self._leap_ms: int | None = None
         self._downs = 0
 
     @property
@@ -143,5 +146,14 @@ class Link:
             self._said.amiss("time", "its answers bear no Date; its clock is taken for ours", "its answers bear a Date")
             return
         if self._offset_ms is None or abs(found.by_ms - self._offset_ms) > OFFSET_STEP_MS + found.within_ms:
+            if self._offset_ms is not None and not self._jumps(found.by_ms, self._offset_ms, found.within_ms):
+                return
             self._offset_ms = found.by_ms
             self._hear(Offset(self._party, found.by_ms))
+
+    def _jumps(self, found_ms: int, before_ms: int, within_ms: int) -> bool:
+        """Tell whether its clock is to be followed: where it leaps, only once a second reading says the same (C17)."""
+        seen_ms, self._leap_ms = self._leap_ms, found_ms
+        if abs(found_ms - before_ms) <= LEAP_MS:
+            return True
+        return seen_ms is not None and abs(found_ms - seen_ms) <= OFFSET_STEP_MS + within_ms

@@ -217,7 +217,8 @@ class Device:
             return
         if sent is None or retained or self._due or (ack.id, ack.issued_ms) != (sent.id, sent.issued_ms):
             return
-        self._answer_by, self._answered_ms = NEVER, ack.at_ms
+        self._answer_by = NEVER
+        self._answered_ms = min(ack.at_ms, self._shared.clock.now_ms() + self._allowed_ms)
         if not ack.accepted:
             self._refused = f"it refused: {ack.why or 'it does not say why'}"
             self._complain(self._refused)
@@ -226,7 +227,7 @@ class Device:
         if why:
             self._complain(why)
         elif self._up and not self._complained:
-            self._adopt(ack.at_ms)
+            self._adopt(self._answered_ms)
 
     def _come_up(self, state: State, now_ms: int, *, restarted: bool) -> None:
         """Tell that it is there, and again where it can do more or less than it said; one that starts is told anew."""

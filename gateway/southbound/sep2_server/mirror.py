@@ -81,7 +81,7 @@ def _update(series: Series, given: MirrorMeterReading, now_ms: int) -> None:
         if reading.value is None:
             raise WireFault(f"MirrorMeterReading {given.mrid}: a Reading without value")
         at_ms = _ended_ms(reading, given, now_ms) if period is None else _end_ms(reading, now_ms, period.start_s)
-        if at_ms >= series.at_ms:
+        if at_ms >= min(series.at_ms, now_ms):
             series.value, series.at_ms = reading.value, at_ms
 
 

@@ -61,7 +61,8 @@ class Schedule:
         """
         half_s, before = max(1, revert_s // 2), self._number
         chain = self.chain(now_s)
-        if not chain or chain[0].base != base or chain[0].start_s > now_s:
+        outlasts = bool(chain) and chain[-1].end_s > most_s
+        if not chain or outlasts or chain[0].base != base or chain[0].start_s > now_s:
             end_s = min(now_s + half_s, most_s)
             if end_s <= now_s:
                 return 0

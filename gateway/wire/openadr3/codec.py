@@ -47,7 +47,7 @@ def items(body: bytes) -> list[bytes]:
     """Give the items of a list, each as the JSON that it is; raise WireFault where the body is no list of JSON."""
     try:
         return [bytes(item) for item in _split.decode(body)]
-    except (msgspec.MsgspecError, RecursionError) as fault:
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as fault:
         found = _loosely(body, fault)
     if not isinstance(found, list):
         raise WireFault("the body is no list")
@@ -58,7 +58,7 @@ def object_id(item: bytes) -> str:
     """Give the id of an item, empty where it tells none."""
     try:
         return _named.decode(item).id
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
         pass
     try:
         found = _loosely(item, None)
@@ -72,7 +72,7 @@ def is_targeted(item: bytes) -> bool:
     """Tell whether an item of a list is meant for some only, as far as it can be read."""
     try:
         return bool(_targeted.decode(item).targets)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return False
 
 
@@ -80,7 +80,7 @@ def decode_one(body: bytes, kind: type[Kind]) -> Kind:
     """Give the object of a kind that a body, or an item of a list, is; raise WireFault where it is none."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, RecursionError) as fault:
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as fault:
         raise WireFault(_one_line(fault)) from fault
 
 
@@ -88,7 +88,7 @@ def decode_event(item: bytes) -> Read | Odd:
     """Give the event that an item of a list is, or say what is odd about it."""
     try:
         return Read(_event.decode(item))
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
         pass
     try:
         found = _loosely(item, None)
@@ -113,7 +113,7 @@ def _event_by_pieces(found: dict[str, object]) -> Read | Odd:
             found[key] = [one for one in told if _is(one, kind)]
     try:
         event = msgspec.convert(found, Event)
-    except (msgspec.ValidationError, RecursionError) as fault:
+    except (msgspec.ValidationError, RecursionError, UnicodeError) as fault:
         name = found.get("id")
         return Odd(name if isinstance(name, str) else "", _one_line(fault))
     if listed is None:
@@ -125,7 +125,7 @@ def _event_by_pieces(found: dict[str, object]) -> Read | Odd:
     for place, one in enumerate(listed):
         try:
             intervals.append(msgspec.convert(one, Interval))
-        except (msgspec.ValidationError, RecursionError) as fault:
+        except (msgspec.ValidationError, RecursionError, UnicodeError) as fault:
             name = one.get("id") if isinstance(one, dict) else None
             known = isinstance(name, int) and not isinstance(name, bool)
             odd.append(Odd(str(name) if known else f"at-{place}", _one_line(fault)))
@@ -135,7 +135,7 @@ def _event_by_pieces(found: dict[str, object]) -> Read | Odd:
 def _is(found: object, kind: type[msgspec.Struct]) -> bool:
     try:
         msgspec.convert(found, kind)
-    except (msgspec.ValidationError, RecursionError):
+    except (msgspec.ValidationError, RecursionError, UnicodeError):
         return False
     return True
 
