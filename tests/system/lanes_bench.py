@@ -224,7 +224,8 @@ class Lanes:
             self.street.act(vtn_delete={"vtn": "dso-openadr", "name": name})
 
         def answered() -> bool:
-            return all(len(kinds) == 1 for kinds in terminal_answers(self.bench.state).values())
+            found = terminal_answers(self.bench.state).values()
+            return all(len(kinds) == 1 for versions in found for kinds in versions)
 
         until(answered, 20, "all is answered", lambda: (terminal_answers(self.bench.state), self.tell()))
         until(lambda: self.gateway.health()["owed_answers"] == 0, 20, "no answer is owed", self.tell)
