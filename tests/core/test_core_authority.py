@@ -137,3 +137,15 @@ def test_a_default_without_any_grant_is_refused_and_not_held() -> None:
     refused = told(player.feed(1, DefaultHeard(Default(TSO, "d", STREET, 1, (export(100),)))), Topic.REFUSED)
     assert [(one.rule, one.order) for one in refused] == [("A6", "tso/d")]
     assert player.machine.state.defaults.get(STREET, {}) == {}
+
+
+def test_what_is_granted_somewhere_is_listed_by_name_and_of_that_party_alone() -> None:
+    grants = (
+        Grant(DSO, "flexibility", Level.DSO_FLEXIBILITY, (Function.ACTIVE_POWER,), STREET),
+        Grant(DSO, "envelope", Level.CONNECTION, (Function.EXPORT_LIMIT,), CORNER),
+        Grant(MARKET, DSO, Level.MARKET, (Function.ACTIVE_POWER,), STREET),
+    )
+    granted = authority(site(grants=grants))
+    assert granted.granted_at(DSO, house(1)) == "granted there: envelope, flexibility"
+    assert granted.granted_at(DSO, house(3)) == "granted there: flexibility"
+    assert granted.granted_at(TSO, house(1)) == "granted there: nothing"
