@@ -23,13 +23,13 @@ SOLD = "sold as a reliability service, and those are levels 4 and 5; offer it "
         pytest.param(
             promise("x", level=6, reliability=True),
             "C7",
-            SOLD,
+            f"level 6 is {SOLD}at level 4 or 5, or not as one",
             id="reliability at level 6",
         ),
         pytest.param(
             promise("x", level=5, reliability=False),
             "C7",
-            SOLD,
+            f"level 5 is not {SOLD}as one, or at level 6 to 8",
             id="no reliability at level 5",
         ),
         pytest.param(promise("x", interruptible=True), "C7", "CPUC rule 5", id="interruptible reliability"),
