@@ -323,8 +323,9 @@ async def test_the_servers_post_rate_is_obeyed(pki: Path) -> None:
         world.rates.post_rate_s = 20
         intake = world.server.tree.intake
         await world.until(lambda: len(intake.readings) >= 27)
+        estimate_s = 2
         durations_s = {one.duration_s for one in intake.readings}
-        assert all(one is not None and 20 <= one < 1_000 for one in durations_s)
+        assert all(one is not None and 20 - estimate_s <= one < 1_000 for one in durations_s), durations_s
         world.rates.post_rate_s = 60
         await world.until(lambda: any((one.duration_s or 0) >= 60 for one in intake.readings))
 
