@@ -167,6 +167,7 @@ def flatness(sizes: tuple[int, ...], pace: Pace) -> list[Result]:
             fleet.fill(min(size, ORDERS))
             fleet.calm()
         for kind, seconds in kinds.items():
+            fleet.calm()
             found[kind][size] = seconds(fleet, pace) * US
     least, most = sizes[0], sizes[-1]
     return [
