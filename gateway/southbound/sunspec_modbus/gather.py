@@ -7,7 +7,7 @@ from typing import Final
 from gateway.southbound.sunspec_modbus.connection import Door, Reply
 from gateway.southbound.sunspec_modbus.points import Ask
 from gateway.wire.modbus import Refused
-from gateway.wire.sunspec import Chain, UnknownModelError, compile_model
+from gateway.wire.sunspec import Chain, NotSunSpec, UnknownModelError, Walk, compile_model
 
 ILLEGAL_VALUE: Final = 3
 BUSY: Final = 6
@@ -15,6 +15,24 @@ MOVED_MOST: Final = 3
 """How often a span is read again whose scale factors moved meanwhile."""
 LEARNED_LEAST: Final = 16
 """A device that refuses so few registers means something else by it."""
+
+
+def find(door: Callable[[], Door | None], walk: Walk, found: Callable[[Chain | NotSunSpec | None], None]) -> None:
+    """Walk through what a device has, read after read while there is a door to it, and hand over what is found."""
+    if walk.asking is None:
+        found(walk.found)
+        return
+
+    def settle(answer: Reply) -> None:
+        if isinstance(answer, bytes):
+            walk.give(answer)
+        else:
+            walk.refuse(answer.code)
+        find(door, walk, found)
+
+    here = door()
+    if here is not None:
+        here.read(*walk.asking, settle, slow=True)
 
 
 class Blocks:

@@ -17,7 +17,7 @@ from gateway.ports.south import Cleared
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
 from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
 from gateway.southbound.sunspec_modbus.family import Family
-from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering
+from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering, find
 from gateway.southbound.sunspec_modbus.points import Ask, Step, Values, scales
 from gateway.southbound.sunspec_modbus.reach import Way
 from gateway.southbound.sunspec_modbus.readings import (
@@ -174,7 +174,7 @@ class Link:
         """Start to find out what the device is."""
         self._forget()
         self._connection = connection
-        self._walk(Walk(self._bases))
+        find(lambda: self._connection, Walk(self._bases), self._found)
 
     def close(self) -> None:
         """End the connection; `sweep` asks for a new one."""
@@ -215,21 +215,6 @@ class Link:
             self._next()
 
     # -- finding out
-
-    def _walk(self, walk: Walk) -> None:
-        if walk.asking is None:
-            self._found(walk.found)
-            return
-
-        def settle(answer: Reply) -> None:
-            if isinstance(answer, bytes):
-                walk.give(answer)
-            else:
-                walk.refuse(answer.code)
-            self._walk(walk)
-
-        if self._connection is not None:
-            self._connection.read(*walk.asking, settle, slow=True)
 
     def _found(self, found: Chain | NotSunSpec | None) -> None:
         if not isinstance(found, Chain):

@@ -9,8 +9,8 @@ from typing import Final
 from gateway.core.events import MeterRead
 from gateway.core.known import Known, Reading, Unknown
 from gateway.southbound.sunspec_modbus.config import SunspecMeter
-from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
-from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering
+from gateway.southbound.sunspec_modbus.connection import Door, Shared
+from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering, find
 from gateway.southbound.sunspec_modbus.points import Part
 from gateway.southbound.sunspec_modbus.reach import Way
 from gateway.southbound.sunspec_modbus.translate import meter, metered, moved
@@ -76,7 +76,7 @@ class MeterLink:
             self._fail(opened)
             return
         self._connection = opened
-        self._walk(Walk(self._bases))
+        find(lambda: self._connection, Walk(self._bases), self._found)
 
     def close(self) -> None:
         """End the connection; `sweep` asks for a new one."""
@@ -108,21 +108,6 @@ class MeterLink:
         self._show(Unknown(why, self._shared.clock.now_ms()))
 
     # -- finding out
-
-    def _walk(self, walk: Walk) -> None:
-        if walk.asking is None:
-            self._found(walk.found)
-            return
-
-        def settle(answer: Reply) -> None:
-            if isinstance(answer, bytes):
-                walk.give(answer)
-            else:
-                walk.refuse(answer.code)
-            self._walk(walk)
-
-        if self._connection is not None:
-            self._connection.read(*walk.asking, settle, slow=True)
 
     def _found(self, found: Chain | NotSunSpec | None) -> None:
         if not isinstance(found, Chain):
