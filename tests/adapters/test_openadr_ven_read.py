@@ -200,11 +200,22 @@ async def test_a_subscription_that_moves_to_another_target_leaves_nothing_behind
 
 async def test_one_date_that_leaps_is_not_followed(pem: Path, tmp_path: Path) -> None:
     async with VtnWorld(pem, tmp_path) as world:
-        leaps = world.link._jumps
-        assert leaps(30_000, 0, 500)
-        assert not leaps(HOUR_S * 1_000, 0, 500)
-        assert not leaps(2 * HOUR_S * 1_000, 0, 500)
-        assert leaps(2 * HOUR_S * 1_000 + 900, 0, 500)
+        await world.until(lambda: world.heard(Offset))
+        told_ms = world.heard(Offset)[-1].offset_ms
+        leap_ms = 5 * HOUR_S * 1_000
+        lists = 0
+
+        def leaping(request: web.Request) -> None:
+            nonlocal lists
+            lists += request.path == EVENTS
+            world.vtn.date_offset_ms = leap_ms if lists % 8 < 2 else 0
+
+        world.vtn.intercept = leaping
+        await world.until(lambda: lists > 24)
+        assert [each.offset_ms for each in world.heard(Offset) if abs(each.offset_ms - told_ms) > 60_000] == []
+        world.vtn.intercept = None
+        world.vtn.date_offset_ms = leap_ms
+        await world.until(lambda: abs(world.heard(Offset)[-1].offset_ms - leap_ms) < 60_000)
 
 
 # -- odd ones

@@ -145,15 +145,11 @@ class Link:
         if found is None:
             self._said.amiss("time", "its answers bear no Date; its clock is taken for ours", "its answers bear a Date")
             return
-        if self._offset_ms is None or abs(found.by_ms - self._offset_ms) > OFFSET_STEP_MS + found.within_ms:
-            if self._offset_ms is not None and not self._jumps(found.by_ms, self._offset_ms, found.within_ms):
-                return
+        step_ms, before_ms, leapt_ms = OFFSET_STEP_MS + found.within_ms, self._offset_ms, self._leap_ms
+        leaps = before_ms is not None and abs(found.by_ms - before_ms) > LEAP_MS
+        self._leap_ms = found.by_ms if leaps else None
+        if leaps and (leapt_ms is None or abs(found.by_ms - leapt_ms) > step_ms):
+            return
+        if before_ms is None or abs(found.by_ms - before_ms) > step_ms:
             self._offset_ms = found.by_ms
             self._hear(Offset(self._party, found.by_ms))
-
-    def _jumps(self, found_ms: int, before_ms: int, within_ms: int) -> bool:
-        """Tell whether its clock is to be followed: where it leaps, only once a second reading says the same (C17)."""
-        seen_ms, self._leap_ms = self._leap_ms, found_ms
-        if abs(found_ms - before_ms) <= LEAP_MS:
-            return True
-        return seen_ms is not None and abs(found_ms - seen_ms) <= OFFSET_STEP_MS + within_ms
