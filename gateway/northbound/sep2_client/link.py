@@ -95,10 +95,9 @@ class Link:
     async def _show(self, look: Look) -> None:
         """Show the picture once the server is known, and then once in every post rate."""
         await self._walker.seen.wait()
-        since_ms = self._clock.now_ms()
+        self._mirror.sample(look())
+        since_ms = now_ms = self._clock.now_ms()
         while self._exchange.may_write:
-            self._mirror.sample(look())
-            now_ms = self._clock.now_ms()
             try:
                 server_ms = self._walker.server_ms
                 await self._mirror.show(
@@ -110,3 +109,4 @@ class Link:
             while (left_ms := now_ms + 1000 * self._mirror.post_s - self._clock.now_ms()) > 0:
                 await self._clock.sleep_until_ms(self._clock.now_ms() + min(SAMPLE_MS, left_ms))
                 self._mirror.sample(look())
+            now_ms = self._clock.now_ms()
