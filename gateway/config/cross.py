@@ -7,7 +7,7 @@ from gateway.config.faults import quoted, suggestion
 from gateway.config.lines import Path as Place
 from gateway.config.site import HEALTH_PORT
 from gateway.config.tables import Entry, Reader, TableSpec
-from gateway.core.orders import LIMITS, Function
+from gateway.core.functions import LIMITS, Function
 from gateway.core.parties import Level, Tier
 
 RESTRICTING: Final = (*LIMITS, Function.ENERGIZE)

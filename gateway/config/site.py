@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from gateway.config.tables import NOT_A_KEY, TableSpec
 from gateway.core.capacity import Domain
-from gateway.core.orders import Function
+from gateway.core.functions import Function
 from gateway.core.parties import Precedence, Tier
 from gateway.core.sharing import Policy
 

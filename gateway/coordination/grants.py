@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gateway.coordination.graph import downstream, hops
 from gateway.coordination.skeleton import Entity, Flow, Skeleton, SkeletonFault, is_operator
-from gateway.core.orders import LIMITS, SWITCHES, Function
+from gateway.core.functions import LIMITS, SWITCHES, Function
 from gateway.core.parties import Grant, Level, Tier
 
 

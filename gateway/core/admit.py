@@ -8,9 +8,10 @@ from gateway.core.answers import Course, Kind
 from gateway.core.authority import Accepted, Authority, Refused, judge, judge_freshness, judge_version
 from gateway.core.decide import Decider
 from gateway.core.events import Assigned, Effect, OrderHeard, OrderUnreadable, Topic, Withdrawal, Withdrawn
+from gateway.core.functions import LIMITS, Function
 from gateway.core.ledger import Ledger
 from gateway.core.narrate import tell
-from gateway.core.orders import LIMITS, Each, Function, Order, OrderKey, Rank, Total
+from gateway.core.orders import Each, Order, OrderKey, Rank, Total
 from gateway.core.orders import Effect as OrderEffect
 from gateway.core.settling import interval_at
 from gateway.core.state import Live, PartyState, State, groups_by_resource

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from gateway.core.arbitrate import SITE, UNDRIVEN, Allotment, rating_key
 from gateway.core.awarding import award, offered
 from gateway.core.clearing import Award
+from gateway.core.functions import CEILINGS, FLOORS, LIMITS, Function
 from gateway.core.known import Known
-from gateway.core.orders import CEILINGS, FLOORS, LIMITS, Ceiling, Floor, Function, OrderKey, Target, Total
+from gateway.core.orders import Ceiling, Floor, OrderKey, Target, Total
 from gateway.core.settling import Settler, entries_at
 from gateway.core.sharing import Claim, Policy, cap_upper, share_total
 from gateway.core.state import NO_LOAD, DeviceState, Load, PointState, ResourceState, State

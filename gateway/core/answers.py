@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from gateway.core.arbitrate import Status
+from gateway.core.functions import Function
 from gateway.core.observe import Verdict
-from gateway.core.orders import Function, OrderKey
+from gateway.core.orders import OrderKey
 from gateway.core.timeline import FOR_EVER_MS
 
 MS_PER_HOUR = 3_600_000

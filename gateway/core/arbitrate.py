@@ -9,13 +9,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from gateway.core.orders import (
-    CEILINGS,
-    FLOORS,
-    Default,
-    Function,
-    OrderKey,
-)
+from gateway.core.functions import CEILINGS, FLOORS, MODES, Function
+from gateway.core.modes import Mode
+from gateway.core.orders import Default, OrderKey
 from gateway.core.parties import Colour, Direction, Level
 from gateway.core.slots import (
     CALM,
@@ -83,7 +79,7 @@ class Ruling:
     `binding` is the order, default or agreement whose value holds; `slack` is in force without binding; `suspended`
     are beaten set-points that resume; `beaten` are lost for good. `clipped` tells that a limit was moved so that the
     interval of the point is not empty (C2). `strength` is the level and standing of the binding set-point (C12), and
-    `service` what it is for (C9).
+    `service` what it is for (C9). Of a mode the value is 0, and `mode` says what holds.
     """
 
     function: Function
@@ -96,6 +92,7 @@ class Ruling:
     clipped: bool = False
     strength: tuple[int, int] = UNDRIVEN
     service: str = ""
+    mode: Mode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +221,15 @@ def _rule_switch(function: Function, held: Sequence[Held]) -> Ruling:
     agreeing = tuple(one.key for one in ordered if one.key != best.key and one.value == best.value and one.is_order)
     suspended = tuple(one.key for one in ordered if one.value != best.value and one.is_order)
     return Ruling(function, best.value, best.key, "B", slack=agreeing, suspended=suspended)
+
+
+def _rule_mode(function: Function, held: Sequence[Held]) -> Ruling:
+    """Let the mode of the strongest level hold; the others would move the same quantity and have to wait (C5)."""
+    best, *others = sorted(held, key=lambda one: (not one.is_order, one.level, one.party_rank, one.key))
+    agreeing = tuple(one.key for one in others if one.mode == best.mode and one.is_order)
+    suspended = tuple(one.key for one in others if one.mode != best.mode and one.is_order)
+    rule = "C3" if suspended else best.rule
+    return Ruling(function, 0, best.key, rule, slack=agreeing, suspended=suspended, mode=best.mode)
 
 
 def _interval_ends(held: Mapping[Function, Sequence[Held]]) -> tuple[int | None, int | None]:
@@ -362,8 +368,8 @@ def choose(
     elif function is Function.PRICE:
         choice = Choice(_rule_price(held), {})
     else:
-        switched = _rule_switch(function, held)
-        choice = Choice(switched, dict.fromkeys(switched.suspended, "C10"))
+        strongest = _rule_mode(function, held) if function in MODES else _rule_switch(function, held)
+        choice = Choice(strongest, dict.fromkeys(strongest.suspended, "C10"))
     if choice.ruling is None or not beaten:
         return choice
     return Choice(replace(choice.ruling, beaten=tuple(beaten)), choice.waiting)

@@ -3,18 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.core.orders import (
-    CEILINGS,
-    LIMITS,
-    Ceiling,
-    Connect,
-    Effect,
-    Energize,
-    Floor,
-    Function,
-    Order,
-    Release,
-)
+from gateway.core.functions import CEILINGS, LIMITS, Function
+from gateway.core.orders import Ceiling, Connect, Effect, Energize, Floor, Order, Release
 from gateway.core.parties import Level, Party, Tier
 from gateway.core.units import Share, Watts
 

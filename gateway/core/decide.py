@@ -12,9 +12,10 @@ from gateway.core.arbitrate import UNDRIVEN, Ruling
 from gateway.core.certify import Asking
 from gateway.core.commitments import shortfall
 from gateway.core.events import Effect, Write
+from gateway.core.functions import Function
 from gateway.core.guard import Blocked, Bounds, Cleared, clear
 from gateway.core.ledger import Ledger
-from gateway.core.orders import Function, OrderKey
+from gateway.core.orders import OrderKey
 from gateway.core.parties import Direction, Level
 from gateway.core.plan import Command, Part, commands
 from gateway.core.settling import Settled, Settler, Stances

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from gateway.core.answers import Answer
 from gateway.core.capacity import Commitment
 from gateway.core.feeder import Certified, NotCertified, Validate
+from gateway.core.functions import Function
 from gateway.core.guard import Cleared
 from gateway.core.known import Reading, Unknown
 from gateway.core.offers import Offer
@@ -141,10 +142,15 @@ class LinkDown(NamedTuple):
 
 
 class Adopted(NamedTuple):
-    """A device reads back what the command of this serial asked for."""
+    """A device reads back what the command of this serial asked for.
+
+    `cannot` gives the functions of the command's modes that it has no way to carry, or that it refused, and why: there
+    it is left as it was.
+    """
 
     device: str
     serial: int
+    cannot: tuple[tuple[Function, str], ...] = ()
 
 
 class NotAdopted(NamedTuple):

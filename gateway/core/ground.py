@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from gateway.core.arbitrate import Ground
 from gateway.core.authority import Authority
-from gateway.core.orders import LIMITS, Function
+from gateway.core.functions import LIMITS, Function
 from gateway.core.parties import Grant, Level, Tier
 from gateway.core.topology import Resource, Site
 

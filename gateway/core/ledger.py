@@ -6,8 +6,9 @@ from typing import NamedTuple
 from gateway.core.answers import TERMINAL, Answer, Kind, ending
 from gateway.core.arbitrate import Status
 from gateway.core.events import Effect, Owe, Topic, Withdrawal
+from gateway.core.functions import Function
 from gateway.core.narrate import clipped_by, reason, tell, winners
-from gateway.core.orders import Function, Order, OrderKey
+from gateway.core.orders import Order, OrderKey
 from gateway.core.settling import Settled, Stances, interval_at
 from gateway.core.state import Live, State
 from gateway.core.timeline import FOR_EVER_MS

@@ -7,8 +7,9 @@ from gateway.core.arbitrate import SITE, Ruling
 from gateway.core.capacity import Reduction
 from gateway.core.clearing import Award
 from gateway.core.events import Tell, Topic
+from gateway.core.functions import CEILINGS, Function
 from gateway.core.guard import Blocked
-from gateway.core.orders import CEILINGS, Function, Order, OrderKey
+from gateway.core.orders import Order, OrderKey
 from gateway.core.plan import Command, Envelope
 from gateway.core.settling import Settled
 

@@ -4,27 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from gateway.core.functions import Function
+from gateway.core.modes import Mode
 from gateway.core.units import Power
-
-
-class Function(StrEnum):
-    """A control function: what an effect acts on. Effects of different functions coexist (C5)."""
-
-    EXPORT_LIMIT = "export-limit"
-    IMPORT_LIMIT = "import-limit"
-    GENERATION_LIMIT = "generation-limit"
-    RATING_LIMIT = "rating-limit"
-    LOAD_LIMIT = "load-limit"
-    ACTIVE_POWER = "active-power"
-    CONNECT = "connect"
-    ENERGIZE = "energize"
-    PRICE = "price"
-
-
-CEILINGS = (Function.EXPORT_LIMIT, Function.GENERATION_LIMIT, Function.RATING_LIMIT)
-FLOORS = (Function.IMPORT_LIMIT, Function.LOAD_LIMIT)
-LIMITS = CEILINGS + FLOORS
-SWITCHES = (Function.CONNECT, Function.ENERGIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +64,7 @@ class Price:
     function: Function = Function.PRICE
 
 
-Effect = Ceiling | Floor | Target | Connect | Energize | Release | Price
+Effect = Ceiling | Floor | Target | Connect | Energize | Release | Price | Mode
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
-from gateway.core.orders import Function
+from gateway.core.functions import Function
 
 
 class Tier(StrEnum):

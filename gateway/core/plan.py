@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from gateway.core.arbitrate import Ruling, Settlement
 from gateway.core.feeder import Room
-from gateway.core.orders import CEILINGS, FLOORS, Function, OrderKey
+from gateway.core.functions import CEILINGS, FLOORS, Function
+from gateway.core.modes import Mode
+from gateway.core.orders import OrderKey
 from gateway.core.siteload import UNMETERED, LocalLoad
 
 
@@ -29,6 +31,7 @@ class Envelope(NamedTuple):
     wanted_w: int | None = None
     held_by: str = ""
     waits: bool = False
+    modes: tuple[Mode, ...] = ()
 
 
 class Command(NamedTuple):
@@ -37,7 +40,8 @@ class Command(NamedTuple):
     `limit_w` is the most it may generate, `target_w` the set-point it runs at or None, `revert_limit_w` what it falls
     back to when nobody speaks to it for `revert_after_ms`. `connected` and `energized` are None where nobody says:
     then the DER is left as it is. `basis` names the orders that it rests on. `ramp_ms` is how long the DER takes to get
-    to a new limit or set-point: 0 is at once, None leaves it to the DER (C16).
+    to a new limit or set-point: 0 is at once, None leaves it to the DER (C16). `modes` are how it is to move by itself,
+    at most one of a function; a function that has none is left to the DER.
     """
 
     device: str
@@ -50,6 +54,7 @@ class Command(NamedTuple):
     basis: tuple[OrderKey, ...]
     rule: str
     ramp_ms: int | None = None
+    modes: tuple[Mode, ...] = ()
 
 
 class Part(NamedTuple):
@@ -86,6 +91,7 @@ def envelope(settlement: Settlement, room: Room | None = None, load: LocalLoad =
     ordered_w: int | None = None
     connected: bool | None = None
     energized: bool | None = None
+    modes: tuple[Mode, ...] = ()
     for ruling in settlement.rulings:
         if ruling.function in FLOORS:
             floor_w = min(0, _behind_meter_w(ruling, load))
@@ -96,6 +102,8 @@ def envelope(settlement: Settlement, room: Room | None = None, load: LocalLoad =
             connected = bool(ruling.value)
         elif ruling.function is Function.ENERGIZE:
             energized = bool(ruling.value)
+        elif ruling.mode is not None:
+            modes = (*modes, ruling.mode)
     if ordered_w is not None:
         target_w = min(ordered_w, upper_w)
         if lower_w is not None:
@@ -119,6 +127,7 @@ def envelope(settlement: Settlement, room: Room | None = None, load: LocalLoad =
         wanted_w,
         held_by,
         waits,
+        modes,
     )
 
 
@@ -208,6 +217,7 @@ def _command(
         revert_after_ms,
         (bounds.upper_by,) if bounds.target_by is None else (bounds.upper_by, bounds.target_by),
         bounds.rule,
+        modes=bounds.modes,
     )
 
 

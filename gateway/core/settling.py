@@ -7,7 +7,8 @@ from typing import NamedTuple
 from gateway.core.arbitrate import Settlement, rule, settle
 from gateway.core.certify import room_of
 from gateway.core.commitments import contracted_w, reserved_w
-from gateway.core.orders import CEILINGS, LIMITS, Default, Effect, Function, OrderKey, Total
+from gateway.core.functions import CEILINGS, LIMITS, Function
+from gateway.core.orders import Default, Effect, OrderKey, Total
 from gateway.core.parties import Colour, Direction, Level
 from gateway.core.plan import Envelope, envelope
 from gateway.core.siteload import UNMETERED

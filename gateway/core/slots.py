@@ -9,23 +9,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateway.core.feeder import Room
-from gateway.core.orders import (
-    CEILINGS,
-    FLOORS,
-    LIMITS,
-    SWITCHES,
-    Ceiling,
-    Connect,
-    Default,
-    Effect,
-    Energize,
-    Floor,
-    Function,
-    OrderKey,
-    Price,
-    Release,
-    Target,
-)
+from gateway.core.functions import CEILINGS, FLOORS, LIMITS, SWITCHES, Function
+from gateway.core.modes import Mode
+from gateway.core.orders import Ceiling, Connect, Default, Effect, Energize, Floor, OrderKey, Price, Release, Target
 from gateway.core.parties import USUAL_PRECEDENCE, Colour, Direction, Precedence
 from gateway.core.siteload import UNMETERED, LocalLoad
 from gateway.core.timeline import Entry, Slot
@@ -79,7 +65,8 @@ CALM = Situation()
 class Held(NamedTuple):
     """What one slot contributes at an instant.
 
-    `precedence` and `age` (the later created, the smaller) decide between the slots of one party alone (C3, C4).
+    `precedence` and `age` (the later created, the smaller) decide between the slots of one party alone (C3, C4). A slot
+    of a mode contributes the `mode`, and its value is 0.
     """
 
     level: int
@@ -91,6 +78,7 @@ class Held(NamedTuple):
     service: str = ""
     precedence: int = 0
     age: int = 0
+    mode: Mode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +135,12 @@ def _value(effect: Effect, ground: Ground) -> int:
             return milli_per_mwh
         case Release():
             raise TypeError("a release has no value; take the slot's default")
+        case _:
+            return 0
+
+
+def _mode(effect: Effect) -> Mode | None:
+    return effect if isinstance(effect, Mode) else None
 
 
 def _bounds(default: Default) -> bool:
@@ -160,6 +154,14 @@ def _last_resort_slot(ground: Ground) -> Slot | None:
     return None if level is None else Slot(ground.limit_parent, level, Function.EXPORT_LIMIT)
 
 
+class Fallback(NamedTuple):
+    """What holds a slot while no order does."""
+
+    key: OrderKey
+    value: int
+    mode: Mode | None = None
+
+
 class Fallbacks:
     """What each slot of one ground says while no order of it is in force: a default (C5), or the last resort (C14)."""
 
@@ -169,7 +171,7 @@ class Fallbacks:
         """Note who speaks in which slot."""
         self.ground = ground
         self._defaults = sorted(defaults, key=lambda default: (default.precedence, default.id))
-        self._held: dict[Slot, tuple[OrderKey, int] | None] = {}
+        self._held: dict[Slot, Fallback | None] = {}
         last_resort = _last_resort_slot(ground)
         found: dict[Slot, None] = {} if last_resort is None else {last_resort: None}
         for default in defaults:
@@ -182,13 +184,13 @@ class Fallbacks:
         self.words: dict[Slot, Word] = {slot: Word(slot.function, held_in(slot, None, self)) for slot in self.slots}
         """What they say there while no order does."""
 
-    def of(self, slot: Slot) -> tuple[OrderKey, int] | None:
-        """Give who holds a slot that no order holds, and its value."""
+    def of(self, slot: Slot) -> Fallback | None:
+        """Give who holds a slot that no order holds, and what it says."""
         if slot not in self._held:
             self._held[slot] = self._find(slot)
         return self._held[slot]
 
-    def _find(self, slot: Slot) -> tuple[OrderKey, int] | None:
+    def _find(self, slot: Slot) -> Fallback | None:
         """Find the default of the strongest program that has the slot's function."""
         if slot.point:
             return None
@@ -199,12 +201,12 @@ class Fallbacks:
                 continue
             for effect in default.effects:
                 if effect.function is slot.function and not isinstance(effect, Release):
-                    return OrderKey(default.issuer, default.id), _value(effect, ground)
+                    return Fallback(OrderKey(default.issuer, default.id), _value(effect, ground), _mode(effect))
         if slot.issuer != ground.limit_parent or slot.function is not Function.EXPORT_LIMIT:
             return None
         if any(default.issuer == slot.issuer and _bounds(default) for default in self._defaults):
             return None
-        return LAST_RESORT, ground.last_resort_export_limit_w
+        return Fallback(LAST_RESORT, ground.last_resort_export_limit_w)
 
 
 def _tighter(function: Function, one: int, other: int) -> int:
@@ -228,12 +230,13 @@ def held_in(slot: Slot, winner: Entry | None, fallbacks: Fallbacks) -> Held | No
         if default is not None and slot.function in _TIGHTENED:
             unproven = slot.issuer in ground.unproven
             if unproven or not ground.situation.validated:
-                value, rule = _tighter(slot.function, value, default[1]), "C14" if unproven else "C19"
-        return Held(slot.level, rank, winner.key, value, rule, True, service, *_seniority(winner))
+                value, rule = _tighter(slot.function, value, default.value), "C14" if unproven else "C19"
+        mode = _mode(winner.effect)
+        return Held(slot.level, rank, winner.key, value, rule, True, service, *_seniority(winner), mode)
     if default is None:
         return None
-    key, value = default
-    return Held(slot.level, rank, key, value, "C14" if key == LAST_RESORT else "C5", False, service)
+    rule = "C14" if default.key == LAST_RESORT else "C5"
+    return Held(slot.level, rank, default.key, default.value, rule, False, service, mode=default.mode)
 
 
 def _seniority(entry: Entry) -> tuple[int, int]:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.core.arbitrate import Choice, Ruled, Status, choose, rule, status_in_slot, status_of
-from gateway.core.orders import Function, OrderKey
+from gateway.core.functions import Function
+from gateway.core.orders import OrderKey
 from gateway.core.slots import Fallbacks, Ground, Held, Word, held_in
 from gateway.core.timeline import FOR_EVER_MS, Entry, Slot, Succession, strength
 

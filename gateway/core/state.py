@@ -11,11 +11,12 @@ from gateway.core.capacity import CommitmentBook, Reduction
 from gateway.core.clearing import Award
 from gateway.core.events import NOT_STORED, Withdrawal
 from gateway.core.feeder import Certificate, Span, Wish
+from gateway.core.functions import Function
 from gateway.core.known import Reading, Unknown
 from gateway.core.meter import Meter
 from gateway.core.observe import Verdict
 from gateway.core.offers import OfferBook
-from gateway.core.orders import Default, Effect, Function, Order, OrderKey
+from gateway.core.orders import Default, Effect, Order, OrderKey
 from gateway.core.parties import Colour, Direction
 from gateway.core.plan import Command
 from gateway.core.sharing import Policy

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from gateway.core.orders import Ceiling, Effect, Floor, Function, Order, OrderKey, Rank, Tie
+from gateway.core.functions import Function
+from gateway.core.orders import Ceiling, Effect, Floor, Order, OrderKey, Rank, Tie
 from gateway.core.units import Watts
 
 FOR_EVER_MS = 1 << 62

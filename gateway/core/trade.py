@@ -8,11 +8,12 @@ from gateway.core.capacity import Capability, Commitment, CommitmentKey, Interfa
 from gateway.core.clearing import Award, DeliveredEnergy, settle
 from gateway.core.decide import Decider
 from gateway.core.events import CommitmentEnded, CommitmentHeard, Effect, OfferHeard, OfferWithdrawn, Topic
+from gateway.core.functions import Function
 from gateway.core.known import Known
 from gateway.core.meter import Metered
 from gateway.core.narrate import tell
 from gateway.core.offers import Nameplate, OfferKey
-from gateway.core.orders import Function, OrderKey
+from gateway.core.orders import OrderKey
 from gateway.core.parties import Direction
 from gateway.core.state import DeviceState, State
 from gateway.core.topology import PointKind

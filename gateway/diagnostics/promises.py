@@ -8,7 +8,8 @@ from typing import NamedTuple
 from gateway.core.capacity import Commitment, CommitmentBook
 from gateway.core.commitments import shortfall
 from gateway.core.events import CommitmentHeard, OrderHeard, Started, Tell, Topic
-from gateway.core.orders import Function, Order, Target
+from gateway.core.functions import Function
+from gateway.core.orders import Order, Target
 from gateway.core.parties import Direction, Level
 from gateway.core.timeline import FOR_EVER_MS
 from gateway.core.topology import Device, Site

@@ -10,20 +10,8 @@ from typing import Annotated, ClassVar, Final, TypeVar
 import msgspec
 from msgspec import Meta
 
-from gateway.core.orders import (
-    CEILINGS,
-    FLOORS,
-    SWITCHES,
-    Ceiling,
-    Connect,
-    Effect,
-    Energize,
-    Floor,
-    Function,
-    Price,
-    Release,
-    Target,
-)
+from gateway.core.functions import CEILINGS, FLOORS, SWITCHES, Function
+from gateway.core.orders import Ceiling, Connect, Effect, Energize, Floor, Price, Release, Target
 from gateway.core.units import HUNDREDTHS_OF_PERCENT, Share, Watts
 
 T = TypeVar("T")

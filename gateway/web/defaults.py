@@ -8,8 +8,20 @@ from msgspec import Meta
 
 from gateway.core.events import DefaultHeard, Topic
 from gateway.core.narrate import label
-from gateway.core.orders import NO_PRIORITY, Connect, Default, Effect, Energize, OrderKey, Price, Release
-from gateway.core.units import HUNDREDTHS_OF_PERCENT, Watts
+from gateway.core.orders import (
+    NO_PRIORITY,
+    Ceiling,
+    Connect,
+    Default,
+    Effect,
+    Energize,
+    Floor,
+    OrderKey,
+    Price,
+    Release,
+    Target,
+)
+from gateway.core.units import HUNDREDTHS_OF_PERCENT, Share, Watts
 from gateway.web.body import BadBodyError, Body, EffectBody, Id, Line, Number, effects, read
 from gateway.web.desk import PARTY, Desk, Verdict, fault, reply, verdict
 
@@ -95,7 +107,7 @@ def _stated(effect: Effect) -> Iterator[tuple[str, object]]:
             yield "on", on
         case Price(milli_per_mwh=milli_per_mwh):
             yield "per_mwh", milli_per_mwh / 1000
-        case _ if isinstance(effect.power, Watts):
-            yield "w", effect.power.w
-        case _:
-            yield "percent", 100 * effect.power.hundredths / HUNDREDTHS_OF_PERCENT
+        case Ceiling(power=Watts(w=w)) | Floor(power=Watts(w=w)) | Target(power=Watts(w=w)):
+            yield "w", w
+        case Ceiling(power=Share() as share) | Floor(power=Share() as share) | Target(power=Share() as share):
+            yield "percent", 100 * share.hundredths / HUNDREDTHS_OF_PERCENT

@@ -9,7 +9,8 @@ from aiohttp import web
 from openadr_world import HOUR_S, HOUSES, KW, PARTY, VtnWorld, make_certificate
 
 from gateway.core.events import Assigned, Contact, DefaultHeard, Offset, OrderHeard, OrderUnreadable
-from gateway.core.orders import Ceiling, Each, Floor, Function, Target, Tie
+from gateway.core.functions import Function
+from gateway.core.orders import Ceiling, Each, Floor, Target, Tie
 from gateway.core.units import Watts
 
 EVENTS = "/openadr3/3.1.0/events"

@@ -6,20 +6,8 @@ import msgspec
 import pytest
 from openadr_world import PROFILE
 
-from gateway.core.orders import (
-    NO_PRIORITY,
-    Ceiling,
-    Each,
-    Effect,
-    Floor,
-    Function,
-    Order,
-    Price,
-    Rank,
-    Reply,
-    Target,
-    Tie,
-)
+from gateway.core.functions import Function
+from gateway.core.orders import NO_PRIORITY, Ceiling, Each, Effect, Floor, Order, Price, Rank, Reply, Target, Tie
 from gateway.core.units import Share, Watts
 from gateway.northbound.openadr_ven import translate
 from gateway.northbound.openadr_ven.schedule import Course, lay_out

@@ -7,7 +7,8 @@ import pytest
 from sep2_world import HOUSES, LIMIT, PARTY, PIN, POLL_S, World, lfdi, make_pki, program
 
 from gateway.core.events import Assigned, Contact, DefaultHeard, Offset, OrderHeard, Withdrawal, Withdrawn
-from gateway.core.orders import Ceiling, Function
+from gateway.core.functions import Function
+from gateway.core.orders import Ceiling
 from gateway.core.units import Watts
 from hil.sep2.records import mrid_of
 from hil.sep2.tree import Rates

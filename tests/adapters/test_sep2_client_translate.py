@@ -7,19 +7,8 @@ import pytest
 from gateway.core.aggregate import Total
 from gateway.core.answers import Answer, Kind
 from gateway.core.events import Withdrawal, Withdrawn
-from gateway.core.orders import (
-    Ceiling,
-    Connect,
-    Default,
-    Each,
-    Effect,
-    Energize,
-    Function,
-    OrderKey,
-    Rank,
-    Reply,
-    Target,
-)
+from gateway.core.functions import Function
+from gateway.core.orders import Ceiling, Connect, Default, Each, Effect, Energize, OrderKey, Rank, Reply, Target
 from gateway.core.units import Share, Watts
 from gateway.northbound.sep2_client import translate
 from gateway.wire.sep2 import WireFault, decode, encode

@@ -10,8 +10,9 @@ from sep2_server_world import World, make_pki, trust_of
 from gateway.core.aggregate import Picture, Sample, picture
 from gateway.core.answers import Answer, Kind
 from gateway.core.events import Adopted, Assigned, Contact, DefaultHeard, Event, LinkUp, Observed, OrderHeard, Withdrawn
+from gateway.core.functions import Function
 from gateway.core.known import Known
-from gateway.core.orders import Ceiling, Function, Order
+from gateway.core.orders import Ceiling, Order
 from gateway.core.units import Share, Watts
 from gateway.northbound.sep2_client import Link, Sep2Client, Sep2Resource
 from gateway.pki import tls

@@ -18,7 +18,8 @@ from aiohttp import web
 from openadr3.entities.models import Event
 
 from gateway.core.events import OrderHeard
-from gateway.core.orders import Ceiling, Each, Function, Order, Rank, Reply, Tie
+from gateway.core.functions import Function
+from gateway.core.orders import Ceiling, Each, Order, Rank, Reply, Tie
 from gateway.core.units import Watts
 from gateway.northbound.openadr_ven import OpenadrVen, translate
 from gateway.northbound.openadr_ven.exchange import Exchange

@@ -24,9 +24,10 @@ from gateway.core.events import (
     Tick,
     Write,
 )
+from gateway.core.functions import LIMITS, Function
 from gateway.core.known import Known
 from gateway.core.machine import Machine
-from gateway.core.orders import LIMITS, Ceiling, Each, Function, Order, Rank, Reply, Target
+from gateway.core.orders import Ceiling, Each, Order, Rank, Reply, Target
 from gateway.core.orders import Effect as OrderEffect
 from gateway.core.parties import Grant, Level, Party, Tier
 from gateway.core.topology import Device, Group, Resource, Site

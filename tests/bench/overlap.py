@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from gateway.core.events import Assigned, Effect, OrderHeard, Tick, Write
+from gateway.core.functions import Function
 from gateway.core.machine import RENEW_MS, Machine
-from gateway.core.orders import Ceiling, Each, Function, Order, OrderKey, Rank
+from gateway.core.orders import Ceiling, Each, Order, OrderKey, Rank
 from gateway.core.timeline import Entry, Interval, Succession
 from gateway.core.units import Watts
 

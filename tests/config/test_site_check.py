@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.config import SiteFile, check, load
-from gateway.core.orders import Function
+from gateway.core.functions import Function
 from gateway.core.parties import Tier
 
 ONE_LINE = re.compile(r"site\.toml:([1-9][0-9]*): \S.*: \S[^\n]*")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import SiteFile, check
-from gateway.core.orders import Function
+from gateway.core.functions import Function
 from gateway.northbound.sep2_client.config import ProgramService, Sep2Client
 from gateway.runtime import wiring
 from gateway.runtime.domain import core_site

@@ -8,7 +8,7 @@ from skeletons import AGGREGATOR, DER, DSO, FOUR, SHIPPED, TSO, architecture, en
 
 from gateway.coordination.grants import Member, Service, derive, services, standings
 from gateway.coordination.skeleton import Skeleton, SkeletonFault
-from gateway.core.orders import Function
+from gateway.core.functions import Function
 from gateway.core.parties import Grant, Level, Tier
 
 TABLE = (SHIPPED.parent / "dso" / "services.toml").read_text(encoding="utf-8")

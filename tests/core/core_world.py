@@ -21,25 +21,10 @@ from gateway.core.events import (
     Withdrawn,
     Write,
 )
+from gateway.core.functions import CEILINGS, LIMITS, SWITCHES, Function
 from gateway.core.known import Known
 from gateway.core.machine import Machine
-from gateway.core.orders import (
-    CEILINGS,
-    LIMITS,
-    SWITCHES,
-    Ceiling,
-    Connect,
-    Default,
-    Each,
-    Energize,
-    Floor,
-    Function,
-    Order,
-    Rank,
-    Reply,
-    Scope,
-    Target,
-)
+from gateway.core.orders import Ceiling, Connect, Default, Each, Energize, Floor, Order, Rank, Reply, Scope, Target
 from gateway.core.orders import Effect as OrderEffect
 from gateway.core.parties import Grant, Level, Party, Tier
 from gateway.core.topology import Device, Group, Resource, Site

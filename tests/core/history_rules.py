@@ -13,9 +13,10 @@ from gateway.core.arbitrate import SITE as BY_SITE
 from gateway.core.arbitrate import Ruling, Settlement, Situation, Status, settle
 from gateway.core.commitments import contracted_w, reserved_w
 from gateway.core.events import Effect, Event, Tick, Topic, Withdrawal, Withdrawn, Write
+from gateway.core.functions import CEILINGS, FLOORS, LIMITS, SWITCHES, Function
 from gateway.core.known import Known
 from gateway.core.machine import Machine
-from gateway.core.orders import CEILINGS, FLOORS, LIMITS, SWITCHES, Ceiling, Default, Each, Function, OrderKey, Release
+from gateway.core.orders import Ceiling, Default, Each, OrderKey, Release
 from gateway.core.parties import Colour, Direction
 from gateway.core.plan import Command, envelope
 from gateway.core.settling import colour_now, entries_at, interval_at

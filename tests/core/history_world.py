@@ -8,25 +8,9 @@ from core_world import ASKED, value_of
 from gateway.core import events
 from gateway.core.capacity import Commitment, Domain, Slice, Terms
 from gateway.core.events import Event
+from gateway.core.functions import CEILINGS, FLOORS, LIMITS, SWITCHES, Function
 from gateway.core.known import Known, Reading, Unknown
-from gateway.core.orders import (
-    CEILINGS,
-    FLOORS,
-    LIMITS,
-    SWITCHES,
-    Ceiling,
-    Default,
-    Each,
-    Effect,
-    Floor,
-    Function,
-    Order,
-    Price,
-    Rank,
-    Release,
-    Target,
-    Total,
-)
+from gateway.core.orders import Ceiling, Default, Each, Effect, Floor, Order, Price, Rank, Release, Target, Total
 from gateway.core.parties import Colour, Direction, Grant, Level, Party, Tier
 from gateway.core.sharing import Policy
 from gateway.core.state import State

@@ -405,8 +405,8 @@ class Naive:
             return 1 if effect.on else 0
         if isinstance(effect, Price):
             return effect.milli_per_mwh
-        if isinstance(effect, Release):
-            raise TypeError("a release has no number")
+        if not isinstance(effect, Ceiling | Floor | Target):
+            raise TypeError("a release and a mode have no number")
         if isinstance(effect.power, Watts):
             return effect.power.w
         whole, rest = divmod(abs(effect.power.hundredths) * self.rules.rated_w, 10_000)

@@ -13,25 +13,9 @@ from gateway.core.answers import Kind
 from gateway.core.arbitrate import Status
 from gateway.core.capacity import Commitment, Domain, Slice, Terms
 from gateway.core.events import Topic
+from gateway.core.functions import CEILINGS, FLOORS, LIMITS, SWITCHES, Function
 from gateway.core.known import Known
-from gateway.core.orders import (
-    CEILINGS,
-    FLOORS,
-    LIMITS,
-    SWITCHES,
-    Ceiling,
-    Default,
-    Each,
-    Effect,
-    Floor,
-    Function,
-    Order,
-    Price,
-    Rank,
-    Release,
-    Target,
-    Tie,
-)
+from gateway.core.orders import Ceiling, Default, Each, Effect, Floor, Order, Price, Rank, Release, Target, Tie
 from gateway.core.parties import Colour, Direction, Grant, Level, Party, Precedence, Preference, Tier
 from gateway.core.topology import Device, Group, PriceStep, Resource, Site
 from gateway.core.units import Share

@@ -40,20 +40,9 @@ from gateway.core.events import (
     Withdrawal,
     Withdrawn,
 )
+from gateway.core.functions import CEILINGS, FLOORS, SWITCHES, Function
 from gateway.core.known import Known, Reading, Unknown
-from gateway.core.orders import (
-    CEILINGS,
-    FLOORS,
-    SWITCHES,
-    Default,
-    Each,
-    Effect,
-    Function,
-    Order,
-    Release,
-    Reply,
-    Total,
-)
+from gateway.core.orders import Default, Each, Effect, Order, Release, Reply, Total
 
 NORMAL, LONG, SOAK = 300, 100, 5_000
 LONG_DRAWS = {"history", "orders", "story"}

@@ -6,7 +6,8 @@ import pytest
 from core_world import value_of
 
 from gateway.core.arbitrate import AGREEMENT, LAST_RESORT, Ground, Settlement, Status, settle
-from gateway.core.orders import LIMITS, SWITCHES, Default, Effect, Function, OrderKey, Rank, Release
+from gateway.core.functions import LIMITS, SWITCHES, Function
+from gateway.core.orders import Default, Effect, OrderKey, Rank, Release
 from gateway.core.plan import envelope
 from gateway.core.timeline import Entry, Interval, Slot
 

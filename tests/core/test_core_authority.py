@@ -5,17 +5,9 @@ from core_world import CORNER, DSO, GRANTS, MARKET, STREET, TSO, Player, export,
 
 from gateway.core.authority import Accepted, Refused, judge, judge_freshness, judge_version
 from gateway.core.events import DefaultHeard, Topic
+from gateway.core.functions import Function
 from gateway.core.ground import authority
-from gateway.core.orders import (
-    Ceiling,
-    Connect,
-    Default,
-    Effect,
-    Energize,
-    Floor,
-    Function,
-    Release,
-)
+from gateway.core.orders import Ceiling, Connect, Default, Effect, Energize, Floor, Release
 from gateway.core.parties import Grant, Level
 from gateway.core.units import Share, Watts
 

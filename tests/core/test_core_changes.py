@@ -33,9 +33,10 @@ from gateway.core.events import (
     Withdrawal,
     Withdrawn,
 )
+from gateway.core.functions import Function
 from gateway.core.known import Unknown
 from gateway.core.machine import KEEP_ENDED_MS
-from gateway.core.orders import Each, Energize, Function, Rank, Reply, Total
+from gateway.core.orders import Each, Energize, Rank, Reply, Total
 
 F = Function
 NOTHING_READ = Unknown("not read", 0)

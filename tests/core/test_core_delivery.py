@@ -32,9 +32,10 @@ from gateway.core.events import (
     Tick,
     Topic,
 )
+from gateway.core.functions import Function
 from gateway.core.known import Known, Unknown
 from gateway.core.machine import KEEP_ENDED_MS, RENEW_MS
-from gateway.core.orders import Each, Function, Reply
+from gateway.core.orders import Each, Reply
 
 F = Function
 NOTHING_READ = Unknown("not read", 0)

@@ -13,9 +13,10 @@ from gateway.core.authority import Accepted, Refused, judge, judge_freshness, ju
 from gateway.core.capacity import Capability, CommitmentBook, Domain, Slice, Terms
 from gateway.core.commitments import admit, disclosures, enter
 from gateway.core.commitments import admit as admit_commitment
+from gateway.core.functions import Function
 from gateway.core.ground import authority
 from gateway.core.guard import Blocked, Bounds, Cleared, clear
-from gateway.core.orders import Ceiling, Connect, Default, Floor, Function, OrderKey, Price, Rank, Target
+from gateway.core.orders import Ceiling, Connect, Default, Floor, OrderKey, Price, Rank, Target
 from gateway.core.parties import Colour, Direction, Grant, Level, Party, Precedence, Preference, Tier
 from gateway.core.plan import Command
 from gateway.core.timeline import Entry, Interval, Slot

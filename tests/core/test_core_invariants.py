@@ -22,8 +22,9 @@ from gateway.core.events import (
     Topic,
     Write,
 )
+from gateway.core.functions import CEILINGS, FLOORS, Function
 from gateway.core.machine import Machine
-from gateway.core.orders import CEILINGS, FLOORS, Function, Release
+from gateway.core.orders import Release
 from gateway.core.state import Live, State
 from gateway.core.timeline import Interval, effective
 

@@ -23,7 +23,8 @@ from core_world import (
 from gateway.core.answers import Kind
 from gateway.core.capacity import Commitment, Domain, Slice, Terms
 from gateway.core.events import Coloured, CommitmentHeard, Contact, ForeignHand, NetworkChanged, Topic
-from gateway.core.orders import Each, Function, Price
+from gateway.core.functions import Function
+from gateway.core.orders import Each, Price
 from gateway.core.parties import Colour, Direction, Grant, Level, Party, Precedence, Preference, Tier
 from gateway.core.topology import PriceStep, Site
 

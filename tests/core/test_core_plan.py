@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.orders import Function, OrderKey
+from gateway.core.functions import Function
+from gateway.core.orders import OrderKey
 from gateway.core.plan import Command, Envelope, Part, commands, proportional, share_ceiling
 
 BY = OrderKey("dso", "a")

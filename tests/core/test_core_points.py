@@ -20,10 +20,11 @@ from core_world import (
 
 from gateway.core.answers import Kind
 from gateway.core.events import LinkDown, LinkUp, Observed, OfferHeard, Tick, Topic
+from gateway.core.functions import Function
 from gateway.core.known import Known
 from gateway.core.meter import NOT_READ
 from gateway.core.offers import Block, Offer
-from gateway.core.orders import Each, Function, Total
+from gateway.core.orders import Each, Total
 from gateway.core.parties import Direction, Grant, Level, Party, Tier
 from gateway.core.topology import Group, Point, PointKind, Site
 

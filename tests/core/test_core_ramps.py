@@ -5,7 +5,8 @@ from dataclasses import replace
 from core_world import DSO, STREET, Player, adopt, export, order, site, target
 
 from gateway.core.events import DefaultHeard
-from gateway.core.orders import Connect, Default, Each, Function
+from gateway.core.functions import Function
+from gateway.core.orders import Connect, Default, Each
 from gateway.core.parties import Grant, Level
 
 

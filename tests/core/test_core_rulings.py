@@ -9,7 +9,8 @@ from strategies import HORIZON_S, defaults, effect_of, explored, order_sets, val
 
 from gateway.core.arbitrate import Ground, Settlement, settle
 from gateway.core.events import DefaultHeard, OrderHeard, Tick
-from gateway.core.orders import CEILINGS, FLOORS, LIMITS, Default, Effect, Function, Order, OrderKey, Rank
+from gateway.core.functions import CEILINGS, FLOORS, LIMITS, Function
+from gateway.core.orders import Default, Effect, Order, OrderKey, Rank
 from gateway.core.plan import envelope
 from gateway.core.timeline import FOR_EVER_MS, Entry, Interval, Slot, standing
 

@@ -28,8 +28,9 @@ from gateway.core.events import (
     Tick,
     Topic,
 )
+from gateway.core.functions import LIMITS, Function
 from gateway.core.known import Unknown
-from gateway.core.orders import LIMITS, Ceiling, Connect, Default, Each, Energize, Floor, Function, OrderKey, Rank
+from gateway.core.orders import Ceiling, Connect, Default, Each, Energize, Floor, OrderKey, Rank
 from gateway.core.parties import Grant, Level
 from gateway.core.timeline import Entry, Interval, Slot
 from gateway.core.units import Share, Watts

@@ -6,8 +6,9 @@ import pytest
 from core_world import CORNER, MARKET, STREET, Player, adopt_all, export, house, order, site, target
 
 from gateway.core.events import LinkDown, MeterRead, Observed
+from gateway.core.functions import Function
 from gateway.core.known import Known, Reading, Unknown
-from gateway.core.orders import Ceiling, Each, Floor, Function
+from gateway.core.orders import Ceiling, Each, Floor
 from gateway.core.parties import Grant, Level
 from gateway.core.siteload import BAND_W, SAMPLES, STALE_MS, UNMETERED, SiteLoad
 from gateway.core.units import Watts

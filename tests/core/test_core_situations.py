@@ -21,7 +21,8 @@ from gateway.core.arbitrate import (
     rating_key,
     settle,
 )
-from gateway.core.orders import Connect, Default, Effect, Function, OrderKey, Price, Rank, Release
+from gateway.core.functions import Function
+from gateway.core.orders import Connect, Default, Effect, OrderKey, Price, Rank, Release
 from gateway.core.parties import Colour, Direction, Precedence, Preference
 from gateway.core.timeline import FOR_EVER_MS, Entry, Interval, Slot
 from gateway.core.topology import PriceStep

@@ -4,8 +4,9 @@ from core_world import DSO, Player, export, plain
 from hypothesis import strategies as st
 from strategies import Wish, explored, histories, play
 
+from gateway.core.functions import Function
 from gateway.core.machine import Machine
-from gateway.core.orders import Function, OrderKey, Rank
+from gateway.core.orders import OrderKey, Rank
 from gateway.core.stance import Stream
 from gateway.core.timeline import FOR_EVER_MS, Entry, Interval, Slot, Succession
 

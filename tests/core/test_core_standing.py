@@ -6,7 +6,8 @@ import pytest
 from core_world import DSO, MARKET, TSO, export, house, order, target
 
 from gateway.core.authority import Accepted, Authority, Refused, judge, may_limit
-from gateway.core.orders import Connect, Effect, Energize, Function, Release
+from gateway.core.functions import Function
+from gateway.core.orders import Connect, Effect, Energize, Release
 from gateway.core.parties import Level, Party, Tier
 
 F = Function

@@ -7,7 +7,8 @@ from core_world import export, order, target
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.orders import Ceiling, Effect, Floor, Function, OrderKey, Rank, Release, Tie
+from gateway.core.functions import Function
+from gateway.core.orders import Ceiling, Effect, Floor, OrderKey, Rank, Release, Tie
 from gateway.core.timeline import (
     FOR_EVER_MS,
     Entry,

@@ -23,7 +23,8 @@ from naive_story import site as one_house
 
 from gateway.core.arbitrate import Ground, settle
 from gateway.core.events import Assigned, ForeignHand, LinkDown, Topic
-from gateway.core.orders import Ceiling, Each, Function, Order, OrderKey, Price, Rank, Total
+from gateway.core.functions import Function
+from gateway.core.orders import Ceiling, Each, Order, OrderKey, Price, Rank, Total
 from gateway.core.parties import Colour, Direction, Precedence, Preference
 from gateway.core.timeline import Entry, Interval, Slot
 from gateway.core.units import Watts

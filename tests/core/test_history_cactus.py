@@ -12,7 +12,8 @@ from naive_story import AGREED_W, DSO, HOME, HOUSE, Both, Cancel, Read, Restart,
 
 from gateway.core.answers import TERMINAL, Kind
 from gateway.core.events import Tick
-from gateway.core.orders import CEILINGS, Default, Each, Function, Order, Rank
+from gateway.core.functions import CEILINGS, Function
+from gateway.core.orders import Default, Each, Order, Rank
 
 F = Function
 MAX_W = 2_000

@@ -34,19 +34,17 @@ from gateway.core.events import (
     Withdrawn,
     Write,
 )
+from gateway.core.functions import CEILINGS, FLOORS, Function
 from gateway.core.known import Known
 from gateway.core.machine import Machine
 from gateway.core.offers import Block, Offer
 from gateway.core.orders import (
-    CEILINGS,
-    FLOORS,
     Ceiling,
     Connect,
     Default,
     Each,
     Energize,
     Floor,
-    Function,
     Order,
     Price,
     Rank,

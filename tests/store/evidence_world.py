@@ -28,10 +28,11 @@ from gateway.core.events import (
     Tick,
     Write,
 )
+from gateway.core.functions import LIMITS, Function
 from gateway.core.known import Known
 from gateway.core.machine import Machine
 from gateway.core.offers import Block, Offer
-from gateway.core.orders import LIMITS, Ceiling, Each, Function, Order, Rank, Reply, Scope, Target, Total
+from gateway.core.orders import Ceiling, Each, Order, Rank, Reply, Scope, Target, Total
 from gateway.core.orders import Effect as OrderEffect
 from gateway.core.parties import Colour, Direction, Grant, Level, Party, Tier
 from gateway.core.topology import Device, Group, Point, PointKind, Resource, Site

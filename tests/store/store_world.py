@@ -28,6 +28,7 @@ from gateway.core.events import (
     Withdrawn,
     Write,
 )
+from gateway.core.functions import Function
 from gateway.core.known import Known, Unknown
 from gateway.core.machine import Machine
 from gateway.core.orders import (
@@ -37,7 +38,6 @@ from gateway.core.orders import (
     Each,
     Energize,
     Floor,
-    Function,
     Order,
     Rank,
     Release,

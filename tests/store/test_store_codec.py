@@ -10,9 +10,10 @@ from store_world import SITE, T0_MS, events, handled, limit, start
 
 from gateway.core.answers import Course, Kind
 from gateway.core.events import Started, Tell, Tick, Topic
+from gateway.core.functions import Function
 from gateway.core.known import Known, Unknown
 from gateway.core.machine import Machine
-from gateway.core.orders import Ceiling, Connect, Function, OrderKey
+from gateway.core.orders import Ceiling, Connect, OrderKey
 from gateway.core.parties import Level
 from gateway.core.state import State
 from gateway.core.units import Share, Watts

@@ -11,9 +11,10 @@ from store_world import T0_MS, handled, history, limit, start
 
 from gateway.cli import explain, replay
 from gateway.core.events import Adopted, Event, Observed, OrderHeard, Tick, Topic, Withdrawal, Withdrawn
+from gateway.core.functions import Function
 from gateway.core.known import Known
 from gateway.core.machine import Machine
-from gateway.core.orders import Ceiling, Each, Function, Order, Rank, Target
+from gateway.core.orders import Ceiling, Each, Order, Rank, Target
 from gateway.core.units import Watts
 from gateway.store import Entry, Journal
 from gateway.store.codec import pack

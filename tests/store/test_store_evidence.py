@@ -15,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.cli import evidence
 from gateway.core.capacity import Slice
 from gateway.core.events import CommitmentEnded, CommitmentHeard, Tell, Tick, Topic
+from gateway.core.functions import Function
 from gateway.core.meter import NOT_READ
-from gateway.core.orders import Ceiling, Function, OrderKey
+from gateway.core.orders import Ceiling, OrderKey
 from gateway.core.parties import Direction
 from gateway.core.performance import Evidence
 from gateway.core.state import PointState

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from web_world import SITE, Json, World, limit, order, power, site_in
 
-from gateway.core.orders import Ceiling, Default, Function, OrderKey
+from gateway.core.functions import Function
+from gateway.core.orders import Ceiling, Default, OrderKey
 from gateway.core.parties import Colour, Direction
 from gateway.core.state import SegmentColour
 from gateway.core.units import Watts

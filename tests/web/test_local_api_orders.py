@@ -7,20 +7,9 @@ import pytest
 from web_world import Json, World, limit, order, power
 
 from gateway.core.events import LinkUp, Topic
+from gateway.core.functions import Function
 from gateway.core.known import Known
-from gateway.core.orders import (
-    NO_PRIORITY,
-    Ceiling,
-    Connect,
-    Effect,
-    Floor,
-    Function,
-    OrderKey,
-    Price,
-    Release,
-    Target,
-    Total,
-)
+from gateway.core.orders import NO_PRIORITY, Ceiling, Connect, Effect, Floor, OrderKey, Price, Release, Target, Total
 from gateway.core.units import Share, Watts
 from gateway.store import Reader
 

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from gateway.core.aggregate import Total
 from gateway.core.answers import Answer
 from gateway.core.events import OrderHeard
-from gateway.core.orders import Ceiling, Default, Each, Effect, Floor, Function, Order, Price, Rank, Reply, Target
+from gateway.core.functions import Function
+from gateway.core.orders import Ceiling, Default, Each, Effect, Floor, Order, Price, Rank, Reply, Target
 from gateway.core.units import HUNDREDTHS_OF_PERCENT, Share, Watts
 from gateway.northbound.openadr_ven.schedule import Piece
 from gateway.northbound.openadr_ven.words import KW, Profile

@@ -13,7 +13,8 @@ from typing import Final
 from gateway.core.aggregate import Total
 from gateway.core.answers import Answer
 from gateway.core.events import Withdrawal, Withdrawn
-from gateway.core.orders import Ceiling, Connect, Default, Each, Effect, Energize, Floor, Function, Order, Reply, Target
+from gateway.core.functions import Function
+from gateway.core.orders import Ceiling, Connect, Default, Each, Effect, Energize, Floor, Order, Reply, Target
 from gateway.core.units import Share, Watts
 from gateway.ports.ranks import sep2_rank
 from gateway.wire.sep2 import WireFault
