@@ -10,7 +10,7 @@ from gateway.config.tables import Entry, Reader, TableSpec
 from gateway.core.functions import LIMITS, Function
 from gateway.core.parties import Level, Tier
 
-RESTRICTING: Final = (*LIMITS, Function.ENERGIZE)
+RESTRICTING: Final = (*LIMITS, Function.ENERGIZE, Function.RIDE_THROUGH)
 """Functions that only few besides the limit parent may be granted (RULES A2)."""
 OWN_DER: Final = (Level.MARKET, Level.CUSTOMER)
 """The levels at which a customer limits its own DER, and nobody else's (RULES B)."""
@@ -104,14 +104,14 @@ def may_restrict(tier: Tier, level: int, function: Function) -> bool:
         return True
     if tier is Tier.BULK:
         return False
-    own = tier is Tier.CUSTOMER and level in OWN_DER and function is not Function.ENERGIZE
+    own = tier is Tier.CUSTOMER and level in OWN_DER and function in LIMITS
     return level <= Level.EMERGENCY or own
 
 
 def _where_it_may(tier: Tier, refused: Iterable[Function]) -> str:
     if tier is Tier.BULK:
         return ""
-    if tier is Tier.CUSTOMER and Function.ENERGIZE not in refused:
+    if tier is Tier.CUSTOMER and all(function in LIMITS for function in refused):
         return ", or grant it at level 7 or 8 for its own DER"
     return ", or grant it at level 1 or 2"
 

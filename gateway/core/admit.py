@@ -5,7 +5,15 @@ from dataclasses import replace
 
 from gateway.core.allot import lay_points
 from gateway.core.answers import Course, Kind
-from gateway.core.authority import Accepted, Authority, Refused, judge, judge_freshness, judge_version
+from gateway.core.authority import (
+    Accepted,
+    Authority,
+    Refused,
+    judge,
+    judge_freshness,
+    judge_modes,
+    judge_version,
+)
 from gateway.core.decide import Decider
 from gateway.core.events import Assigned, Effect, OrderHeard, OrderUnreadable, Topic, Withdrawal, Withdrawn
 from gateway.core.functions import LIMITS, Function
@@ -134,7 +142,9 @@ class Admission:
         party = state.parties.get(order.issuer, PartyState())
         created_ms = order.rank.created_ms - party.offset_ms
         stale = judge_freshness(created_ms, state.now_ms, state.site.clock_tolerance_ms)
-        return stale or judge(order, resources, self.authority, self._held(order, resources))
+        return (
+            stale or judge_modes(order.effects) or judge(order, resources, self.authority, self._held(order, resources))
+        )
 
     def _take(self, live: Live, resources: tuple[str, ...], verdict: Accepted | Refused) -> Iterator[Effect]:
         """Take an order on at these resources, as far as it is granted there."""

@@ -1,5 +1,6 @@
 """What is owed to whom: for each (order, version, resource) the way from received to exactly one terminal answer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -11,6 +12,18 @@ from gateway.core.orders import OrderKey
 from gateway.core.timeline import FOR_EVER_MS
 
 MS_PER_HOUR = 3_600_000
+
+
+class Unable(NamedTuple):
+    """A device that has no way to carry the mode of a function, or refused it, and why."""
+
+    device: str
+    function: Function
+    why: str
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.device} cannot carry {self.function}: {self.why}"
 
 
 class Kind(StrEnum):
@@ -60,6 +73,7 @@ class Course:
     `ended_ms` is when it had its terminal answer: from then on it holds nothing, whatever becomes of the others (C6);
     `lost` is the functions that were superseded before that, and when.
     `bound` tells whether any command rested on it, `short` why it was served short, `disobeyed` what was measured.
+    `unable` is which devices cannot carry which of its modes.
     `short_w` is by how much it is served short since `short_since_ms`, `short_w_ms` the energy of it before that.
     """
 
@@ -76,6 +90,17 @@ class Course:
     short_w: int = 0
     short_since_ms: int = 0
     short_w_ms: int = 0
+    unable: tuple[Unable, ...] = ()
+
+    def adopt(self, device: str, lacking: Sequence[Unable], *, keeps_any: bool) -> list[Unable]:
+        """Take what a device reads back of the order: all but what it is `lacking`; give what is new in that (C15).
+
+        `keeps_any` tells whether anything is left of the order there.
+        """
+        new = [one for one in lacking if one not in self.unable]
+        self.unable = (*(one for one in self.unable if one.device != device), *lacking)
+        self.adopted = self.adopted or keeps_any
+        return new
 
     def fall_short(self, short_w: int, now_ms: int) -> None:
         """Take it that the order is served this much (W, a size) below its schedule from now on (C10)."""
@@ -125,8 +150,11 @@ def ending(course: Course) -> Ending:
         return Ending(Kind.CANNOT, "C15", course.disobeyed)
     if course.disobeyed:
         return Ending(Kind.PARTIAL, "C15", course.disobeyed)
+    lacks = "; ".join(map(str, course.unable))
     if course.bound and not course.adopted:
-        return Ending(Kind.CANNOT, "C15", "no device adopted it before its end")
+        return Ending(Kind.CANNOT, "C15", lacks or "no device adopted it before its end")
+    if lacks:
+        return Ending(Kind.PARTIAL, "C15", lacks)
     if course.short:
         rule = "E" if IN_SUM in course.short else "C10"
         by = f"; short of its schedule by about {course.short_wh()} Wh" if course.short_w_ms else ""

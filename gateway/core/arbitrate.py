@@ -145,11 +145,7 @@ def _rule_target(held: Sequence[Held], ground: Ground) -> Choice:
     situation, strength = ground.situation, ground.precedence.strength
     barred = [one for one in held if one.is_order and _loads(one, situation)]
     waiting = {one.key: "C11" for one in barred}
-    level = {one.level: strength(one.level, situation.colour) for one in held}
-    ordered = sorted(
-        (one for one in held if one not in barred),
-        key=lambda one: (not one.is_order, level[one.level], one.party_rank, one.precedence, one.age, one.key),
-    )
+    ordered = _in_order((one for one in held if one not in barred), ground)
     if not ordered:
         return Choice(None, waiting)
     best, rule = _preferred(ordered, ground)
@@ -180,16 +176,38 @@ def _loads(one: Held, situation: Situation) -> bool:
 
 
 def _preferred(ordered: Sequence[Held], ground: Ground) -> tuple[Held, str]:
-    """Give the set-point that goes before the others, and by which rule: a preference of services, else the order."""
+    """Give the set-point or mode that goes before the others, and by which rule: a preference of services, or order."""
     best, colour = ordered[0], ground.situation.colour
     rule = "C3" if sum(one.is_order for one in ordered) > 1 else best.rule
     for one in ordered[1:] if ground.precedence.preferences else ():
-        direction = Direction.EXPORT if one.value >= 0 else Direction.IMPORT
         if not (one.is_order and _REORDERED[0] <= best.level <= _REORDERED[1] and one.level <= _REORDERED[1]):
             continue
-        if ground.precedence.prefers(one.service, best.service, direction, colour):
+        if all(ground.precedence.prefers(one.service, best.service, way, colour) for way in _ways(one)):
             best, rule = one, "B"
     return best, rule
+
+
+def _ways(one: Held) -> tuple[Direction, ...]:
+    """Give the directions that a set-point runs in; a mode moves power either way."""
+    if one.mode is not None:
+        return tuple(Direction)
+    return (Direction.EXPORT if one.value >= 0 else Direction.IMPORT,)
+
+
+def _in_order(held: Iterable[Held], ground: Ground) -> list[Held]:
+    """Sort by level and network state, the site file's order of parties, precedence, age and id (B, C3, C4)."""
+    strength, colour = ground.precedence.strength, ground.situation.colour
+    return sorted(
+        held,
+        key=lambda one: (
+            not one.is_order,
+            strength(one.level, colour),
+            one.party_rank,
+            one.precedence,
+            one.age,
+            one.key,
+        ),
+    )
 
 
 def _moved_within(base_w: int, wanted_w: int, volume_w: int) -> int:
@@ -223,13 +241,14 @@ def _rule_switch(function: Function, held: Sequence[Held]) -> Ruling:
     return Ruling(function, best.value, best.key, "B", slack=agreeing, suspended=suspended)
 
 
-def _rule_mode(function: Function, held: Sequence[Held]) -> Ruling:
-    """Let the mode of the strongest level hold; the others would move the same quantity and have to wait (C5)."""
-    best, *others = sorted(held, key=lambda one: (not one.is_order, one.level, one.party_rank, one.key))
-    agreeing = tuple(one.key for one in others if one.mode == best.mode and one.is_order)
-    suspended = tuple(one.key for one in others if one.mode != best.mode and one.is_order)
-    rule = "C3" if suspended else best.rule
-    return Ruling(function, 0, best.key, rule, slack=agreeing, suspended=suspended, mode=best.mode)
+def _rule_mode(function: Function, held: Sequence[Held], ground: Ground) -> Ruling:
+    """Let the strongest mode hold; others would move the same quantity and wait, save those that say the same (C5)."""
+    ordered = _in_order(held, ground)
+    best, rule = _preferred(ordered, ground)
+    others = [one for one in ordered if one.is_order and one.key != best.key]
+    agreeing = tuple(one.key for one in others if one.mode == best.mode)
+    suspended = tuple(one.key for one in others if one.mode != best.mode)
+    return Ruling(function, 0, best.key, rule, agreeing, suspended, service=best.service, mode=best.mode)
 
 
 def _interval_ends(held: Mapping[Function, Sequence[Held]]) -> tuple[int | None, int | None]:
@@ -368,7 +387,7 @@ def choose(
     elif function is Function.PRICE:
         choice = Choice(_rule_price(held), {})
     else:
-        strongest = _rule_mode(function, held) if function in MODES else _rule_switch(function, held)
+        strongest = _rule_mode(function, held, ground) if function in MODES else _rule_switch(function, held)
         choice = Choice(strongest, dict.fromkeys(strongest.suspended, "C10"))
     if choice.ruling is None or not beaten:
         return choice

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.core.functions import CEILINGS, LIMITS, Function
+from gateway.core.functions import CEILINGS, LIMITS, MODES, Function
+from gateway.core.modes import Mode, fault
 from gateway.core.orders import Ceiling, Connect, Effect, Energize, Floor, Order, Release
 from gateway.core.parties import Level, Party, Tier
 from gateway.core.units import Share, Watts
+
+_PROTECTING = (Function.ENERGIZE, Function.RIDE_THROUGH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,18 @@ def judge_version(held: Order | None, order: Order) -> Refused | None:
     return Refused("A5", f"other content under version {held.version} already held; give changes a new version")
 
 
+def judge_modes(effects: Sequence[Effect]) -> Refused | None:
+    """Refuse two effects of one mode's function, which would move the same quantity (C5), and a faulty mode (A6)."""
+    functions = [effect.function for effect in effects if effect.function in MODES]
+    for effect in effects:
+        if functions.count(effect.function) > 1:
+            return Refused("C5", f"{effect.function} stands there twice and moves one quantity; give one mode for it")
+        why = fault(effect) if isinstance(effect, Mode) else ""
+        if why:
+            return Refused("A6", why)
+    return None
+
+
 def judge(
     order: Order, resources: Sequence[str], authority: Authority, held: Mapping[tuple[str, Function], int]
 ) -> Accepted | Refused:
@@ -109,8 +124,11 @@ def _beyond(order: Order, party: Party, authority: Authority) -> Effect | None:
 
 
 def _parent_only(effect: Effect) -> bool:
-    """Tell whether an effect is the limit parent's: limits, release and energize (A2)."""
-    return isinstance(effect, Release) or effect.function in LIMITS or effect.function is Function.ENERGIZE
+    """Tell whether an effect is the limit parent's: limits, release, energize and ride-through (A2).
+
+    Our reading: what a DER trips on is protection, which nobody past the limit parent sets.
+    """
+    return isinstance(effect, Release) or effect.function in LIMITS or effect.function in _PROTECTING
 
 
 def may_limit(effect: Effect, party: Party, authority: Authority) -> bool:
@@ -124,7 +142,7 @@ def may_limit(effect: Effect, party: Party, authority: Authority) -> bool:
         return False
     if level <= Level.EMERGENCY:
         return True
-    return party.tier is Tier.CUSTOMER and effect.function is not Function.ENERGIZE
+    return party.tier is Tier.CUSTOMER and effect.function not in _PROTECTING
 
 
 def _restricts(effect: Effect, resource: str, held: Mapping[tuple[str, Function], int]) -> bool:

@@ -15,6 +15,7 @@ from gateway.core.events import Effect, Write
 from gateway.core.functions import Function
 from gateway.core.guard import Blocked, Bounds, Cleared, clear
 from gateway.core.ledger import Ledger
+from gateway.core.modes import Mode
 from gateway.core.orders import OrderKey
 from gateway.core.parties import Direction, Level
 from gateway.core.plan import Command, Part, commands
@@ -73,6 +74,7 @@ class Told(NamedTuple):
     connected: bool | None
     energized: bool | None
     revert_limit_w: int
+    modes: tuple[Mode, ...]
 
 
 class Decider:
@@ -151,6 +153,7 @@ class Decider:
                         command.connected,
                         command.energized,
                         command.revert_limit_w,
+                        command.modes,
                     )
                     commanded.add((id(settled), *told), told, command)
                 if _tightens(before, command):
@@ -258,7 +261,7 @@ class Decider:
     def _ramped(self, resource: ResourceState, device: DeviceState, command: Command) -> Command:
         """Say how fast a DER gets to a new command; what it was told already keeps its ramp (C16)."""
         before = device.command
-        if before is not None and command[:-1] == before[:-1]:
+        if before is not None and command == before._replace(ramp_ms=command.ramp_ms):
             return before
         ramp_ms = self._ramp_ms(resource, device, command)
         return command if ramp_ms is None else command._replace(ramp_ms=ramp_ms)
@@ -268,7 +271,7 @@ class Decider:
         state, ground = self._state, resource.ground
         if command.connected is False or command.energized is False:
             return 0
-        orders = [state.lives[key].order for key in command.basis if key in state.lives]
+        orders = [state.lives[key].order for key in command.power_basis if key in state.lives]
         levels = [ground.level(one.issuer, one.service, effect.function) for one in orders for effect in one.effects]
         if any(level is not None and level <= Level.EMERGENCY for level in levels):
             return 0

@@ -7,6 +7,7 @@ the key stops what gets past it.
 from dataclasses import dataclass
 from typing import Final, NamedTuple, final
 
+from gateway.core.modes import fault
 from gateway.core.plan import Command
 
 LONGEST_MS = 3_600_000
@@ -101,6 +102,12 @@ def _fault(command: Command, bounds: Bounds, now_ms: int) -> str | None:
         return f"reversion to {command.revert_limit_w} W with the others' exceeds {bounds.fallback_w} W"
     if command.revert_after_ms <= 0:
         return f"reversion after {command.revert_after_ms} ms never comes"
+    functions = [mode.function for mode in command.modes]
+    if len(functions) > len(set(functions)):
+        return "two modes of one function would move the same quantity"
+    faulty = [why for why in map(fault, command.modes) if why]
+    if faulty:
+        return faulty[0]
     if command.connected and not bounds.may_connect:
         return "an order in force disconnects this DER"
     if command.energized and not bounds.may_energize:

@@ -135,7 +135,7 @@ class Ledger:
         short = ""
         if bounds.target_w != bounds.ordered_w and not bounds.waits:
             short = f"set-point of {bounds.ordered_w} W clipped to {bounds.target_w} W by {clipped_by(bounds)}"
-        for key in (bounds.upper_by, bounds.target_by):
+        for key in (bounds.upper_by, bounds.target_by, *bounds.modes_by):
             live = None if key is None else self._state.lives.get(key)
             if live is None:
                 continue

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gateway.core.admit import Admission
+from gateway.core.adoption import Adoption
 from gateway.core.aggregate import Sample
 from gateway.core.answers import Kind
 from gateway.core.arbitrate import Ground
+from gateway.core.authority import judge_modes
 from gateway.core.capacity import CommitmentKey
 from gateway.core.decide import Decider
 from gateway.core.events import (
@@ -76,6 +78,7 @@ class Machine:
         self._decider = Decider(self.state, self._ledger)
         granted = authority(self.state.site)
         self._admission = Admission(self.state, self._decider, self._ledger, granted)
+        self._adoption = Adoption(self.state, self._decider, self._ledger)
         self._trade = Trade(self.state, self._decider, granted)
         self._network = Network(self.state, self._decider)
         self._cases: dict[type, Callable[[Any], Iterator[Effect]]] = {
@@ -97,8 +100,8 @@ class Machine:
             OfferWithdrawn: self._trade.offer_withdrawn,
             LinkUp: self._link_up,
             LinkDown: self._link_down,
-            Adopted: self._adopted,
-            NotAdopted: self._not_adopted,
+            Adopted: self._adoption.adopted,
+            NotAdopted: self._adoption.not_adopted,
             ForeignHand: self._foreign_hand,
             Observed: self._observed,
             MeterRead: self._meter_read,
@@ -274,6 +277,10 @@ class Machine:
         if held.get(key) == default:
             return
         said = ", ".join(effect.function.value for effect in default.effects)
+        unsound = judge_modes(default.effects)
+        if unsound is not None:
+            yield self._tell(Topic.REFUSED, key, unsound.rule, "no effect", (), (), unsound.why, said)
+            return
         names = state.reached(default.group)
         inside = [name for name in names if self._granted(default, name)]
         if names and default.effects and not inside:
@@ -364,40 +371,6 @@ class Machine:
             yield self._tell(Topic.LINK, None, "C14", "down", (event.device,), (), event.why)
         yield from self._verify(device)
 
-    def _adopted(self, event: Adopted) -> Iterator[Effect]:
-        device = self.state.devices[event.device]
-        if device.command is None or event.serial != device.serial or device.adopted:
-            return
-        device.adopted = True
-        device.confirmed_w, device.confirmed_fallback_w = device.command.limit_w, device.command.revert_limit_w
-        ramp_ms = device.command.ramp_ms or 0
-        for key in device.command.basis:
-            live = self.state.lives.get(key)
-            if live is not None and device.device.resource in live.courses:
-                live.courses[device.device.resource].adopted = True
-                ramp_ms = max(ramp_ms, live.order.ramp_ms)
-        device.verify_at_ms = self.state.now_ms + ramp_ms + device.device.settle_ms
-        self.state.remind(device.verify_at_ms, "verify", event.device)
-        self._touch_shared(device)
-        yield from ()
-
-    def _touch_shared(self, device: DeviceState) -> None:
-        """Look again at what shares a limit with a device: what it leaves is theirs (E)."""
-        resource = self.state.resources[device.device.resource]
-        if len(resource.resource.devices) > 1 or resource.points:
-            self._decider.touch([device.device.resource])
-
-    def _not_adopted(self, event: NotAdopted) -> Iterator[Effect]:
-        device = self.state.devices[event.device]
-        if device.command is None or event.serial != device.serial:
-            return
-        device.adopted, device.verify_at_ms = False, None
-        device.confirmed_w = device.confirmed_fallback_w = None
-        self._touch_shared(device)
-        yield self._tell(
-            Topic.NOT_ADOPTED, device.command.basis[0], "C15", "not adopted", (event.device,), (), event.why
-        )
-
     def _foreign_hand(self, event: ForeignHand) -> Iterator[Effect]:
         """Report that somebody skips this tier, and count the device as uncontrolled until it is quiet (A7)."""
         state, device = self.state, self.state.devices[event.device]
@@ -450,7 +423,7 @@ class Machine:
             return
         around = Circumstances(device.voltage, device.device.nominal_voltage_mv, device.stored, device.device.energy_wh)
         proof = verify(device.command, device.power, device.device.rated_w, around)
-        for key in device.command.basis:
+        for key in device.command.power_basis:
             live = self.state.lives.get(key)
             if live is not None and device.device.resource in live.courses:
                 live.courses[device.device.resource].see(proof.verdict, proof.why)
@@ -460,7 +433,7 @@ class Machine:
         values = (device.power.value,) if isinstance(device.power, Known) else ()
         yield self._tell(
             Topic.VERIFIED,
-            device.command.basis[-1],
+            device.command.power_basis[-1],
             "C15",
             proof.verdict.value,
             (device.device.name,),

@@ -9,6 +9,7 @@ from gateway.core.clearing import Award
 from gateway.core.events import Tell, Topic
 from gateway.core.functions import CEILINGS, Function
 from gateway.core.guard import Blocked
+from gateway.core.modes import in_words
 from gateway.core.orders import Order, OrderKey
 from gateway.core.plan import Command, Envelope
 from gateway.core.settling import Settled
@@ -68,10 +69,11 @@ def commanded(at_ms: int, told: Sequence[Command]) -> Tell:
         parts.append("disconnected")
     if first.energized is False:
         parts.append("ceased to energize")
+    parts += [in_words(mode) for mode in first.modes]
     parts.append(f"falls back to {first.revert_limit_w} W")
     names = [command.device for command in told]
     values = [command.limit_w for command in told]
-    return tell(at_ms, Topic.COMMANDED, first.basis[-1], first.rule, ", ".join(parts), names, values, "")
+    return tell(at_ms, Topic.COMMANDED, first.power_basis[-1], first.rule, ", ".join(parts), names, values, "")
 
 
 def shared(at_ms: int, share: Shared) -> Tell:
@@ -146,11 +148,13 @@ def effect_text(ruling: Ruling) -> str:
         return f"set-point {ruling.value} W"
     if ruling.function in {Function.CONNECT, Function.ENERGIZE}:
         return "on" if ruling.value else "off"
+    if ruling.mode is not None:
+        return in_words(ruling.mode)
     return f"{'ceiling' if ruling.function in CEILINGS else 'floor'} {ruling.value} W"
 
 
 def _gist(ruling: Ruling) -> tuple[object, ...]:
-    return (ruling.value, ruling.binding, ruling.rule, ruling.slack, ruling.suspended, ruling.clipped)
+    return (ruling.value, ruling.mode, ruling.binding, ruling.rule, ruling.slack, ruling.suspended, ruling.clipped)
 
 
 def _others(ruling: Ruling) -> tuple[tuple[str, tuple[OrderKey, ...]], ...]:

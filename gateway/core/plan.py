@@ -15,7 +15,8 @@ class Envelope(NamedTuple):
     """The intersection of all limits in force at a resource (W), which of them bind, and by which rule.
 
     `ordered_w` is the set-point as ruled, `wanted_w` what the limits leave of it and `target_w` what the feeder's model
-    leaves of that; `held_by` is what binds there. While the model has not answered yet the set-point `waits`.
+    leaves of that; `held_by` is what binds there. While the model has not answered yet the set-point `waits`. `modes`
+    are how it is to move by itself, and `modes_by` says whose each of them is.
     """
 
     upper_w: int
@@ -32,6 +33,7 @@ class Envelope(NamedTuple):
     held_by: str = ""
     waits: bool = False
     modes: tuple[Mode, ...] = ()
+    modes_by: tuple[OrderKey, ...] = ()
 
 
 class Command(NamedTuple):
@@ -39,7 +41,8 @@ class Command(NamedTuple):
 
     `limit_w` is the most it may generate, `target_w` the set-point it runs at or None, `revert_limit_w` what it falls
     back to when nobody speaks to it for `revert_after_ms`. `connected` and `energized` are None where nobody says:
-    then the DER is left as it is. `basis` names the orders that it rests on. `ramp_ms` is how long the DER takes to get
+    then the DER is left as it is. `basis` names the orders that it rests on: whose the limit is, then the set-point,
+    then each of the modes in their order. `ramp_ms` is how long the DER takes to get
     to a new limit or set-point: 0 is at once, None leaves it to the DER (C16). `modes` are how it is to move by itself,
     at most one of a function; a function that has none is left to the DER.
     """
@@ -55,6 +58,16 @@ class Command(NamedTuple):
     rule: str
     ramp_ms: int | None = None
     modes: tuple[Mode, ...] = ()
+
+    @property
+    def power_basis(self) -> tuple[OrderKey, ...]:
+        """Name whose the limit is, then whose the set-point, where there is one."""
+        return self.basis[: len(self.basis) - len(self.modes)]
+
+    @property
+    def mode_basis(self) -> tuple[OrderKey, ...]:
+        """Name whose each of the modes is."""
+        return self.basis[len(self.basis) - len(self.modes) :]
 
 
 class Part(NamedTuple):
@@ -92,6 +105,7 @@ def envelope(settlement: Settlement, room: Room | None = None, load: LocalLoad =
     connected: bool | None = None
     energized: bool | None = None
     modes: tuple[Mode, ...] = ()
+    modes_by: tuple[OrderKey, ...] = ()
     for ruling in settlement.rulings:
         if ruling.function in FLOORS:
             floor_w = min(0, _behind_meter_w(ruling, load))
@@ -103,7 +117,7 @@ def envelope(settlement: Settlement, room: Room | None = None, load: LocalLoad =
         elif ruling.function is Function.ENERGIZE:
             energized = bool(ruling.value)
         elif ruling.mode is not None:
-            modes = (*modes, ruling.mode)
+            modes, modes_by = (*modes, ruling.mode), (*modes_by, ruling.binding)
     if ordered_w is not None:
         target_w = min(ordered_w, upper_w)
         if lower_w is not None:
@@ -128,6 +142,7 @@ def envelope(settlement: Settlement, room: Room | None = None, load: LocalLoad =
         held_by,
         waits,
         modes,
+        modes_by,
     )
 
 
@@ -207,6 +222,7 @@ def _command(
     bounds: Envelope, part: Part, limit_w: int, target_w: int | None, fallback_w: int, revert_after_ms: int
 ) -> Command:
     before = part.before
+    power_by = (bounds.upper_by,) if bounds.target_by is None else (bounds.upper_by, bounds.target_by)
     return Command(
         part.device,
         limit_w,
@@ -215,7 +231,7 @@ def _command(
         _switch(bounds.energized, before and before.energized, adopted=part.adopted),
         min(fallback_w, limit_w),
         revert_after_ms,
-        (bounds.upper_by,) if bounds.target_by is None else (bounds.upper_by, bounds.target_by),
+        (*power_by, *bounds.modes_by),
         bounds.rule,
         modes=bounds.modes,
     )

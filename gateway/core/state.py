@@ -157,7 +157,8 @@ class FeederState:
 class DeviceState:
     """A device: what it was told, what it has confirmed, and what was read of it.
 
-    `contested_until_ms` is until when a foreign hand keeps it uncontrolled in every plan (A7).
+    `contested_until_ms` is until when a foreign hand keeps it uncontrolled in every plan (A7); `cannot` is which modes
+    of the command that it adopted last it does not carry, and why.
     """
 
     device: Device
@@ -178,6 +179,7 @@ class DeviceState:
     connected: bool | None = None
     stored: Reading = NOT_STORED
     contested_until_ms: int = 0
+    cannot: tuple[tuple[Function, str], ...] = ()
     meter: Meter = field(default_factory=lambda: Meter(0))
 
     def obeys(self) -> bool:

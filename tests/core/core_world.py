@@ -21,9 +21,22 @@ from gateway.core.events import (
     Withdrawn,
     Write,
 )
-from gateway.core.functions import CEILINGS, LIMITS, SWITCHES, Function
+from gateway.core.functions import CEILINGS, LIMITS, MODES, SWITCHES, Function
 from gateway.core.known import Known
 from gateway.core.machine import Machine
+from gateway.core.modes import (
+    Curve,
+    CurveKind,
+    CurvePoint,
+    Displacement,
+    Droop,
+    FixedVar,
+    Mode,
+    PowerFactor,
+    RideThrough,
+    TargetVar,
+    VarBase,
+)
 from gateway.core.orders import Ceiling, Connect, Default, Each, Energize, Floor, Order, Rank, Reply, Scope, Target
 from gateway.core.orders import Effect as OrderEffect
 from gateway.core.parties import Grant, Level, Party, Tier
@@ -47,9 +60,11 @@ PARTIES = (
 )
 GRANTS = (
     Grant(DSO, "envelope", Level.CONNECTION, (*LIMITS, *SWITCHES), STREET),
+    Grant(DSO, "voltage", Level.DSO_RELIABILITY, (Function.REACTIVE_POWER, Function.VOLT_WATT), STREET),
+    Grant(DSO, "protection", Level.CONNECTION, (Function.RIDE_THROUGH, Function.FREQUENCY_WATT), STREET),
     Grant(DSO, "flexibility", Level.DSO_FLEXIBILITY, (Function.ACTIVE_POWER,), STREET),
-    Grant(TSO, "reserve", Level.BULK_RELIABILITY, (Function.ACTIVE_POWER,), STREET),
-    Grant(MARKET, "schedule", Level.MARKET, (Function.ACTIVE_POWER, Function.CONNECT), CORNER),
+    Grant(TSO, "reserve", Level.BULK_RELIABILITY, (Function.ACTIVE_POWER, Function.FREQUENCY_WATT), STREET),
+    Grant(MARKET, "schedule", Level.MARKET, (Function.ACTIVE_POWER, Function.CONNECT, Function.REACTIVE_POWER), CORNER),
 )
 
 
@@ -118,14 +133,42 @@ def target(w: int) -> Target:
     return Target(Watts(w))
 
 
+def curve(kind: CurveKind, *ys: int) -> Curve:
+    """Make a curve with these y, x one percent apart from 90 % on."""
+    return Curve(kind, tuple(CurvePoint(9_000 + 100 * place, y) for place, y in enumerate(ys)))
+
+
+def mode_of(function: Function, number: int) -> Mode:
+    """Make one of the modes of a function, numbered so that equal numbers are equal modes."""
+    size = abs(number) % 9_973
+    if function is Function.REACTIVE_POWER:
+        kinds: tuple[Mode, ...] = (
+            TargetVar(size),
+            FixedVar(VarBase.MAX_VAR, size),
+            PowerFactor(Displacement(size, absorbs=True), None),
+            curve(CurveKind.VOLT_VAR, size, 0, -size),
+            curve(CurveKind.WATT_VAR, 0, -size),
+            curve(CurveKind.WATT_PF, 10_000, -size),
+        )
+        return kinds[size % len(kinds)]
+    if function is Function.VOLT_WATT:
+        return curve(CurveKind.VOLT_WATT, 10_000, size)
+    if function is Function.RIDE_THROUGH:
+        kind = (CurveKind.LV_MUST_TRIP, CurveKind.HF_MAY_TRIP)[size % 2]
+        return RideThrough((curve(kind, size, size),))
+    return Droop(36, 36, 1 + size, 50) if size % 2 else curve(CurveKind.FREQ_WATT, 10_000, size)
+
+
 def value_of(function: Function, value: int) -> OrderEffect:
-    """Make the effect that says this of a function: W, or 0 and 1 for a switch."""
+    """Make the effect that says this of a function: W, 0 and 1 for a switch, the number of a mode."""
     if function is Function.CONNECT:
         return Connect(bool(value))
     if function is Function.ENERGIZE:
         return Energize(bool(value))
     if function is Function.ACTIVE_POWER:
         return Target(Watts(value))
+    if function in MODES:
+        return mode_of(function, value)
     return Ceiling(function, Watts(value)) if function in CEILINGS else Floor(function, Watts(value))
 
 

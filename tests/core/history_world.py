@@ -38,9 +38,10 @@ SITE = Site(
     (
         Grant(DSO, "emergency", Level.EMERGENCY, (F.EXPORT_LIMIT, *SWITCHES), STREET),
         Grant(DSO, "envelope", Level.CONNECTION, (*LIMITS, *SWITCHES), STREET),
-        Grant(DSO, "flexibility", Level.DSO_FLEXIBILITY, (F.ACTIVE_POWER, F.PRICE), STREET),
+        Grant(DSO, "flexibility", Level.DSO_FLEXIBILITY, (F.ACTIVE_POWER, F.PRICE, F.REACTIVE_POWER), STREET),
+        Grant(DSO, "protection", Level.CONNECTION, (F.RIDE_THROUGH, F.VOLT_WATT, F.FREQUENCY_WATT), STREET),
         Grant(TSO, "reserve", Level.BULK_RELIABILITY, (F.ACTIVE_POWER,), STREET),
-        Grant(MARKET, "schedule", Level.MARKET, (F.ACTIVE_POWER, F.CONNECT), CORNER),
+        Grant(MARKET, "schedule", Level.MARKET, (F.ACTIVE_POWER, F.CONNECT, F.REACTIVE_POWER), CORNER),
         Grant(EMS, "own-use", Level.CUSTOMER, (F.ACTIVE_POWER, F.GENERATION_LIMIT, F.IMPORT_LIMIT), FEED),
         Grant(LOCK, "lock-out", Level.LOCAL_SAFETY, (*SWITCHES, F.GENERATION_LIMIT), CORNER),
     ),
@@ -69,7 +70,7 @@ DEVICES = tuple(device.name for device in SITE.devices)
 FUNCTIONS = {
     DSO: (F.EXPORT_LIMIT, F.EXPORT_LIMIT, F.ACTIVE_POWER, *F),
     TSO: (F.ACTIVE_POWER,),
-    MARKET: (F.ACTIVE_POWER, F.ACTIVE_POWER, F.CONNECT),
+    MARKET: (F.ACTIVE_POWER, F.ACTIVE_POWER, F.CONNECT, F.REACTIVE_POWER),
     EMS: (F.ACTIVE_POWER, F.GENERATION_LIMIT, F.IMPORT_LIMIT),
     LOCK: (F.CONNECT, F.ENERGIZE, F.GENERATION_LIMIT),
 }
@@ -180,7 +181,8 @@ def _up(draw: Draw, _state: State, now_ms: int) -> Event:
 
 def _adopted(draw: Draw, state: State, _now_ms: int) -> Event:
     device = draw.one(DEVICES)
-    return events.Adopted(device, state.devices[device].serial + draw.one((0, 0, 0, -1)))
+    lacking = draw.one(((), (), ((F.REACTIVE_POWER, "it has no model for it"),)))
+    return events.Adopted(device, state.devices[device].serial + draw.one((0, 0, 0, -1)), lacking)
 
 
 def _not_adopted(draw: Draw, state: State, _now_ms: int) -> Event:

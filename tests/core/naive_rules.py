@@ -11,6 +11,7 @@ from naive_words import (
     FLOORS,
     LAST_RESORT,
     LOWER_OF_POINT,
+    MODES,
     SWITCHES,
     UPPER_OF_POINT,
     Coloured,
@@ -24,6 +25,8 @@ from naive_words import (
 
 from gateway.core.orders import Ceiling, Connect, Default, Effect, Energize, Floor, Order, Price, Release, Target
 from gateway.core.units import Share, Watts
+
+PROTECTING = ("energize", "ride-through")
 
 
 @dataclass
@@ -48,11 +51,11 @@ class Naive:
         """Give what of an order takes effect here: all, the part inside the grants where it only restricts, nothing."""
         rules, mine = self.rules, [one for one in self.rules.rights if one.party == order.issuer]
         for effect in order.effects:
-            parents = isinstance(effect, Release) or effect.function.value in (*CEILINGS, *FLOORS, "energize")
+            parents = isinstance(effect, Release) or effect.function.value in (*CEILINGS, *FLOORS, *PROTECTING)
             if order.issuer == rules.parent or not parents:
                 continue
             levels = [one.level for one in mine if one.function == effect.function.value]
-            own = order.issuer in rules.customers and effect.function.value != "energize"
+            own = order.issuer in rules.customers and effect.function.value not in PROTECTING
             if not levels or (min(levels) > 2 and not own):
                 return ()
         inside = tuple(
@@ -113,8 +116,8 @@ class Naive:
             dead += lost
         return in_force, dead
 
-    def default(self, issuer: str, level: int, function: str, now_s: int) -> tuple[str, int] | None:
-        """Give the default of the strongest program of a slot that has the function, by name and value."""
+    def default(self, issuer: str, level: int, function: str, now_s: int) -> tuple[str, int, Effect | None] | None:
+        """Give the default of the strongest program of a slot that has the function: name, value and what it says."""
         newest: dict[str, Default] = {}
         for one in self.programs:
             if one.heard_s <= now_s and one.default.issuer == issuer:
@@ -124,14 +127,14 @@ class Naive:
                 continue
             for effect in default.effects:
                 if effect.function.value == function and not isinstance(effect, Release):
-                    return default.id, self.number(effect)
+                    return default.id, self.number(effect), effect
         said = any(
             each.function.value == function and not isinstance(each, Release)
             for one in newest.values()
             for each in one.effects
         )
         if issuer == self.rules.parent and function == "export-limit" and not said:
-            return LAST_RESORT, self.rules.last_resort_w
+            return LAST_RESORT, self.rules.last_resort_w, None
         return None
 
     def says_now(self, function: str, now_s: int) -> list[Row]:
@@ -152,12 +155,16 @@ class Naive:
         place, service = self.rules.places.index(issuer), self.rules.service(issuer, level, function)
         effect = None if order is None else order.says(function)
         if order is None or effect is None or isinstance(effect, Release):
-            return None if default is None else Row(level, place, default[1], None, service, (issuer, default[0]))
+            if default is None:
+                return None
+            name, value, said = default
+            return Row(level, place, value, None, service, (issuer, name), mode=said if function in MODES else None)
         value = self.number(effect)
         unproven = not self.proven(issuer, now_s) or not self.validated(now_s)
         if unproven and default is not None and function in CEILINGS + FLOORS + SWITCHES:
             value = max(value, default[1]) if function in FLOORS else min(value, default[1])
-        return Row(level, place, value, order, service, (issuer, order.order.id))
+        mode = effect if function in MODES else None
+        return Row(level, place, value, order, service, (issuer, order.order.id), mode=mode)
 
     # -- the surroundings
 
@@ -253,16 +260,7 @@ class Naive:
         """Give the set-point that holds, whose it is, and the orders that have to wait, each by its rule."""
         rows, (colour, _constrained) = self.wishes(now_s), self.colour(now_s)
         waits = {row.order: "C11" for row in rows if row.order and self.barred(row, now_s)}
-        free = sorted(
-            (row for row in rows if not self.barred(row, now_s)),
-            key=lambda row: (
-                not (row.order or row.preferred),
-                self.rules.strength(row.level, colour),
-                row.place,
-                *row.seniority(),
-                row.name,
-            ),
-        )
+        free = self.by_strength([row for row in rows if not self.barred(row, now_s)], colour)
         if not free:
             return None, None, waits
         best = self.preferred(free, colour)
@@ -281,19 +279,43 @@ class Naive:
                 waits[row.order] = "C10"
         return value, best, waits
 
+    def by_strength(self, rows: list[Row], colour: str) -> list[Row]:
+        """Sort the strongest first: orders before defaults, then by level, party, seniority and name."""
+        return sorted(
+            rows,
+            key=lambda row: (
+                not (row.order or row.preferred),
+                self.rules.strength(row.level, colour),
+                row.place,
+                *row.seniority(),
+                row.name,
+            ),
+        )
+
     def preferred(self, free: list[Row], colour: str) -> Row:
-        """Let services go before others where the site says so, among levels 4 to 7."""
+        """Let services go before others where the site says so, among levels 4 to 7; a mode runs in both directions."""
         best = free[0]
         for row in free[1:]:
-            way = "export" if row.value >= 0 else "import"
+            ways = ("export" if row.value >= 0 else "import",) if row.mode is None else ("export", "import")
             if not (row.order and 4 <= best.level <= 7 and row.level <= 7):
                 continue
-            if any(
-                (winner, loser) == (row.service, best.service) and when in ("", colour) and where in ("", way)
+            said = [
+                where
                 for winner, loser, where, when in self.rules.prefers
-            ):
+                if (winner, loser) == (row.service, best.service) and when in ("", colour)
+            ]
+            if all("" in said or way in said for way in ways):
                 best = row
         return best
+
+    def mode(self, function: str, now_s: int) -> tuple[Effect | None, dict[Heard, str]]:
+        """Give the mode that holds in a function, and the orders that would move the same quantity otherwise."""
+        colour, _constrained = self.colour(now_s)
+        rows = self.by_strength(self.says_now(function, now_s), colour)
+        if not rows:
+            return None, {}
+        best = self.preferred(rows, colour)
+        return best.mode, {row.order: "C10" for row in rows if row.order is not None and row.mode != best.mode}
 
     def switch(self, function: str, now_s: int) -> tuple[bool | None, dict[Heard, str]]:
         """Tell whether it is on, and the orders that say otherwise."""
@@ -349,6 +371,7 @@ class Naive:
             "active-power": self.set_point(now_s)[1],
             "connect": self.switch("connect", now_s)[1],
             "energize": self.switch("energize", now_s)[1],
+            **{function: self.mode(function, now_s)[1] for function in MODES},
         }
         return "suspended" if all(one in against.get(name, {}) for name in left) else "in force"
 
@@ -400,13 +423,15 @@ class Naive:
         return sum(self.short_w(one, now_s) for now_s in range(one.heard_s, until_s))
 
     def number(self, effect: Effect) -> int:
-        """Give the watts of an effect on the stricter side, its price, or 1 and 0 for on and off."""
+        """Give the watts of an effect on the stricter side, its price, 1 and 0 for on and off, and 0 for a mode."""
         if isinstance(effect, Connect | Energize):
             return 1 if effect.on else 0
         if isinstance(effect, Price):
             return effect.milli_per_mwh
+        if isinstance(effect, Release):
+            raise TypeError("a release has no number")
         if not isinstance(effect, Ceiling | Floor | Target):
-            raise TypeError("a release and a mode have no number")
+            return 0
         if isinstance(effect.power, Watts):
             return effect.power.w
         whole, rest = divmod(abs(effect.power.hundredths) * self.rules.rated_w, 10_000)

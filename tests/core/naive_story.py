@@ -13,7 +13,7 @@ from gateway.core.answers import Kind
 from gateway.core.arbitrate import Status
 from gateway.core.capacity import Commitment, Domain, Slice, Terms
 from gateway.core.events import Topic
-from gateway.core.functions import CEILINGS, FLOORS, LIMITS, SWITCHES, Function
+from gateway.core.functions import CEILINGS, FLOORS, LIMITS, MODES, SWITCHES, Function
 from gateway.core.known import Known
 from gateway.core.orders import Ceiling, Default, Each, Effect, Floor, Order, Price, Rank, Release, Target, Tie
 from gateway.core.parties import Colour, Direction, Grant, Level, Party, Precedence, Preference, Tier
@@ -31,11 +31,17 @@ GRANTS = tuple(
     for party, service, level, functions in (
         (DSO, "emergency", Level.EMERGENCY, (F.EXPORT_LIMIT, F.GENERATION_LIMIT)),
         (DSO, "envelope", Level.CONNECTION, (*LIMITS, *SWITCHES)),
-        (DSO, "reliability", Level.DSO_RELIABILITY, (F.ACTIVE_POWER, F.LOAD_LIMIT)),
-        (DSO, "flexibility", Level.DSO_FLEXIBILITY, (F.ACTIVE_POWER, F.PRICE)),
-        (TSO, "reserve", Level.BULK_RELIABILITY, (F.ACTIVE_POWER, F.EXPORT_LIMIT)),
-        (MARKET, "schedule", Level.MARKET, (F.ACTIVE_POWER, F.CONNECT, F.PRICE)),
-        (EMS, "own-use", Level.CUSTOMER, (F.ACTIVE_POWER, F.CONNECT, F.GENERATION_LIMIT, F.IMPORT_LIMIT)),
+        (DSO, "protection", Level.CONNECTION, (F.RIDE_THROUGH,)),
+        (DSO, "reliability", Level.DSO_RELIABILITY, (F.ACTIVE_POWER, F.LOAD_LIMIT, F.REACTIVE_POWER, F.VOLT_WATT)),
+        (DSO, "flexibility", Level.DSO_FLEXIBILITY, (F.ACTIVE_POWER, F.PRICE, F.REACTIVE_POWER)),
+        (TSO, "reserve", Level.BULK_RELIABILITY, (F.ACTIVE_POWER, F.EXPORT_LIMIT, F.FREQUENCY_WATT)),
+        (MARKET, "schedule", Level.MARKET, (F.ACTIVE_POWER, F.CONNECT, F.PRICE, F.REACTIVE_POWER)),
+        (
+            EMS,
+            "own-use",
+            Level.CUSTOMER,
+            (F.ACTIVE_POWER, F.CONNECT, F.GENERATION_LIMIT, F.IMPORT_LIMIT, F.REACTIVE_POWER, F.VOLT_WATT),
+        ),
         (LOCK, "lock-out", Level.LOCAL_SAFETY, (*SWITCHES, F.GENERATION_LIMIT)),
     )
 )
@@ -144,6 +150,8 @@ def values(function: Function) -> st.SearchStrategy[int]:
         return st.sampled_from([-300, 0, 200, 900, 1_500, 2_500, 4_999, 9_500])
     if function in FLOORS:
         return st.sampled_from([-5_000, -900, -300, 0, 400])
+    if function in MODES:
+        return st.integers(0, 6)
     return st.sampled_from([-9_000, -700, 0, 100, 1_700, 6_000])
 
 
@@ -377,8 +385,13 @@ class Both:
             assert (bool(ruled[name].value) if name in ruled else None) == on
         price = naive.price(second)
         assert (ruled["price"].value if "price" in ruled else None) == (None if price is None else price.value)
+        modes = {name: naive.mode(name, second)[0] for name in (each.value for each in MODES)}
+        assert {name: ruled[name].mode for name in modes if name in ruled} == {
+            name: mode for name, mode in modes.items() if mode is not None
+        }
         command = state.devices[ROOF].command
         assert command is not None
+        assert command.modes == tuple(mode for mode in modes.values() if mode is not None)
         limit_w = min(RATED_W, naive.generates_at_most_w(second))
         runs_at_w = naive.runs_at_w(second)
         assert command.limit_w == limit_w

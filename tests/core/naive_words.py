@@ -15,6 +15,7 @@ LOWER_OF_POINT = {"connection": ("import-limit",), "der": ("load-limit",)}
 CEILINGS = ("export-limit", "generation-limit", "rating-limit")
 FLOORS = ("import-limit", "load-limit")
 SWITCHES = ("connect", "energize")
+MODES = ("reactive-power", "volt-watt", "frequency-watt", "ride-through")
 NEVER = 1 << 40
 LAST_RESORT = "last-resort"
 
@@ -76,6 +77,7 @@ class Row(NamedTuple):
     service: str
     name: tuple[str, str]
     preferred: bool = False
+    mode: Effect | None = None
 
     def seniority(self) -> tuple[int, int]:
         """Between orders of one party: the smaller precedence, then the later creation."""

@@ -40,7 +40,7 @@ from gateway.core.events import (
     Withdrawal,
     Withdrawn,
 )
-from gateway.core.functions import CEILINGS, FLOORS, SWITCHES, Function
+from gateway.core.functions import CEILINGS, FLOORS, MODES, SWITCHES, Function
 from gateway.core.known import Known, Reading, Unknown
 from gateway.core.orders import Default, Each, Effect, Order, Release, Reply, Total
 
@@ -48,8 +48,13 @@ NORMAL, LONG, SOAK = 300, 100, 5_000
 LONG_DRAWS = {"history", "orders", "story"}
 SOAKED = [pytest.mark.soak, pytest.mark.timeout(0)]
 HORIZON_S = 40
-DSO_FUNCTIONS = (*CEILINGS, *FLOORS, *SWITCHES, Function.ACTIVE_POWER)
-FUNCTIONS = {DSO: DSO_FUNCTIONS, TSO: (Function.ACTIVE_POWER,), MARKET: (Function.ACTIVE_POWER, Function.CONNECT)}
+DSO_FUNCTIONS = (*CEILINGS, *FLOORS, *SWITCHES, Function.ACTIVE_POWER, *MODES)
+FUNCTIONS = {
+    DSO: DSO_FUNCTIONS,
+    TSO: (Function.ACTIVE_POWER, Function.FREQUENCY_WATT),
+    MARKET: (Function.ACTIVE_POWER, Function.CONNECT, Function.REACTIVE_POWER),
+}
+LACKING = (Function.REACTIVE_POWER, Function.VOLT_WATT)
 
 
 def explored(**drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
@@ -81,6 +86,8 @@ def values(function: Function) -> st.SearchStrategy[int]:
         return st.sampled_from([-300, 0, 200, 900, 1_500, 2_500, 4_999, 9_500])
     if function in FLOORS:
         return st.sampled_from([-5_000, -900, -300, 0, 400])
+    if function in MODES:
+        return st.integers(0, 6)
     return st.sampled_from([-9_000, -700, 0, 100, 1_700, 6_000])
 
 
@@ -176,7 +183,7 @@ PICKS: dict[str, st.SearchStrategy[Any]] = {
     "assign": st.tuples(st.sampled_from([FEED, FEED, CORNER]), st.lists(st.sampled_from(HOUSES), unique=True)),
     "up": st.tuples(DEVICE, READING, READING),
     "down": st.tuples(DEVICE),
-    "adopt": st.tuples(DEVICE, st.sampled_from([0, 0, 0, 0, -1])),
+    "adopt": st.tuples(DEVICE, st.sampled_from([0, 0, 0, 0, -1]), st.sets(st.sampled_from(LACKING), max_size=1)),
     "refuse": st.tuples(DEVICE, st.sampled_from([0, 0, 0, 0, -1])),
     "observe": st.tuples(DEVICE, READING),
     "deliver": st.tuples(st.integers(0, 3)),
@@ -239,8 +246,9 @@ def event_of(wish: Wish, player: Player, now_s: int) -> Event:
             return LinkUp(device, reading(generation, now_ms), reading(charge, now_ms))
         case "down", (device,):
             return LinkDown(device, "silent")
-        case "adopt", (device, age):
-            return Adopted(device, state.devices[device].serial + age)
+        case "adopt", (device, age, lacking):
+            cannot = tuple((function, "it has no model for it") for function in lacking)
+            return Adopted(device, state.devices[device].serial + age, cannot)
         case "refuse", (device, age):
             return NotAdopted(device, state.devices[device].serial + age, "refused")
         case "observe", (device, power):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MODULES = "gateway/core/authority.py,gateway/core/arbitrate.py,gateway/core/slots.py"
-NAMES = ("authority", "standing", "arbitrate", "situations")
+NAMES = ("authority", "standing", "arbitrate", "situations", "modes")
 
 
 def run(*command: str, measured: Path) -> None:

@@ -16,6 +16,7 @@ from gateway.core.commitments import admit as admit_commitment
 from gateway.core.functions import Function
 from gateway.core.ground import authority
 from gateway.core.guard import Blocked, Bounds, Cleared, clear
+from gateway.core.modes import TargetVar
 from gateway.core.orders import Ceiling, Connect, Default, Floor, OrderKey, Price, Rank, Target
 from gateway.core.parties import Colour, Direction, Grant, Level, Party, Precedence, Preference, Tier
 from gateway.core.plan import Command
@@ -75,6 +76,9 @@ def test_the_guard_says_why_word_for_word() -> None:
         (RIGHT._replace(energized=True), BOUNDS._replace(may_energize=False), "ceases to energize this DER"),
     ):
         assert clear(command, bounds, 1, NOW_MS) == Blocked(command, f"an order in force {why}")
+    twice = RIGHT._replace(modes=(TargetVar(1), TargetVar(1)))
+    why = "two modes of one function would move the same quantity"
+    assert clear(twice, BOUNDS, 1, NOW_MS) == Blocked(twice, why)
     with pytest.raises(PermissionError, match=r"^only gateway\.core\.guard\.clear makes a cleared command; ask it$"):
         Cleared(cast("Any", object()), RIGHT, 1, NOW_MS)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
 
 import pytest
 from core_world import value_of
@@ -22,6 +21,7 @@ from gateway.core.arbitrate import (
     settle,
 )
 from gateway.core.functions import Function
+from gateway.core.modes import TargetVar
 from gateway.core.orders import Connect, Default, Effect, OrderKey, Price, Rank, Release
 from gateway.core.parties import Colour, Direction, Precedence, Preference
 from gateway.core.timeline import FOR_EVER_MS, Entry, Interval, Slot
@@ -366,7 +366,7 @@ def test_no_last_resort_without_a_parent_that_may_limit_export() -> None:
 def test_a_release_is_no_number_and_nobody_is_undriven_at_the_weakest_level() -> None:
     with pytest.raises(TypeError, match=r"^a release has no value; take the slot's default$"):
         slots._value(Release(F.EXPORT_LIMIT), GROUND)
-    assert slots._value(cast("Any", "no effect"), GROUND) is None
+    assert slots._value(TargetVar(70), GROUND) == 0
     assert UNDRIVEN == (9, 0)
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.core.guard import LONGEST_MS, Blocked, Bounds, Cleared, clear
+from gateway.core.modes import Droop, FixedVar, TargetVar, VarBase
 from gateway.core.orders import OrderKey
 from gateway.core.plan import Command
 
@@ -53,6 +54,7 @@ def looked_at(command: dict[str, Any], bounds: dict[str, Any]) -> Cleared | Bloc
         ({"connected": True, "energized": True}, {}),
         ({"connected": False, "energized": False}, {"may_connect": False, "may_energize": False}),
         ({}, {"may_connect": False, "may_energize": False}),
+        ({"modes": (TargetVar(1), Droop(36, 36, 50, 50))}, {}),
         ({}, {"valid_until_ms": NOW_MS + LONGEST_MS}),
     ],
 )
@@ -82,6 +84,9 @@ def test_what_is_right_is_cleared(command: dict[str, Any], bounds: dict[str, Any
         ({"revert_limit_w": 1}, {"others_fallback_w": 2_000}, "with the others'"),
         ({"revert_after_ms": 0}, {}, "never comes"),
         ({"revert_after_ms": -1}, {}, "never comes"),
+        ({"modes": (TargetVar(1), FixedVar(VarBase.MAX_W, 1))}, {}, "two modes of one function"),
+        ({"modes": (FixedVar(VarBase.MAX_W, 10_001),)}, {}, "fixed var of 10001"),
+        ({"modes": (TargetVar(1), Droop(0, 36, 50, 50))}, {}, "dead band"),
         ({"connected": True}, {"may_connect": False}, "disconnects"),
         ({"energized": True}, {"may_energize": False}, "ceases to energize"),
         ({}, {"valid_until_ms": NOW_MS}, "within an hour"),

@@ -16,7 +16,7 @@ from .listed import LIST, Mutant, listed
 ROOT = Path(__file__).parents[2]
 MODULES = ("authority", "slots", "arbitrate", "commitments", "guard")
 TESTS = (
-    *(f"test_core_{name}.py" for name in ("authority", "standing", "arbitrate", "situations", "exact")),
+    *(f"test_core_{name}.py" for name in ("authority", "standing", "arbitrate", "situations", "modes", "exact")),
     "test_guard.py",
     *(f"test_commitments_{name}.py" for name in ("admission", "book", "performance")),
 )

@@ -132,8 +132,8 @@ def test_reordered_fields_are_told_apart_by_name() -> None:
 @pytest.mark.parametrize(
     ("shape", "plain", "told"),
     [
-        (SHAPE, ["Curve", 1], "unknown tag 'Curve'"),
-        ({**SHAPE, "Curve": ("points",)}, ["Curve", 1], "Curve is not known to this version"),
+        (SHAPE, ["Warp", 1], "unknown tag 'Warp'"),
+        ({**SHAPE, "Warp": ("points",)}, ["Curve", 1], "Curve is not known to this version"),
         ({**SHAPE, "Watts": ("w", "phase")}, ["Watts", 1, 2], "Watts was written with phase"),
         ({**SHAPE, "Known": ("value",)}, ["Known", 1], "damaged or foreign value"),
         (SHAPE, ["Watts", 1, 2], "damaged or foreign value"),
