@@ -49,8 +49,8 @@ class Door(Protocol):
     def read(self, address: int, quantity: int, settle: Callable[[Reply], None], *, slow: bool = False) -> None:
         """Ask for registers; what is `slow` leaves others on the same line their turn first."""
 
-    def write(self, address: int, registers: bytes, settle: Callable[[Reply], None]) -> bool:
-        """Write registers; tell whether that was allowed to leave."""
+    def write(self, address: int, registers: bytes, settle: Callable[[Reply], None], *, slow: bool = False) -> bool:
+        """Write registers; tell whether that was allowed to leave; what is `slow` takes its turn as a slow read."""
 
     def hurry(self) -> None:
         """Let what this link asks go before what others ask, until it has written."""
@@ -111,8 +111,9 @@ class Connection(asyncio.Protocol):
         del slow
         self._send(self._exchange.read(self._unit, address, quantity), settle)
 
-    def write(self, address: int, registers: bytes, settle: Callable[[Reply], None]) -> bool:
+    def write(self, address: int, registers: bytes, settle: Callable[[Reply], None], *, slow: bool = False) -> bool:
         """Write registers; tell whether that was allowed to leave."""
+        del slow
         if isinstance(registers, OneRegister):
             register = int.from_bytes(registers)
             return self._send(self._exchange.write_one(self._unit, address, register), settle)

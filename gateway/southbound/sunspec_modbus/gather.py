@@ -115,8 +115,11 @@ class Gathering:
         blocks: Blocks,
         gathered: Callable[[Sequence[bytes]], None],
         refused: Callable[[Refused], None],
+        *,
+        slow: bool = False,
     ) -> None:
-        """Ask for the first."""
+        """Ask for the first; what is `slow` leaves others on the line their turn first."""
+        self._slow = slow
         self._door = door
         self._asks = list(asks)
         self._blocks = blocks
@@ -136,7 +139,7 @@ class Gathering:
         ask = self._asks[0]
         if ask.quantity > self._blocks.most:
             ask = self._cut(ask)
-        self._door.read(*ask, self._asked)
+        self._door.read(*ask, self._asked, slow=self._slow)
 
     def _asked(self, answer: Reply) -> None:
         if not isinstance(answer, bytes):
@@ -151,7 +154,7 @@ class Gathering:
             self._read.append(answer)
             del self._pieces[0]
             if self._pieces:
-                self._door.read(*self._pieces[0], self._asked)
+                self._door.read(*self._pieces[0], self._asked, slow=self._slow)
                 return
             if self._scale_moved():
                 self._again()

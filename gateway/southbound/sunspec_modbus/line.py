@@ -75,11 +75,13 @@ class Seat:
         now_s = time.monotonic()
         self._ask(Request(self, address, quantity, b"", settle), now_s + SLOW_S if slow else now_s)
 
-    def write(self, address: int, registers: bytes, settle: Callable[[Reply], None]) -> bool:
-        """Write registers before anything else is asked; tell whether that was allowed to leave."""
+    def write(self, address: int, registers: bytes, settle: Callable[[Reply], None], *, slow: bool = False) -> bool:
+        """Write registers, unless `slow` before anything else is asked; tell whether that was allowed to leave."""
         if not self.shared.may_write:
             self.shared.suppressed += 1
             return False
+        if slow:
+            return self._ask(Request(self, address, 0, registers, settle), time.monotonic() + SLOW_S)
         self._hurried_until = 0.0
         return self._ask(Request(self, address, 0, registers, settle), AT_ONCE)
 

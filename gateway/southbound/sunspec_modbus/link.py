@@ -14,6 +14,7 @@ from typing import Final
 from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopted, Observed
 from gateway.core.known import Known
 from gateway.ports.south import Cleared
+from gateway.southbound.sunspec_modbus.carrying import Carrying
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
 from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
 from gateway.southbound.sunspec_modbus.family import Family
@@ -71,6 +72,7 @@ class Link:
         self._complained = False
         self._ours = False
         self._watch = Watch()
+        self._modes = Carrying(device, shared, self._blocks, self._tell_adopted)
         self._forget()
 
     def _forget(self) -> None:
@@ -95,6 +97,7 @@ class Link:
         self._misses = 0
         self._confirms = False
         self._watch.forget()
+        self._modes.lose()
         self._poll_at = 0.0
         self._in_phase = False
         self._settings_at = 0.0
@@ -111,6 +114,7 @@ class Link:
         if before is not None and before.serial == cleared.serial:
             return
         self._write_due = True
+        self._modes.want(cleared.command.modes, cleared.command.revert_after_ms)
         self._misses, self._complained, self._rescaled = 0, False, False
         self._watch.forget()
         if self._ready():
@@ -128,7 +132,7 @@ class Link:
         if self._ready():
             if self._refresh_due(wall_s):
                 self._write_due = True
-            if self._write_due or wall_s >= self._poll_at or wall_s >= self._read_back_at:
+            if self._write_due or wall_s >= min(self._poll_at, self._read_back_at, self._modes.at):
                 self._next()
         return False
 
@@ -232,6 +236,7 @@ class Link:
             self._family.recognize(answer)
             self.table, self._measure = self._family.table, measure
             self._blocks.most = min(self._blocks.most, self.table.block_max)
+            self._modes.know(found, self._family.profile.habits)
             self._poll()
 
         asked = self._family.ask(found)
@@ -298,6 +303,8 @@ class Link:
             self._gather(self._controls.reads, self._read_back)
         elif wall_s >= self._poll_at:
             self._poll()
+        elif wall_s >= self._modes.at and self._controls is not None and self._connection is not None:
+            self._modes.go(self._connection, keeps=self._wanted is not None and self._may_keep(self._wanted))
 
     def _poll(self) -> None:
         if self._measure is None:
@@ -400,7 +407,12 @@ class Link:
             self._misses, self._complained = 0, False
         if self._adopted != wanted.serial and not self._complained:
             self._adopted = wanted.serial
-            self._shared.hear(Adopted(self.device, wanted.serial))
+            self._tell_adopted()
+
+    def _tell_adopted(self) -> None:
+        """Tell that the device is as wanted, once its modes are too, or are known to be none of its own."""
+        if self._wanted is not None and self._adopted == self._wanted.serial and self._modes.rests:
+            self._shared.hear(Adopted(self.device, self._adopted, self._modes.cannot))
 
     def _keep(self, values: Values) -> None:
         """Have what the device shows watched from now on, once a second after the write shows that it stays so.

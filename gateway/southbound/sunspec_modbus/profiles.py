@@ -24,6 +24,8 @@ PERSISTENCE: Final = ("volatile", "persistent", "flash")
 """Writes are forgotten at a restart, kept over it, or kept in a memory that each of them wears."""
 REVERSIONS: Final = ("value", "lifts", "none", "unknown")
 """The limit's timer sets a value, lifts the limit, has no effect, or nobody has said."""
+ABSORBS: Final = MappingProxyType({"unknown": 0, "positive": 1, "negative": -1})
+"""The sign of a power factor (models 123 and 131) that absorbs var: it depends on the notation of the maker."""
 SOURCE: Final = re.compile(r"https://\S+")
 
 
@@ -42,10 +44,16 @@ class Identity(NamedTuple):
 
 
 class Habits(NamedTuple):
-    """How a family is told: by function 06 alone (`singly`), and whether its reversion timer is of use."""
+    """How a family is told: by function 06 alone (`singly`), and whether its reversion timer is of use.
+
+    `absorbs` is the sign of a power factor that absorbs var (1 or -1), 0 where nobody says; `wears` that each write
+    wears a memory.
+    """
 
     singly: bool = False
     timer: bool = True
+    absorbs: int = 0
+    wears: bool = False
 
 
 class Quirk(NamedTuple):
@@ -102,6 +110,7 @@ class Profile:
     persistence: str = "volatile"
     reversion_documented: str = "unknown"
     reversion_measured: str = "unknown"
+    power_factor_absorbs: str = "unknown"
 
     @property
     def habits(self) -> Habits:
@@ -110,7 +119,9 @@ class Profile:
         A memory that wears gets no timer, since a timer has to be written again and again.
         """
         said = self.reversion_documented if self.reversion_measured == "unknown" else self.reversion_measured
-        return Habits(self.write_function == WRITE_ONE, said != "none" and self.persistence != "flash")
+        wears = self.persistence == "flash"
+        absorbs = ABSORBS[self.power_factor_absorbs]
+        return Habits(self.write_function == WRITE_ONE, said != "none" and not wears, absorbs, wears)
 
     @property
     def dangers(self) -> tuple[str, ...]:
@@ -285,4 +296,5 @@ SETTINGS: Final[Mapping[str, _Setting]] = {
     "persistence": _one_of(PERSISTENCE),
     "reversion_documented": _one_of(REVERSIONS),
     "reversion_measured": _one_of(REVERSIONS),
+    "power_factor_absorbs": _one_of(tuple(ABSORBS)),
 }

@@ -81,7 +81,7 @@ class Prepared(NamedTuple):
 
 def prepare(control: Controls, command: Command, values: Values, *, ours: bool) -> Prepared | Unwritable:
     """Prepare the writes of a command; devices with one map that read alike and are told alike share the work."""
-    return _prepared(control, command._replace(device="", basis=(), rule=""), tuple(values.items()), ours)
+    return _prepared(control, command._replace(device="", basis=(), rule="", modes=()), tuple(values.items()), ours)
 
 
 @lru_cache(maxsize=4096)

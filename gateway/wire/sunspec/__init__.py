@@ -1,7 +1,7 @@
 """SunSpec models as integers: compiled definitions, decoding, encoding and discovery, without a connection."""
 
 from gateway.wire.sunspec.discovery import Ask, Block, Chain, EndedBy, NotSunSpec, Walk
-from gateway.wire.sunspec.model import Model, Span, UnknownModelError, compile_model
+from gateway.wire.sunspec.model import Counts, Model, Span, UnknownModelError, compile_model
 from gateway.wire.sunspec.point import Absent, Point, Value
 from gateway.wire.sunspec.reader import Reader
 from gateway.wire.sunspec.scale import Side, rescale
@@ -12,6 +12,7 @@ __all__ = [
     "Ask",
     "Block",
     "Chain",
+    "Counts",
     "EndedBy",
     "Model",
     "NotSunSpec",

@@ -28,10 +28,11 @@ class Span(NamedTuple):
 
 
 class Model:
-    """The fixed block of one SunSpec model.
+    """One SunSpec model: its fixed block, and its repeating groups where it was compiled with their counts.
 
-    `length` is what the device states in L when it has the whole fixed block and no repeating group. Points of nested
-    groups are named with dots (`PFWInj.PF`). A repeating group and what follows it are not laid out.
+    `length` is what the device states in L when it has all that is laid out. Points of nested groups are named with
+    dots (`PFWInj.PF`), those of repeating groups with their number from 1 (`Crv.2.Pt.1.V`). A repeating group whose
+    count is not given, and what follows it, are not laid out.
     """
 
     __slots__ = ("_reader", "_sync", "_writes", "id", "length", "name", "points")
@@ -115,14 +116,21 @@ class Model:
         return Reader([(self._point(name), exponent) for name, exponent in wanted], self.points, length, side)
 
 
+Counts = tuple[tuple[str, int], ...]
+"""How often each repeating group of a device comes, by the group's name."""
+
+
 @cache
-def compile_model(model_id: int) -> Model:
-    """Compile a model from the definitions that ship in the installed pysunspec2 package; raise UnknownModelError."""
+def compile_model(model_id: int, counts: Counts = ()) -> Model:
+    """Compile a model from the definitions that ship in the installed pysunspec2 package; raise UnknownModelError.
+
+    `counts` gives the repeating groups that are laid out too (1..1000 each).
+    """
     definition = _definition(model_id)
     root = definition["group"]
     scale_factors = {point["name"] for point in root["points"]}
     points: dict[str, Point] = {}
-    for placed in _lay_out(root, "", "", 0):
+    for placed in _lay_out(root, _Group("", "", dict(counts)), 0):
         points[placed.prefix + placed.raw["name"]] = _compile(placed, scale_factors)
     return Model(model_id, str(root["name"]), MappingProxyType(points))
 
@@ -152,24 +160,44 @@ class _Placed(NamedTuple):
         return self.offset + int(self.raw["size"])
 
 
-def _lay_out(group: dict[str, Any], prefix: str, sync: str, offset: int) -> Iterator[_Placed]:
-    """Place a group's points, then its groups in turn, up to the first repeating one."""
+class _Group(NamedTuple):
+    """Where a group is: what its points' names begin with, its sync group, and the counts of those that repeat."""
+
+    prefix: str
+    sync: str
+    counts: Mapping[str, int]
+
+
+def _lay_out(group: dict[str, Any], here: _Group, offset: int) -> Iterator[_Placed]:
+    """Place a group's points, then its groups in turn, up to the first that repeats nobody knows how often."""
     points = group.get("points", [])
     own = frozenset(point["name"] for point in points)
     for raw in points:
-        yield _Placed(raw, offset, prefix, sync, own)
+        yield _Placed(raw, offset, here.prefix, here.sync, own)
         offset += int(raw["size"])
     for inner in group.get("groups", []):
-        if _repeats(inner):
+        name = f"{here.prefix}{inner['name']}"
+        if inner.get("count") is not None:
+            if inner["name"] not in here.counts:
+                return
+            names = [f"{name}.{number}" for number in range(1, here.counts[inner["name"]] + 1)]
+        elif _repeats(inner, here.counts):
             return
-        name = f"{prefix}{inner['name']}"
-        for placed in _lay_out(inner, f"{name}.", name if inner.get("type") == "sync" else sync, offset):
-            yield placed
-            offset = placed.end
+        else:
+            names = [name]
+        for each in names:
+            sync = each if inner.get("type") == "sync" else here.sync
+            for placed in _lay_out(inner, _Group(f"{each}.", sync, here.counts), offset):
+                yield placed
+                offset = placed.end
 
 
-def _repeats(group: dict[str, Any]) -> bool:
-    return group.get("count") is not None or any(_repeats(inner) for inner in group.get("groups", []))
+def _repeats(group: dict[str, Any], counts: Mapping[str, int]) -> bool:
+    """Tell whether a group that comes once holds one that repeats nobody knows how often."""
+    inner = group.get("groups", [])
+    return any(
+        (each.get("count") is not None and each["name"] not in counts) or _repeats(each, counts) for each in inner
+    )
 
 
 def _compile(placed: _Placed, root: set[str]) -> Point:
