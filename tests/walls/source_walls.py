@@ -13,6 +13,8 @@ GUARD = "gateway/core/guard.py"
 ADAPTERS = ("gateway/northbound", "gateway/southbound")
 FIVE_FILES = ("__init__.py", "link.py", "translate.py", "config.py", "README.md")
 LONGEST_FILE = 500
+TRANSLATING = ("translate.py", "carriers.py", "curves.py", "legacy_curves.py", "reactive.py")
+DOING = ("asyncio", "socket", "ssl", "time", "threading", "logging")
 NAMED_VALUES = ("gateway.core.events", "gateway.core.known", "gateway.core.units")
 
 OUTSIDE = {"open", "print", "input", "eval", "exec", "compile", "__import__", "breakpoint", "hash"}
@@ -244,16 +246,22 @@ def adapters_look_alike(root: Path) -> list[str]:
 
 
 def meaning_turns_in_translate(root: Path) -> list[str]:
-    """Only an adapter's translate.py sees both a protocol's values and the core's, and its link sees no core at all.
+    """Only translate.py, or a file beside it that does nothing else, sees both a protocol's values and the core's.
 
+    An adapter's link sees no core at all.
     Left out are the core's readings, units and events: a link has to name what it passes on.
     """
     found = []
     for folder in _adapters(root):
         for path in sorted(folder.rglob("*.py")):
-            if path.name == "translate.py":
-                continue
             imports = list(_imports(ast.parse(path.read_text())))
+            if path.name in TRANSLATING:
+                found += [
+                    _at(root, path, node, f"{name} in a file that only translates; do it in another")
+                    for name, node in imports
+                    if any(_within(name, doing) for doing in DOING)
+                ]
+                continue
             core = [
                 (name, node) for name, node in imports if _within(name, "gateway.core") and name not in NAMED_VALUES
             ]

@@ -14,13 +14,11 @@ from gateway.southbound.sunspec_modbus.effort import (
     Doing,
     Held,
     Looking,
-    Off,
     Request,
     Rest,
     Shaped,
     Stopped,
     Tenure,
-    Wanted,
     demand,
     differs,
     fit,
@@ -31,6 +29,7 @@ from gateway.southbound.sunspec_modbus.effort import (
 )
 from gateway.southbound.sunspec_modbus.points import Part, Values, has, number
 from gateway.southbound.sunspec_modbus.profiles import Habits
+from gateway.southbound.sunspec_modbus.wanted import Off, Wanted
 from gateway.wire.sunspec import Block, Counts, Model, compile_model
 
 ASK_AGAIN_MS: Final = 1_000

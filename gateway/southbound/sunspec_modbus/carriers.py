@@ -10,11 +10,12 @@ from gateway.core.functions import Function
 from gateway.core.modes import Curve, CurveKind, Droop, FixedVar, Mode, PowerFactor, RideThrough, TargetVar
 from gateway.southbound.sunspec_modbus import curves, legacy_curves, reactive
 from gateway.southbound.sunspec_modbus.adoption import Adopting
-from gateway.southbound.sunspec_modbus.effort import Carrier, Shape, Trips, Wanted
+from gateway.southbound.sunspec_modbus.effort import Carrier
 from gateway.southbound.sunspec_modbus.legacy_curves import Selecting
 from gateway.southbound.sunspec_modbus.points import part
 from gateway.southbound.sunspec_modbus.profiles import Habits
 from gateway.southbound.sunspec_modbus.reactive import Direct, Registers
+from gateway.southbound.sunspec_modbus.wanted import Shape, Trips, Wanted
 from gateway.wire.sunspec import Chain, compile_model
 
 MODERN: Final = range(704, 713)
@@ -124,7 +125,7 @@ def rivals(function: Function, told: Sequence[Way], has: Sequence[Carrier], mode
     if function is Function.RIDE_THROUGH:
         return ()
     keys = {carrier.key for carrier, _ in told}
-    others = [carrier for carrier in has if carrier.function is function and carrier.key not in keys]
+    others = [carrier for carrier in has if carrier.function == function and carrier.key not in keys]
     if isinstance(mode, PowerFactor):
         others = [carrier for carrier in others if not carrier.key.startswith("power factor")]
     return tuple(others)

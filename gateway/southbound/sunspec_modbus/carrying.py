@@ -13,27 +13,24 @@ from typing import Final
 from gateway.core.events import ForeignHand
 from gateway.core.functions import Function
 from gateway.core.modes import Mode
-from gateway.southbound.sunspec_modbus.carriers import carriers, rivals, ways
+from gateway.southbound.sunspec_modbus.carriers import rivals, ways
 from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
 from gateway.southbound.sunspec_modbus.effort import (
     Answer,
     Carrier,
     Held,
     Look,
-    Off,
     Request,
     Rest,
     Stopped,
     Tenure,
-    Wanted,
     differs,
 )
 from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering
 from gateway.southbound.sunspec_modbus.limits import Change, judge
 from gateway.southbound.sunspec_modbus.points import Ask, Part
 from gateway.southbound.sunspec_modbus.profiles import Habits
-from gateway.wire.modbus import READ_MAX, Refused
-from gateway.wire.sunspec import Chain
+from gateway.southbound.sunspec_modbus.wanted import Off, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +85,9 @@ class Carrying:
         found = ((function, effort) for function, effort in self._efforts.items() if effort.mode is not None)
         return tuple((function, effort.why) for function, effort in found if effort.why)
 
-    def know(self, chain: Chain, habits: Habits) -> None:
+    def know(self, has: tuple[Carrier, ...], habits: Habits) -> None:
         """Take what the device has; what it was told has to be looked at again."""
-        self._carriers, self._habits = carriers(chain, habits), habits
+        self._carriers, self._habits = has, habits
         for effort in self._efforts.values():
             failed = effort.mode is not None and effort.why and not isinstance(ways(effort.mode, self._carriers), str)
             if not failed:
@@ -167,13 +164,10 @@ class Carrying:
         def seen(answers: Sequence[bytes]) -> None:
             self._answer = part.reader.decode(b"".join(answers))
 
-        Gathering(door, pieces(part, min(READ_MAX, self._blocks.most)), self._blocks, seen, self._refused, slow=True)
-
-    def _refused(self, answer: Refused) -> None:
-        self._answer = answer
+        Gathering(door, pieces(part, self._blocks.most), self._blocks, seen, self._told, slow=True)
 
     def _told(self, answer: Reply) -> None:
-        self._answer = answer if isinstance(answer, Refused) else None
+        self._answer = None if isinstance(answer, bytes) else answer
 
     def _stop(self) -> None:
         running, self._running, self._under_way = self._running, None, None
@@ -252,7 +246,7 @@ class Carrying:
         """Have what is ours of a function as it was before; what somebody else has set since is left alone."""
         for carrier in self._carriers:
             tenure = self._tenures.get(carrier.key)
-            if carrier.function is not function or tenure is None or carrier.key in but:
+            if carrier.function != function or tenure is None or carrier.key in but:
                 continue
             try:
                 if tenure.wrote and (

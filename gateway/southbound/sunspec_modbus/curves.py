@@ -10,8 +10,9 @@ from typing import Final
 
 from gateway.core.functions import Function
 from gateway.core.modes import CurveBase, CurveKind, Droop
-from gateway.southbound.sunspec_modbus.effort import Fitted, Shape, Shaped, Stopped, Trips, Wanted, fit
+from gateway.southbound.sunspec_modbus.effort import Fitted, Shaped, Stopped, fit
 from gateway.southbound.sunspec_modbus.points import Values, has
+from gateway.southbound.sunspec_modbus.wanted import Shape, Trips, Wanted
 from gateway.wire.sunspec import Model, Side
 
 SLOT: Final = "slot."

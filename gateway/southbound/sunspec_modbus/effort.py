@@ -8,11 +8,10 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-from gateway.core.functions import Function
-from gateway.core.modes import CurveBase, CurveKind, Droop, FixedVar, PowerFactor, TargetVar
 from gateway.southbound.sunspec_modbus.limits import whole_s
 from gateway.southbound.sunspec_modbus.points import MISSING, Part, Step, Values, shown, singly
 from gateway.southbound.sunspec_modbus.profiles import Habits
+from gateway.southbound.sunspec_modbus.wanted import Wanted
 from gateway.wire.modbus import Refused
 from gateway.wire.sunspec import Absent, Model, Side, Unwritable, rescale
 
@@ -88,7 +87,7 @@ class Carrier(Protocol):
         """What it is called, with its model."""
 
     @property
-    def function(self) -> Function:
+    def function(self) -> str:
         """The function that it serves."""
 
     @property
@@ -98,7 +97,7 @@ class Carrier(Protocol):
     def look(self) -> Looking:
         """Read what is in force."""
 
-    def put(self, tenure: Tenure, wanted: "Wanted", timer_ms: int | None) -> Generator[Request, Answer, Held]:
+    def put(self, tenure: Tenure, wanted: Wanted, timer_ms: int | None) -> Generator[Request, Answer, Held]:
         """Have the device do this; `timer_ms` is after what time without us it is to do what it did before."""
 
     def restore(self, tenure: Tenure) -> Doing:
@@ -106,29 +105,6 @@ class Carrier(Protocol):
 
     def refresh(self, timer_ms: int) -> Doing:
         """Start its reversion timer anew."""
-
-
-class Off(NamedTuple):
-    """A carrier that stands in the way of another is to be off."""
-
-
-class Trips(NamedTuple):
-    """Curves of ride-through for one model: for each kind its points, x in ms, y in hundredths of a percent or mHz."""
-
-    curves: Mapping[CurveKind, Sequence[tuple[int, int]]]
-
-
-class Shape(NamedTuple):
-    """A curve for one model: points, base, response time (ms), reference (hundredths), its time constant (ms)."""
-
-    points: tuple[tuple[int, int], ...]
-    base: CurveBase
-    response_ms: int | None
-    reference_hundredths: int | None
-    reference_auto_ms: int | None
-
-
-Wanted = FixedVar | TargetVar | PowerFactor | Droop | Shape | Trips | Off
 
 
 def look(part: Part) -> Looking:

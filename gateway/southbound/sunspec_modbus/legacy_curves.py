@@ -18,15 +18,11 @@ from gateway.southbound.sunspec_modbus.effort import (
     Fitted,
     Held,
     Looking,
-    Off,
     Request,
     Rest,
-    Shape,
     Shaped,
     Stopped,
     Tenure,
-    Trips,
-    Wanted,
     demand,
     differs,
     fit,
@@ -36,6 +32,7 @@ from gateway.southbound.sunspec_modbus.effort import (
 )
 from gateway.southbound.sunspec_modbus.points import Part, Values, has, number
 from gateway.southbound.sunspec_modbus.profiles import Habits
+from gateway.southbound.sunspec_modbus.wanted import Off, Shape, Trips, Wanted
 from gateway.wire.sunspec import Block, Model, Side, compile_model
 
 CURVE: Final = "curve."

@@ -14,6 +14,7 @@ from typing import Final
 from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopted, Observed
 from gateway.core.known import Known
 from gateway.ports.south import Cleared
+from gateway.southbound.sunspec_modbus.carriers import carriers
 from gateway.southbound.sunspec_modbus.carrying import Carrying
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
 from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
@@ -236,7 +237,8 @@ class Link:
             self._family.recognize(answer)
             self.table, self._measure = self._family.table, measure
             self._blocks.most = min(self._blocks.most, self.table.block_max)
-            self._modes.know(found, self._family.profile.habits)
+            habits = self._family.profile.habits
+            self._modes.know(carriers(found, habits), habits)
             self._poll()
 
         asked = self._family.ask(found)

@@ -17,13 +17,11 @@ from gateway.southbound.sunspec_modbus.effort import (
     Doing,
     Held,
     Looking,
-    Off,
     Request,
     Rest,
     Shaped,
     Stopped,
     Tenure,
-    Wanted,
     demand,
     differs,
     fit,
@@ -34,6 +32,7 @@ from gateway.southbound.sunspec_modbus.effort import (
 )
 from gateway.southbound.sunspec_modbus.points import Part, Values, has
 from gateway.southbound.sunspec_modbus.profiles import Habits
+from gateway.southbound.sunspec_modbus.wanted import Off, Wanted
 from gateway.wire.sunspec import Side
 
 UNITY: Final = 10_000
