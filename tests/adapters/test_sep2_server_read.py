@@ -17,6 +17,7 @@ from gateway.pki import tls
 from gateway.southbound.sep2_server import LimitMode, Sep2ServerDevice, TargetMode, client
 from gateway.southbound.sep2_server.translate import sfdi
 from gateway.wire.sep2.codes import EventState
+from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
 from gateway.wire.sep2.metering import MirrorUsagePointList
 from gateway.wire.sep2.quantities import ActivePower
 from gateway.wire.sep2.resources import (
@@ -29,11 +30,8 @@ from gateway.wire.sep2.resources import (
     DERProgram,
     DERProgramList,
     DeviceCapability,
-    EndDevice,
-    EndDeviceList,
     FunctionSetAssignments,
     FunctionSetAssignmentsList,
-    Registration,
     Time,
 )
 from gateway.wire.sep2.responses import ResponseList, ResponseSet, ResponseSetList

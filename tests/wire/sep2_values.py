@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from gateway.wire.sep2 import Resource, scalars
+from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
 from gateway.wire.sep2.metering import (
     MirrorMeterReading,
     MirrorMeterReadingList,
@@ -45,8 +46,6 @@ from gateway.wire.sep2.resources import (
     DERSettings,
     DERStatus,
     DeviceCapability,
-    EndDevice,
-    EndDeviceList,
     Error,
     EventStatus,
     FunctionSetAssignments,
@@ -54,7 +53,6 @@ from gateway.wire.sep2.resources import (
     Interval,
     Link,
     ListLink,
-    Registration,
     Response,
     Stamped,
     StampedText,

@@ -4,6 +4,7 @@ import pytest
 from sep2_values import CAPTURES
 
 from gateway.wire.sep2 import Faulty, Unreadable, decode, encode, peek
+from gateway.wire.sep2.devices import EndDevice, EndDeviceList
 from gateway.wire.sep2.metering import MirrorUsagePointList
 from gateway.wire.sep2.quantities import ActivePower
 from gateway.wire.sep2.resources import (
@@ -13,8 +14,6 @@ from gateway.wire.sep2.resources import (
     DERProgram,
     DERProgramList,
     DeviceCapability,
-    EndDevice,
-    EndDeviceList,
     FunctionSetAssignments,
     FunctionSetAssignmentsList,
     Link,

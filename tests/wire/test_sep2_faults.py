@@ -11,14 +11,13 @@ from sep2_values import DEVICE, EXAMPLES, FULL_BASE, LFDI, MRID, NS, control
 
 from gateway.wire.sep2 import Faulty, Glance, Peek, Unreadable, WireFault, decode, encode, peek
 from gateway.wire.sep2.codes import MODE_NAMES
+from gateway.wire.sep2.devices import EndDevice, EndDeviceList
 from gateway.wire.sep2.quantities import ActivePower
 from gateway.wire.sep2.resources import (
     DERControl,
     DERControlBase,
     DERControlList,
     DERProgramList,
-    EndDevice,
-    EndDeviceList,
     FunctionSetAssignmentsList,
     Interval,
 )

@@ -11,8 +11,9 @@ from sep2_values import EXAMPLES, control, is_australian, schema, schema_path, v
 
 from gateway.wire.sep2 import Faulty, Resource, WireFault, decode, encode
 from gateway.wire.sep2.codes import DOE_MODES, MODE_NAMES, MODES, MODES_2, VPP_MODES
+from gateway.wire.sep2.devices import Registration
 from gateway.wire.sep2.quantities import ActivePower
-from gateway.wire.sep2.resources import DERControlBase, DERControlList, DERControlResponse, Error, Registration, Time
+from gateway.wire.sep2.resources import DERControlBase, DERControlList, DERControlResponse, Error, Time
 from gateway.wire.sep2.tables import ROOTS
 
 XSD = "{http://www.w3.org/2001/XMLSchema}"

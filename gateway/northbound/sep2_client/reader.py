@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeVar
 from gateway.northbound.sep2_client.exchange import Exchange, ServerDown, ServerFault
 from gateway.ports.clock import Clock
 from gateway.wire.sep2 import Faulty, Resource
+from gateway.wire.sep2.devices import EndDevice, EndDeviceList
 from gateway.wire.sep2.metering import MirrorUsagePoint, MirrorUsagePointList
 from gateway.wire.sep2.resources import (
     DER,
@@ -19,8 +20,6 @@ from gateway.wire.sep2.resources import (
     DERList,
     DERProgram,
     DERProgramList,
-    EndDevice,
-    EndDeviceList,
     FunctionSetAssignments,
     FunctionSetAssignmentsList,
 )

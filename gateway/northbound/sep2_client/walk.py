@@ -22,17 +22,15 @@ from gateway.northbound.sep2_client.said import Said
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
 from gateway.wire.sep2 import Faulty, WireFault
+from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
 from gateway.wire.sep2.resources import (
     DefaultDERControl,
     DERControlList,
     DERProgram,
     DERProgramList,
     DeviceCapability,
-    EndDevice,
-    EndDeviceList,
     FunctionSetAssignments,
     FunctionSetAssignmentsList,
-    Registration,
     Time,
 )
 

@@ -13,6 +13,7 @@ from gateway.southbound.sep2_server.client import Client
 from gateway.southbound.sep2_server.schedule import Stretch
 from gateway.wire.sep2 import Resource, encode
 from gateway.wire.sep2.codes import EventState
+from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
 from gateway.wire.sep2.metering import MirrorUsagePointList
 from gateway.wire.sep2.resources import (
     DER,
@@ -27,15 +28,12 @@ from gateway.wire.sep2.resources import (
     DERSettings,
     DERStatus,
     DeviceCapability,
-    EndDevice,
-    EndDeviceList,
     EventStatus,
     FunctionSetAssignments,
     FunctionSetAssignmentsList,
     Interval,
     Link,
     ListLink,
-    Registration,
     Time,
 )
 from gateway.wire.sep2.responses import ResponseList, ResponseSet, ResponseSetList

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeAlias
 from lxml import etree
 from lxml.etree import _Element
 
+from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
 from gateway.wire.sep2.faults import Faulty, Glance, Peek, WireFault
 from gateway.wire.sep2.metering import (
     MirrorMeterReading,
@@ -31,12 +32,9 @@ from gateway.wire.sep2.resources import (
     DERSettings,
     DERStatus,
     DeviceCapability,
-    EndDevice,
-    EndDeviceList,
     Error,
     FunctionSetAssignments,
     FunctionSetAssignmentsList,
-    Registration,
     Response,
     Time,
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.wire.sep2 import metering, resources, responses
+from gateway.wire.sep2 import devices, metering, resources, responses
 from gateway.wire.sep2.scalars import (
     BOOLEAN,
     CLAIMED_LFDI,
@@ -89,7 +89,7 @@ TIME = Table(
     ),
 )
 END_DEVICE = Table(
-    resources.EndDevice,
+    devices.EndDevice,
     (HREF, SUBSCRIBABLE),
     (
         Row("ConfigurationLink", "configuration_link", LINK),
@@ -117,12 +117,12 @@ END_DEVICE = Table(
     ),
 )
 END_DEVICE_LIST = Table(
-    resources.EndDeviceList,
+    devices.EndDeviceList,
     (*PAGE, SUBSCRIBABLE, POLL_RATE),
     (Row("EndDevice", "items", END_DEVICE, many=True, isolated=True),),
 )
 REGISTRATION = Table(
-    resources.Registration,
+    devices.Registration,
     (HREF, POLL_RATE),
     (
         Row("dateTimeRegistered", "date_time_registered_s", INT64, required=True),
