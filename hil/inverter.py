@@ -14,6 +14,7 @@ from hil.modbus_server import ModbusServer, Registers
 from hil.personality import InverterSpec, Kind, Local, Personality, Settings, Terminals
 from hil.physics import Plant, Wish
 from hil.register_image import Image, Value, Write, layout_of
+from hil.standing import Standing
 
 __all__ = ["Inverter", "InverterSpec", "Kind", "Write"]
 
@@ -27,7 +28,7 @@ _GENERATIONS: dict[Kind, Personality] = {
 }
 
 
-class Inverter:
+class Inverter(Standing):
     """One inverter: its registers, its plant and its socket. At the start it runs at what its light gives.
 
     A write reads back at once and acts at the next `step`, which publishes all measured values in one swap. Its faults
@@ -35,7 +36,7 @@ class Inverter:
     """
 
     def __init__(self, spec: InverterSpec, clock: Clock, host: str = "127.0.0.1") -> None:
-        self.spec = spec
+        self.spec: InverterSpec = spec
         self._irradiance = spec.irradiance
         self._nominal_volts = (spec.nominal_v,) * len(spec.phases)
         self._clock = clock
@@ -73,26 +74,6 @@ class Inverter:
     async def stop(self) -> None:
         """Close the socket and every connection."""
         await self._server.stop()
-
-    @property
-    def name(self) -> str:
-        """What it is called on the street."""
-        return self.spec.name
-
-    @property
-    def bus(self) -> str:
-        """Where on the feeder it is; "" is nowhere."""
-        return self.spec.bus
-
-    @property
-    def phases(self) -> tuple[int, ...]:
-        """Phases of the feeder that its terminals are on."""
-        return self.spec.phases
-
-    @property
-    def nominal_v(self) -> float:
-        """Nominal voltage, line to neutral."""
-        return self.spec.nominal_v
 
     @property
     def registers(self) -> Registers:

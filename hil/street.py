@@ -9,26 +9,19 @@ from typing import Protocol, Self, runtime_checkable
 from hil.clock import Clock
 from hil.feeder import Feeder, Flow
 from hil.inverter import Inverter, InverterSpec, Write
+from hil.standing import Place
 
 _STEP_MS = 100
 _SHORTEST_WALL_MS = 50
 
 
-class Device(Protocol):
+class Device(Place, Protocol):
     """What stands on a street: where it is connected, what it gives now, and how it moves on.
 
     `bus` "" is on no feeder; `phases` are those of the feeder (1, 2, 3); `nominal_v` is line to neutral; `w` and `var`
     are positive out of the device. `step` is told the volts at each of its phases, or None where no feeder gives them.
     """
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def bus(self) -> str: ...
-    @property
-    def phases(self) -> tuple[int, ...]: ...
-    @property
-    def nominal_v(self) -> float: ...
     @property
     def w(self) -> float: ...
     @property

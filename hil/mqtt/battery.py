@@ -19,6 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from hil.clock import Clock
 from hil.physics import Plant, Wish
+from hil.standing import Standing
 
 Fault = Literal["ignores", "silent", "stale", "refuses"]
 FAULTS: tuple[str, ...] = get_args(Fault)
@@ -54,7 +55,7 @@ class BatterySpec:
     nominal_v: float = 240.0
 
 
-class MqttBattery:
+class MqttBattery(Standing):
     """One battery. An async context manager that connects, and steps itself unless `stepping` is False.
 
     Faults: "ignores": takes commands and shows them, power does not follow; "silent": is connected and says nothing;
@@ -62,7 +63,7 @@ class MqttBattery:
     """
 
     def __init__(self, spec: BatterySpec, clock: Clock, *, stepping: bool = True) -> None:
-        self.spec = spec
+        self.spec: BatterySpec = spec
         self.commands: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self.said: deque[tuple[str, bytes]] = deque(maxlen=_KEPT)
         self.command_id: str | None = None
@@ -100,26 +101,6 @@ class MqttBattery:
         await self.stop()
 
     # -- what a bench sees
-
-    @property
-    def name(self) -> str:
-        """Its name, which its topics bear."""
-        return self.spec.name
-
-    @property
-    def bus(self) -> str:
-        """The bus of its terminals, empty where it is on no feeder."""
-        return self.spec.bus
-
-    @property
-    def phases(self) -> tuple[int, ...]:
-        """The feeder's phases that it is on."""
-        return self.spec.phases
-
-    @property
-    def nominal_v(self) -> float:
-        """Line to neutral, V."""
-        return self.spec.nominal_v
 
     @property
     def port(self) -> int:

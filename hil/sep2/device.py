@@ -22,6 +22,7 @@ from hil.physics import Plant, Wish
 from hil.sep2 import bodies, telemetry
 from hil.sep2.obedience import Heard, Obedience
 from hil.sep2.records import lfdi_of
+from hil.standing import Standing
 
 CIPHERS = "ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0"
 PAGE = 50
@@ -71,7 +72,7 @@ class WrongServerError(Exception):
     """The server is not the one that is pinned, or knows another PIN."""
 
 
-class Device:
+class Device(Standing):
     """One inverter and its connection to the server whose DeviceCapability is at `url`.
 
     Faults: "ignores_limit": controls are answered, power does not follow; "silent": asks nothing; "mute": posts no
@@ -79,7 +80,7 @@ class Device:
     """
 
     def __init__(self, spec: DeviceSpec, clock: Clock, url: str) -> None:
-        self.spec = spec
+        self.spec: DeviceSpec = spec
         self.url = url
         self.obedience = Obedience()
         self.modes: dict[str, object] = {}
@@ -103,26 +104,6 @@ class Device:
         self._plant.step(clock.now_ms(), math.inf, self._available_w(), spec.rated_w, Wish())
 
     # -- what a street wants of a device
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.spec.name
-
-    @property
-    def bus(self) -> str:
-        """The bus of its terminals, empty where it is on no feeder."""
-        return self.spec.bus
-
-    @property
-    def phases(self) -> tuple[int, ...]:
-        """The feeder's phases that it is on."""
-        return self.spec.phases
-
-    @property
-    def nominal_v(self) -> float:
-        """Line to neutral, V."""
-        return self.spec.nominal_v
 
     @property
     def w(self) -> float:
