@@ -4,6 +4,7 @@ import math
 
 from hil.personality import InverterSpec, Reversion, Settings, Terminals, common_model
 from hil.physics import Wish
+from hil.protection import Window
 from hil.register_image import Image, Value
 
 _MAX_W_BIT = 1 << 0
@@ -126,6 +127,7 @@ class Generation2018:
             va_max=image.number("702.VAMax"),
             enter_delay_s=image.number("703.ESDlyTms"),
             enter_ramp_s=image.number("703.ESRmpTms"),
+            window=Window(*(image.number(f"703.{name}") for name in ("ESVLo", "ESVHi", "ESHzLo", "ESHzHi"))),
         )
 
     def _set_w(self, image: Image, w_max: float) -> float | None:
@@ -151,7 +153,7 @@ class Generation2018:
         here, legs = terminals, len(terminals.volts)
         voltage = here.line_to_neutral_v
         state = (_THROTTLED if here.throttled else _RUNNING) if here.in_service else _STANDBY
-        if here.settings.wish.energize and not here.in_service:
+        if here.settings.wish.energize and here.delay_left_s > 0:
             state = _STARTING
         values: dict[str, Value] = {
             "701.St": int(here.in_service),

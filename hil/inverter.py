@@ -1,25 +1,23 @@
 """Simulated SunSpec inverters on real Modbus TCP sockets, with physics, reversion timers and settable faults."""
 
 import math
-from dataclasses import replace
 
 from hil import faults
 from hil.clock import Clock
 from hil.faults import FaultyRegisters
+from hil.first_order import Around, FirstOrder, Physics
 from hil.generation_2018 import Generation2018
 from hil.generation_autonomous import GenerationAutonomous
 from hil.generation_battery import GenerationBattery
 from hil.generation_legacy import GenerationLegacy
 from hil.modbus_server import ModbusServer, Registers
-from hil.personality import InverterSpec, Kind, Local, Personality, Settings, Terminals
-from hil.physics import Plant, Wish
+from hil.personality import InverterSpec, Kind, Personality, Settings, Terminals
 from hil.register_image import Image, Value, Write, layout_of
 from hil.standing import Standing
 
 __all__ = ["Inverter", "InverterSpec", "Kind", "Write"]
 
 _NOMINAL_HZ = 60.0
-_SLOWER = 100
 _GENERATIONS: dict[Kind, Personality] = {
     "2018": Generation2018(),
     "legacy": GenerationLegacy(),
@@ -53,7 +51,7 @@ class Inverter(Standing):
         self._faults: set[str] = set()
         self._registers = FaultyRegisters(self._image, self._faults, clock.now_ms)
         self._server = ModbusServer({spec.unit: self._registers}, host, spec.port)
-        self._plant = Plant(spec.rated_w, 0.0 if spec.light else spec.time_constant_s)
+        self._physics = _physics(spec, self._generation.models, self._faults)
         self._settings = self._read_settings()
         self._rewritten: dict[str, int] = {}
         self._calm = False
@@ -62,9 +60,7 @@ class Inverter(Standing):
         self._energy_wh = self._absorbed_wh = 0.0
         self._stored_wh = spec.energy_wh * spec.charge_pct / 100
         self._stepped_ms: int | None = None
-        self._plant.absorbs_w = self._absorbs_w()
-        wish = self._wish(self._nominal_volts, _NOMINAL_HZ)
-        self._plant.step(clock.now_ms(), math.inf, self._available_w(), self._settings.va_max, wish)
+        self._physics.step(clock.now_ms(), math.inf, self._around(self._nominal_volts, _NOMINAL_HZ))
         self._publish_measured(self._nominal_volts, _NOMINAL_HZ, clock.now_ms())
 
     async def start(self) -> None:
@@ -100,12 +96,12 @@ class Inverter(Standing):
     @property
     def w(self) -> float:
         """True active power, W, whatever the registers say."""
-        return self._plant.w
+        return self._physics.w
 
     @property
     def var(self) -> float:
         """True reactive power, var."""
-        return self._plant.var
+        return self._physics.var
 
     @property
     def writes(self) -> tuple[Write, ...]:
@@ -215,23 +211,11 @@ class Inverter(Standing):
 
     def _read_settings(self) -> Settings:
         settings = self._generation.settings(self._image)
-        self._plant.enter_delay_s = settings.enter_delay_s
-        self._plant.enter_ramp_s = settings.enter_ramp_s
+        self._physics.take(settings, self._image)
         return settings
 
-    def _wish(self, volts: tuple[float, ...], hz: float) -> Wish:
-        wish = self._settings.wish
-        if self._settings.respond is not None:
-            volts_pct = 100 * sum(volts) / len(volts) / self.spec.nominal_v
-            here = Local(volts_pct, hz, self._plant.w, self._available_w(), self._settings.va_max)
-            wish = self._settings.respond(wish, here)
-        if "wrong_sign" in self._faults and wish.set_var is not None:
-            wish = replace(wish, set_var=-wish.set_var)
-        if "asleep" in self._faults:
-            return Wish(energize=wish.energize, limit_w=0.0)
-        if "ignores_limit" in self._faults:
-            return Wish(energize=wish.energize, limit_w=self.spec.rated_w)
-        return wish
+    def _around(self, volts: tuple[float, ...], hz: float) -> Around:
+        return Around(volts, hz, self._available_w(), self._absorbs_w())
 
     def step(self, now_ms: int, volts: tuple[float, ...] | None = None, hz: float = _NOMINAL_HZ) -> None:
         """Advance to `now_ms`: writes and expired timers take effect, power moves, measured values are published.
@@ -253,15 +237,12 @@ class Inverter(Standing):
         dt_s = max(0, now_ms - (self._stepped_ms or now_ms)) / 1000
         self._stepped_ms = now_ms
         self._book(dt_s)
-        before = (self._plant.w, self._plant.var)
-        self._plant.absorbs_w = self._absorbs_w()
-        pace_s = dt_s / _SLOWER if "slow" in self._faults else dt_s
-        wish = self._wish(volts or self._nominal_volts, hz)
-        self._plant.step(now_ms, pace_s, self._available_w(), self._settings.va_max, wish)
+        before = (self.w, self.var)
+        self._physics.step(now_ms, dt_s, self._around(volts or self._nominal_volts, hz))
         self._publish_measured(volts or self._nominal_volts, hz, now_ms)
-        timers_rest = not any(self._due_ms) and self._plant.delay_left_s(now_ms) <= 0
+        timers_rest = not any(self._due_ms) and self._physics.delay_left_s(now_ms) <= 0
         still = self.spec.light and self._settings.respond is None
-        self._calm = still and timers_rest and before == (self._plant.w, self._plant.var)
+        self._calm = still and timers_rest and before == (self.w, self.var)
 
     def _adopt(self) -> None:
         taken = self._generation.adopted(self._image, frozenset(self._rewritten))
@@ -274,7 +255,7 @@ class Inverter(Standing):
         """Count the energy of the step that is over, and take it out of the store or into it."""
         if self.spec.light:
             return
-        given_wh = self._plant.w * dt_s / 3600
+        given_wh = self._physics.w * dt_s / 3600
         self._energy_wh += max(0.0, given_wh)
         self._absorbed_wh += max(0.0, -given_wh)
         self._stored_wh = max(0.0, min(float(self.spec.energy_wh), self._stored_wh - given_wh))
@@ -293,13 +274,14 @@ class Inverter(Standing):
 
     def _publish_measured(self, volts: tuple[float, ...], hz: float, now_ms: int) -> None:
         terminals = Terminals(
-            w=self._plant.w,
-            var=self._plant.var,
+            w=self._physics.w,
+            var=self._physics.var,
             volts=volts,
             hz=hz,
             available_w=self._available_w(),
             energy_wh=self._energy_wh,
-            delay_left_s=self._plant.delay_left_s(now_ms),
+            delay_left_s=self._physics.delay_left_s(now_ms),
+            tripped=self._physics.tripped,
             settings=self._settings,
             absorbed_wh=self._absorbed_wh,
             stored_wh=self._stored_wh,
@@ -313,3 +295,12 @@ class Inverter(Standing):
         if changed:
             self._image.publish(changed)
             self._shown |= changed
+
+
+def _physics(spec: InverterSpec, models: tuple[int, ...], faults: set[str]) -> Physics:
+    """Make the inside that the spec asks for; raises ModuleNotFoundError where OpenDER is asked for and not there."""
+    if spec.physics == "first-order":
+        return FirstOrder(spec, faults)
+    from hil.opender_physics import OpenDer  # noqa: PLC0415 - a second of imports that others need not pay
+
+    return OpenDer(spec, models, faults)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from hil.physics import Wish
+from hil.protection import CATEGORY_III, NORMAL, Trip, Window
 from hil.register_image import Image, Value
 
 Kind = Literal["2018", "legacy", "battery", "autonomous"]
@@ -23,6 +24,7 @@ class InverterSpec:
     full light. base: address of the SunS marker. phases: feeder phases of its terminals, in the order of its own L1,
     L2, L3. bus: "" is on no feeder. nominal_v: line to neutral. light: no time constant, no voltage, no energy; for
     benches of many. energy_wh, charge_pct: of a battery, what it stores when full and how full it is at the start.
+    physics: "opender" is EPRI's OpenDER, which has to be installed; not for "legacy" and not for light ones.
     """
 
     name: str
@@ -40,8 +42,11 @@ class InverterSpec:
     light: bool = False
     energy_wh: int = 10_000
     charge_pct: float = 50.0
+    physics: Literal["first-order", "opender"] = "first-order"
 
     def __post_init__(self) -> None:
+        if self.physics == "opender" and (self.light or self.kind == "legacy"):
+            raise ValueError(f'{self.name}: physics "opender" is not for legacy and light inverters; leave it out')
         if self.energy_wh <= 0 or not 0 <= self.charge_pct <= 100:
             raise ValueError(f"{self.name}: give energy_wh above 0 and charge_pct from 0 to 100")
 
@@ -75,7 +80,10 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the writable registers say at this step; `respond` turns the wish into what the grid asks for just now."""
+    """What the writable registers say at this step; `respond` turns the wish into what the grid asks for just now.
+
+    `window`: where it may enter service; `trips`: where it must leave it.
+    """
 
     wish: Wish
     w_max: float
@@ -83,6 +91,8 @@ class Settings:
     enter_delay_s: float = 0.0
     enter_ramp_s: float = 0.0
     energy_wh: float = 0.0
+    window: Window = NORMAL
+    trips: tuple[Trip, ...] = CATEGORY_III
     respond: Callable[[Wish, Local], Wish] | None = None
 
 
@@ -100,6 +110,7 @@ class Terminals:
     settings: Settings
     absorbed_wh: float = 0.0
     stored_wh: float = 0.0
+    tripped: bool = False
 
     @property
     def va(self) -> float:
@@ -130,8 +141,8 @@ class Terminals:
 
     @property
     def in_service(self) -> bool:
-        """Whether it may energize and its enter-service delay is over."""
-        return self.settings.wish.energize and self.delay_left_s <= 0
+        """Whether it may energize, has not tripped, and its enter-service delay is over."""
+        return self.settings.wish.energize and not self.tripped and self.delay_left_s <= 0
 
 
 @dataclass(frozen=True, slots=True)

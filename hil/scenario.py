@@ -29,6 +29,7 @@ class InverterPlan(Strict):
 
     name: str
     kind: Literal["2018", "legacy", "battery", "autonomous"] = "2018"
+    physics: Literal["first-order", "opender"] = "first-order"
     resource: str = ""
     bus: str = ""
     phases: tuple[int, ...] = (1, 2, 3)

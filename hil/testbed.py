@@ -56,6 +56,7 @@ class SimulatedTable(Strict, kw_only=True):
     """A simulated device; `faults` are on from the start, `step_ms` is how finely its time runs."""
 
     kind: Literal["2018", "legacy", "battery", "autonomous"] = "autonomous"
+    physics: Literal["first-order", "opender"] = "first-order"
     rated_w: int = 5000
     unit: int = 1
     base: int = 40000
@@ -129,6 +130,7 @@ class SimulatedBench:
         spec = InverterSpec(
             name="device",
             kind=table.kind,
+            physics=table.physics,
             rated_w=table.rated_w,
             unit=table.unit,
             base=table.base,
