@@ -18,6 +18,8 @@ V_MRA_PCT: Final = 1.0
 POWER_MRA_PCT: Final = 5.0
 HZ_MRA: Final = 0.010
 TIME_MRA: Final = 0.01
+TRANSIENT_S: Final = WIDTH * 2 / 60
+"""1.5 times the accuracy of time where voltage or frequency are abnormal, which is two cycles."""
 AXIS_MRA: Final[dict[Axis, float]] = {"V": V_MRA_PCT, "W": POWER_MRA_PCT, "Hz": HZ_MRA}
 
 

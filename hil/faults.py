@@ -40,6 +40,9 @@ FUNCTION_FAULTS: Final = {
     "adopts_nothing": "curves are said to be adopted and are not",
     "wrong_sign": "reactive power is turned round",
     "slow": "power moves a hundred times as slowly",
+    "trips_early": "trips as soon as voltage or frequency are abnormal",
+    "never_trips": "neither trips nor ceases, whatever voltage and frequency are",
+    "takes_anything": "acknowledges every write, whether it can be taken or not",
 }
 """What a device does wrong with what it was told well: for the procedures that have to find it."""
 
@@ -143,6 +146,9 @@ class FaultyRegisters:
         address = self._moved(address)
         if "failed_adoption" in self._faults:
             return self._image.refusal(address, payload)
+        if "takes_anything" in self._faults:
+            self._image.write(function, address, payload)
+            return 0
         if "slow_adoption" in self._faults:
             self._coming.append((self._now_ms() + SLOW_MS, function, address, payload))
             return self._image.refusal(address, payload)

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from hil.criteria import Axis, Quantity
+from hil.criteria import TRANSIENT_S, Axis, Quantity
 from hil.tables import Strict
 
 HERE = Path(__file__).parent
@@ -68,6 +68,19 @@ class Follow(Strict, kw_only=True):
     shape: Literal["settable", "at_latest"] = "at_latest"
 
 
+class Keep(Strict, kw_only=True):
+    """The measured quantity must lie in a band, in % of WMax, from one moment of the step to another.
+
+    `from_s` is how long the device may take to get there, `until_s` when the step ends or the next band begins.
+    """
+
+    quantity: Quantity = "W"
+    low_pct: float
+    high_pct: float
+    from_s: float
+    until_s: float
+
+
 class Grid(Strict):
     """What the grid or the light is to be; None leaves it."""
 
@@ -77,7 +90,7 @@ class Grid(Strict):
 
 
 class Step(Strict, kw_only=True):
-    """One step: set the grid, adopt, write, expect refusals, follow, wait, check and read, in this order.
+    """One step: set the grid, adopt, write, expect refusals, follow, keep, wait, check and read, in this order.
 
     Points are written one by one in the order given. A value may be relative: "80 % of 702.WMaxRtg".
     """
@@ -92,16 +105,21 @@ class Step(Strict, kw_only=True):
     reads: dict[str, Number | str] = msgspec.field(default_factory=dict)
     check: Check | None = None
     follow: tuple[Follow, ...] = ()
+    keep: tuple[Keep, ...] = ()
 
 
 class Procedure(Strict, kw_only=True):
-    """One procedure; `needs` are points without which the device has nothing to be judged."""
+    """One procedure; `needs` are points without which the device has nothing to be judged.
+
+    `only` is what the device must say of itself for the procedure to be about it.
+    """
 
     id: str
     title: str
     source: str
     response_s: float = 10
     needs: tuple[str, ...] = ()
+    only: dict[str, Number | str] = msgspec.field(default_factory=dict)
     curve: dict[str, Curve] = msgspec.field(default_factory=dict)
     steps: tuple[Step, ...] = msgspec.field(name="step", default=())
     sha256: str = ""
@@ -133,6 +151,8 @@ def load(path: Path) -> Procedure:
         for follow in step.follow:
             if sum(x is not None for x in (follow.target_pct, follow.curve, follow.power_factor)) != 1:
                 raise ProcedureError(f"{path}: step[{number}].follow needs one of target_pct, curve, power_factor")
+        if any(keep.until_s <= keep.from_s + TRANSIENT_S or keep.high_pct < keep.low_pct for keep in step.keep):
+            raise ProcedureError(f"{path}: step[{number}].keep needs until_s after from_s, and high_pct from low_pct")
     return msgspec.structs.replace(procedure, sha256=hashlib.sha256(text.encode()).hexdigest())
 
 

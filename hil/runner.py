@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from hil.conformance import CHECKS, Finding, monitoring
-from hil.criteria import POWER_MRA_PCT, WIDTH, Band, Mark, along, curve_band, response_band
+from hil.criteria import POWER_MRA_PCT, TRANSIENT_S, WIDTH, Band, Mark, along, curve_band, response_band
 from hil.instrument import DeviceError, Instrument, NoPoint, Refused, Value
-from hil.procedure import PRESENT, Check, Curve, Follow, Grid, Procedure, Step
+from hil.procedure import PRESENT, Check, Curve, Follow, Grid, Keep, Procedure, Step
 from hil.testbed import NOMINAL_HZ, CannotSet, Sample, Testbed, next_moment_s
 
 Verdict = Literal["pass", "fail", "not run", "not applicable"]
 
 MARKS: Final = 4
+MOMENTS: Final = 12
 _ADOPT_POLLS, _ADOPT_POLL_S = 10, 1.0
 _SPARE_SLOT = 2
 _RELATIVE = re.compile(r"(?P<percent>-?\d+(?:\.\d+)?) % of (?P<point>\d+\.\w+)")
@@ -122,9 +123,9 @@ class Runner:
         result = Result(procedure, first_transaction=len(self._device.transactions))
         self._tell(f"{procedure.id}  {procedure.title}")
         try:
-            missing = [name for name in procedure.needs if not await asyncio.to_thread(self._device.has, name)]
-            if missing:
-                result.verdict, result.note = "not applicable", f"the device does not implement {', '.join(missing)}"
+            lack = await self._lack(procedure)
+            if lack:
+                result.verdict, result.note = "not applicable", f"the device {lack}"
             else:
                 await self._all_steps(procedure, result)
         except DeviceError as fault:
@@ -132,6 +133,18 @@ class Runner:
         result.last_transaction = len(self._device.transactions)
         self._tell(f"{procedure.id}  {result.verdict}{': ' if result.note else ''}{result.note}")
         return result
+
+    async def _lack(self, procedure: Procedure) -> str:
+        """Tell why a procedure is not about this device; "" where it is."""
+        wanted = (*procedure.needs, *procedure.only)
+        missing = [name for name in wanted if not await asyncio.to_thread(self._device.has, name)]
+        if missing:
+            return f"does not implement {', '.join(missing)}"
+        for name, told in procedure.only.items():
+            value = await asyncio.to_thread(self._device.read, name)
+            if value != told:
+                return f"says {name} = {value}; this is about {told}"
+        return ""
 
     async def _all_steps(self, procedure: Procedure, result: Result) -> None:
         run = _Run(self._bench, self._chance, self._ratings, procedure, result)
@@ -202,6 +215,8 @@ class _Run:
             await self._act(step)
             if before is not None:
                 await self._watch(step, before)
+            if step.keep:
+                await self._keep(step.keep)
             await self._wait(step.wait_s)
             if step.check is not None:
                 self._step.judged += [Judged(kept, text) for kept, text in await self._check(step.check)]
@@ -331,6 +346,24 @@ class _Run:
         for follow, response_s in times:
             for n in range(1, MARKS + 1):
                 self._hold(follow, response_s, n, before, seen[n * response_s], began_ms)
+
+    async def _keep(self, keeps: tuple[Keep, ...]) -> None:
+        """Measure all through each band and judge it as a whole."""
+        if not self._bench.independent:
+            raise CannotSet("the bench has nothing that sets and measures within cycles; a grid simulator is needed")
+        began_ms, slack = self._bench.now_ms(), WIDTH * POWER_MRA_PCT / 100 * self._ratings["VAMax"]
+        for keep in sorted(keeps, key=lambda each: each.from_s):
+            low, high = (pct / 100 * self._ratings["WMax"] for pct in (keep.low_pct, keep.high_pct))
+            band, first_s, seen = Band(low, high).wider(slack), keep.from_s + TRANSIENT_S, []
+            for n in range(MOMENTS + 1):
+                at_ms = began_ms + round(1000 * (first_s + (keep.until_s - first_s) * n / MOMENTS))
+                await self._wait((at_ms - self._bench.now_ms()) / 1000)
+                now = await self._measured()
+                seen.append(now.w if keep.quantity == "W" else now.var)
+                mark = Mark((now.at_ms - began_ms) / 1000, seen[-1], band)
+                self._result.wanted.setdefault(keep.quantity, []).append(Wanted(now.at_ms, (low + high) / 2, mark))
+            text = f"{keep.quantity} from {first_s:g} s to {keep.until_s:g} s: {min(seen):.0f} to {max(seen):.0f}"
+            self._judge(all(map(band.holds, seen)), f"{text}; needs {band}")
 
     def _response_s(self, follow: Follow) -> float:
         if follow.response_s is not None:
