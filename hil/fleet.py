@@ -301,7 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     try:
-        _demand_files(math.ceil(given.count / max(1, given.units)) + given.count + _SPARE_FILES)
+        demand_files(2 * math.ceil(given.count / max(1, given.units)) + given.count + _SPARE_FILES)
         fleet = Fleet(
             Plants(given.count, given.rated_w),
             Clock.parse(given.clock),
@@ -317,7 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _demand_files(wanted: int) -> None:
+def demand_files(wanted: int) -> None:
     """Raise the limit of open files to what that many sockets need, as far as that is allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < wanted:

@@ -60,13 +60,16 @@ class ModbusServer:
         self._resets = False
         self._refuses = False
         self._server: asyncio.Server | None = None
+        self._held: socket.socket | None = None
         self._reopening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen; port 0 takes a free one, to be read from `port`. Raises OSError when the port is taken."""
+        if self._held is None:
+            self._held = _held(self.host, self.port)
+            self.port = cast("int", self._held.getsockname()[1])
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), self.host, self.port)
-        self.port = cast("int", self._server.sockets[0].getsockname()[1])
+        self._server = await loop.create_server(lambda: _Connection(self), self.host, self.port, reuse_address=True)
 
     async def stop(self) -> None:
         """Close the socket and every connection."""
@@ -75,6 +78,9 @@ class ModbusServer:
             with suppress(asyncio.CancelledError):
                 await self._reopening
         self._close()
+        if self._held is not None:
+            self._held.close()
+            self._held = None
         await asyncio.sleep(0)
 
     @property
@@ -122,6 +128,19 @@ class ModbusServer:
     def _drop(self) -> None:
         for connection in tuple(self.connections):
             connection.reset()
+
+
+def _held(host: str, port: int) -> socket.socket:
+    """Give a socket that has the port and never listens, so that nobody else gets it while connections are refused."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    held = socket.socket(family, kind, protocol)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        held.bind(address)
+    except OSError:
+        held.close()
+        raise
+    return held
 
 
 class _Connection(asyncio.Protocol):

@@ -128,7 +128,7 @@ def test_what_is_not_there_or_may_not_be_written_is_refused() -> None:
         (["--count", "0"], "1 to 100000 fit"),
         (["--count", "2", "--units", "300"], "1 to 247"),
         (["--count", "2", "--clock", "soon"], 'write "real"'),
-        (["--count", "9"], "82 open files are needed and 40 allowed; put more --units behind each port"),
+        (["--count", "9"], "91 open files are needed and 40 allowed; put more --units behind each port"),
     ],
 )
 def test_wrong_use_is_told_in_one_line(

@@ -1,6 +1,7 @@
 """The simulated inverters' Modbus stream and the ways in which their link fails."""
 
 import asyncio
+import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -122,6 +123,8 @@ async def test_refused_connections_come_back_on_the_same_port() -> None:
         running.set_fault("roof", "refuse_connections", True)
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
+        with socket.socket() as another, pytest.raises(OSError, match="in use"):
+            another.bind(("127.0.0.1", port))
         running.set_fault("roof", "refuse_connections", False)
         await asyncio.sleep(0.05)
         async with AsyncModbusTcpClient("127.0.0.1", port=port) as client:
