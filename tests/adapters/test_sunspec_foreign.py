@@ -110,6 +110,15 @@ async def test_a_timer_that_runs_out_is_no_foreign_hand() -> None:
         assert made.ear.of(ForeignHand) == []
 
 
+async def test_a_timer_that_runs_out_while_refreshes_are_refused_is_no_foreign_hand() -> None:
+    async with street() as (roof, made):
+        await told(made, revert_after_ms=20_000)
+        roof.set_fault("no_write_multiple", True)
+        await until(lambda: roof.value("704.WMaxLimPct") == 30)
+        await made.ear.until(NotAdopted)
+        assert made.ear.of(ForeignHand) == []
+
+
 async def test_a_set_point_whose_timer_runs_out_by_itself_is_no_foreign_hand() -> None:
     bank = Bank()
     async with bench(bank) as made:

@@ -88,7 +88,7 @@ class Link:
         self._blank = self._speaks = False
         self._steps: list[Step] = []
         self._write_due = False
-        self._written_at = 0.0
+        self._written_at = self._taken_at = 0.0
         self._written_scales: tuple[Value, ...] = ()
         self._rescaled = False
         self._restored = False
@@ -371,7 +371,9 @@ class Link:
             self._steps.clear()
 
     def _stepped(self, answer: Reply) -> None:
-        if not isinstance(answer, bytes):
+        if isinstance(answer, bytes):
+            self._taken_at = time.monotonic()
+        else:
             self._steps.clear()
             self._refused = f"exception {answer.code} ({answer.name}) to a write"
         self._step()
@@ -427,8 +429,11 @@ class Link:
             self._confirms, self._read_back_at = True, self._later(READ_BACK_AGAIN_S)
 
     def _suspect(self, wanted: Cleared, control: Controls, values: Values, why: str) -> None:
-        """Tell of a foreign hand (A7); a gateway that may not write has nothing to defend."""
-        waited_ms = (time.monotonic() - self._written_at) * self._shared.clock.rate * 1000
+        """Tell of a foreign hand (A7); a gateway that may not write has nothing to defend.
+
+        A timer counts from the last write that the device took.
+        """
+        waited_ms = (time.monotonic() - self._taken_at) * self._shared.clock.rate * 1000
         if self._shared.may_write and self._watch.foreign(control, wanted.command, values, waited_ms):
             self._misses = 0
             log.warning("%s was told by another hand: %s", self.device, why)

@@ -41,7 +41,7 @@ class Watch:
     def foreign(self, control: Controls, command: Command, values: Values, waited_ms: float) -> bool:
         """Tell, once for each change, whether what the device shows was written by somebody else.
 
-        `waited_ms` is the time since the last write of ours.
+        `waited_ms` is the time since the device took the last write of ours.
         """
         held = self._held
         if held is None or values == self._told:
