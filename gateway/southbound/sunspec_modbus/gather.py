@@ -1,5 +1,6 @@
 """Several spans read one after another, in blocks no greater than the device gives."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
@@ -13,6 +14,8 @@ ILLEGAL_VALUE: Final = 3
 BUSY: Final = 6
 MOVED_MOST: Final = 3
 """How often a span is read again whose scale factors moved meanwhile."""
+STEADY_S: Final = 1.5
+"""Wall time between the two readings of a scale factor within which none is taken to have moved there and back."""
 LEARNED_LEAST: Final = 16
 """A device that refuses so few registers means something else by it."""
 
@@ -105,7 +108,8 @@ class Gathering:
     """Asks for one span after another; all answers are handed over at the end, or the first refusal.
 
     A span that is cut has its scale factors read before it and again with it: where one has moved meanwhile, no value
-    between can be trusted, and the span is read again.
+    between can be trusted, and the span is read again. So it is where the two lie so far apart that one may have moved
+    and come back: then before what others ask on the same line.
     """
 
     def __init__(
@@ -130,6 +134,7 @@ class Gathering:
         self._ahead: list[Ask] = []
         self._read: list[bytes] = []
         self._moved = 0
+        self._cut_s = 0.0
         self._next()
 
     def _next(self) -> None:
@@ -169,10 +174,14 @@ class Gathering:
         pieces, scales = self._blocks.pieces(ask), self._blocks.scales(ask)
         self._ahead = [piece for piece in pieces if any(0 <= at - piece.address < piece.quantity for at in scales)]
         self._pieces, self._read = [*self._ahead, *pieces], []
+        self._cut_s = time.monotonic()
         return self._pieces[0]
 
     def _scale_moved(self) -> bool:
-        """Tell whether a scale factor reads otherwise with the span than before it."""
+        """Tell whether a scale factor reads otherwise with the span than before it, or may have meanwhile."""
+        if self._ahead and time.monotonic() - self._cut_s > STEADY_S:
+            self._door.hurry()
+            return True
         span = self._asks[0]
         whole = b"".join(self._read[len(self._ahead) :])
         for piece, before in zip(self._ahead, self._read, strict=False):
