@@ -168,7 +168,7 @@ async def test_a_silent_device_is_down_after_the_deadline_with_one_line_and_one_
         street.set_fault("roof", "silent", True)
         began = time.monotonic()
         down = await made.ear.until(LinkDown)
-        assert 0.15 <= time.monotonic() - began <= 0.4
+        assert 0.1 <= time.monotonic() - began <= 0.4  # a request may have been under way
         assert down.why == "no reply within 0.15 s"
         await asyncio.sleep(0.5)
         street.set_fault("roof", "silent", False)
@@ -258,12 +258,12 @@ async def test_a_busy_device_is_asked_again_and_kept() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("size", [115, 42])
-async def test_a_device_that_refuses_every_read_is_not_asked_ever_faster(size: int) -> None:
+@pytest.mark.parametrize("sizes", [{115}, {73, 42}])
+async def test_a_device_that_refuses_every_read_is_not_asked_ever_faster(sizes: set[int]) -> None:
     bank = Bank()
 
     async def refuse(frame: bytes, write: Write) -> None:
-        refused = frame[7] == 3 and frame[8] == 2 * size
+        refused = frame[7] == 3 and frame[8] // 2 in sizes
         write(frame[:4] + b"\0\3" + frame[6:7] + b"\x83\2" if refused else frame)
 
     async with serving(bank) as server, Wire(server.port) as wire:

@@ -44,8 +44,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 SWEEP_S: Final = 0.05
-SWEPT_AT_ONCE: Final = 200
-"""So many before whatever else is ready has its turn."""
+SWEPT_AT_ONCE: Final = 50
+"""So many that something is due of before whatever else is ready has its turn."""
 CONNECTING: Final = 64
 
 
@@ -53,6 +53,8 @@ class Swept(Protocol):
     """One connection that a task sweeps."""
 
     connecting: bool
+    due_s: float
+    """The monotonic time before which there is nothing to sweep for; whatever else happens to it sets this anew."""
 
     def sweep(self, wall_s: float) -> bool:
         """Do what time asks for; tell whether to connect now."""
@@ -77,9 +79,12 @@ class Sweeping:
 
     async def run(self) -> None:
         """Connect, poll, refresh and meet deadlines until cancelled; it can be run again."""
+        every = tuple(self._swept.items())
         try:
             while True:
-                for number, (name, one) in enumerate(self._swept.items(), 1):
+                now_s = time.monotonic()
+                due = [each for each in every if each[1].due_s <= now_s]
+                for number, (name, one) in enumerate(due, 1):
                     self._sweep(name, one, time.monotonic())
                     if number % SWEPT_AT_ONCE == 0:
                         await asyncio.sleep(0)

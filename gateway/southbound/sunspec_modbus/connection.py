@@ -19,7 +19,6 @@ from gateway.southbound.sunspec_modbus.profiles import NONE, Catalogue
 from gateway.wire.modbus import Broken, Exchange, Refused, Registers, RtuExchange, Stray
 
 REPLY_S: Final = 2.0
-READ: Final = 3
 NEVER: Final = float("inf")
 
 Reply = bytes | Refused
@@ -55,6 +54,10 @@ class Door(Protocol):
     def hurry(self) -> None:
         """Let what this link asks go before what others ask, until it has written."""
 
+    @property
+    def due_s(self) -> float:
+        """Give the monotonic time before which there is nothing to sweep for."""
+
     def sweep(self, wall_s: float) -> None:
         """Act on a reply that is overdue."""
 
@@ -80,7 +83,6 @@ class Connection(asyncio.Protocol):
         self._unit = unit
         self._shared = shared
         self._exchange = exchange
-        self._function_at = exchange.function_at
         self._told_idle = idle
         self._told_lost = lost
         self._transport: asyncio.Transport | None = None
@@ -109,24 +111,27 @@ class Connection(asyncio.Protocol):
     def read(self, address: int, quantity: int, settle: Callable[[Reply], None], *, slow: bool = False) -> None:
         """Ask for registers; nobody else waits here, so that it is no matter whether it is `slow`."""
         del slow
-        self._send(self._exchange.read(self._unit, address, quantity), settle)
+        frame, transport = self._exchange.read(self._unit, address, quantity), self._transport
+        if transport is None:
+            return
+        self._settle, self._deadline = settle, time.monotonic() + REPLY_S
+        transport.write(frame)
 
     def write(self, address: int, registers: bytes, settle: Callable[[Reply], None], *, slow: bool = False) -> bool:
         """Write registers; tell whether that was allowed to leave."""
         del slow
         if isinstance(registers, OneRegister):
             register = int.from_bytes(registers)
-            return self._send(self._exchange.write_one(self._unit, address, register), settle)
-        return self._send(self._exchange.write(self._unit, address, registers), settle)
+            return self._tell(self._exchange.write_one(self._unit, address, register), settle)
+        return self._tell(self._exchange.write(self._unit, address, registers), settle)
 
-    def _send(self, frame: bytes, settle: Callable[[Reply], None]) -> bool:
-        """Send one frame; here, at the last door, a gateway that may not write does not."""
-        if frame[self._function_at] != READ:
-            if not self._shared.may_write:
-                self._shared.suppressed += 1
-                self._exchange.abandon(self._exchange.transaction)
-                return False
-            self._shared.writes += 1
+    def _tell(self, frame: bytes, settle: Callable[[Reply], None]) -> bool:
+        """Send one write; here, at the last door, a gateway that may not write does not."""
+        if not self._shared.may_write:
+            self._shared.suppressed += 1
+            self._exchange.abandon(self._exchange.transaction)
+            return False
+        self._shared.writes += 1
         if self._transport is None:
             return False
         self._settle, self._deadline = settle, time.monotonic() + REPLY_S
@@ -135,6 +140,11 @@ class Connection(asyncio.Protocol):
 
     def hurry(self) -> None:
         """Nobody else asks here."""
+
+    @property
+    def due_s(self) -> float:
+        """Give the monotonic time when a reply is overdue."""
+        return self._deadline
 
     def sweep(self, wall_s: float) -> None:
         """End the connection where a reply is overdue."""
@@ -166,6 +176,17 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Settle the one reply that is outstanding; whatever else comes ends the connection before it is believed."""
+        registers, settle = self._exchange.whole(data), self._settle
+        if registers is None or settle is None:
+            self._judge(data)
+            return
+        self._settle, self._deadline = None, NEVER
+        settle(registers)
+        if self._settle is None and self._transport is not None:
+            self._told_idle()
+
+    def _judge(self, data: bytes) -> None:
+        """Settle what is not the one good reply to a read and nothing else."""
         outcomes = self._exchange.feed(data)
         if not outcomes or self._transport is None:
             return

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.southbound.sunspec_modbus.connection import Door, Reply
 from gateway.southbound.sunspec_modbus.points import Ask
@@ -18,6 +18,8 @@ STEADY_S: Final = 1.5
 """Wall time between the two readings of a scale factor within which none is taken to have moved there and back."""
 LEARNED_LEAST: Final = 16
 """A device that refuses so few registers means something else by it."""
+BETWEEN_MOST: Final = 48
+"""So many registers that nobody asked for cost less than a request of their own, but on the slowest of serial lines."""
 
 
 def find(door: Callable[[], Door | None], walk: Walk, found: Callable[[Chain | NotSunSpec | None], None]) -> None:
@@ -38,21 +40,55 @@ def find(door: Callable[[], Door | None], walk: Walk, found: Callable[[Chain | N
         here.read(*walk.asking, settle, slow=True)
 
 
+class Joint(NamedTuple):
+    """One read, and which octets of its answer are those of each span that it holds; none where it is one span."""
+
+    ask: Ask
+    parts: tuple[tuple[int, int], ...]
+
+
 class Blocks:
     """The most registers of one read: what the site file gives, or less where the device refused more.
 
     Our reading: exception 3 to a long read may be about its length (Application Protocol V1.1b3, 6.3). A cut never
-    goes through a point that the chain shows.
+    goes through a point that the chain shows. Spans that lie close enough are read as one, until the device refuses
+    that or falls silent at it before it ever gave one.
     """
 
     def __init__(self, most: int) -> None:
         """Begin with what is given."""
         self.most = self._given = most
         self._chain: Chain | None = None
+        self._joins = True
+        self._joined = self._trying = False
 
     def know(self, chain: Chain) -> None:
         """Know where the points of a device are."""
         self._chain = chain
+
+    def reads(self, asks: tuple[Ask, ...]) -> tuple[Joint, ...]:
+        """Join spans into as few reads as the device gives."""
+        return _joined(asks, self.most if self._joins else 0)
+
+    def attempt(self) -> None:
+        """Know that spans are read as one."""
+        self._trying = not self._joined
+
+    def succeed(self) -> None:
+        """Know that the device gives several spans as one."""
+        self._joined, self._trying = True, False
+
+    def lose(self) -> None:
+        """Take the loss of the connection; a device that never gave several spans as one may have fallen silent at it.
+
+        Our reading: no standard says that a read may go from one model into the next.
+        """
+        if self._trying:
+            self.part()
+
+    def part(self) -> None:
+        """Read each span for itself from now on."""
+        self._joins = self._trying = False
 
     def pieces(self, ask: Ask) -> list[Ask]:
         """Cut a span into reads that the device gives."""
@@ -104,6 +140,38 @@ def _points(chain: Chain) -> Iterator[tuple[int, str]]:
         yield from ((block.address + point.offset, point.type) for point in points)
 
 
+@lru_cache(maxsize=1024)
+def _joined(asks: tuple[Ask, ...], most: int) -> tuple[Joint, ...]:
+    """Join neighbours in the list that lie close together, in whatever order, as long as one read holds them."""
+    joints: list[Joint] = []
+    at = 0
+    while at < len(asks):
+        after = at + 1
+        while after < len(asks) and _close(asks[at : after + 1], most):
+            after += 1
+        some, at = asks[at:after], after
+        if len(some) == 1:
+            joints.append(Joint(some[0], ()))
+            continue
+        span = _span(some)
+        starts = [2 * (ask.address - span.address) for ask in some]
+        parts = tuple((start, start + 2 * ask.quantity) for start, ask in zip(starts, some, strict=True))
+        joints.append(Joint(span, parts))
+    return tuple(joints)
+
+
+def _span(asks: Sequence[Ask]) -> Ask:
+    """Give the one read that holds these."""
+    first = min(ask.address for ask in asks)
+    return Ask(first, max(ask.address + ask.quantity for ask in asks) - first)
+
+
+def _close(asks: Sequence[Ask], most: int) -> bool:
+    """Tell whether one read of at most so many registers holds these, with little between them."""
+    quantity = _span(asks).quantity
+    return quantity <= most and quantity - sum(ask.quantity for ask in asks) <= BETWEEN_MOST
+
+
 class Gathering:
     """Asks for one span after another; all answers are handed over at the end, or the first refusal.
 
@@ -112,10 +180,27 @@ class Gathering:
     and come back: then before what others ask on the same line.
     """
 
+    __slots__ = (
+        "_ahead",
+        "_answers",
+        "_asks",
+        "_at",
+        "_blocks",
+        "_cut_s",
+        "_door",
+        "_gathered",
+        "_moved",
+        "_pieces",
+        "_read",
+        "_reads",
+        "_refused",
+        "_slow",
+    )
+
     def __init__(
         self,
         door: Door,
-        asks: Sequence[Ask],
+        asks: tuple[Ask, ...],
         blocks: Blocks,
         gathered: Callable[[Sequence[bytes]], None],
         refused: Callable[[Refused], None],
@@ -125,7 +210,9 @@ class Gathering:
         """Ask for the first; what is `slow` leaves others on the line their turn first."""
         self._slow = slow
         self._door = door
-        self._asks = list(asks)
+        self._reads = blocks.reads(asks)
+        self._asks = asks
+        self._at = 0
         self._blocks = blocks
         self._gathered = gathered
         self._refused = refused
@@ -138,36 +225,58 @@ class Gathering:
         self._next()
 
     def _next(self) -> None:
-        if not self._asks:
+        if self._at == len(self._reads):
             self._gathered(self._answers)
             return
-        ask = self._asks[0]
+        ask, parts = self._reads[self._at]
+        if parts:
+            self._blocks.attempt()
         if ask.quantity > self._blocks.most:
             ask = self._cut(ask)
-        self._door.read(*ask, self._asked, slow=self._slow)
+        self._door.read(ask.address, ask.quantity, self._asked, slow=self._slow)
 
     def _asked(self, answer: Reply) -> None:
         if not isinstance(answer, bytes):
-            asked = self._pieces[0] if self._pieces else self._asks[0]
-            self._pieces = []
-            if self._blocks.learn(answer, asked):
-                self._next()
-            else:
-                self._refused(answer)
-            return
-        if self._pieces:
-            self._read.append(answer)
-            del self._pieces[0]
-            if self._pieces:
-                self._door.read(*self._pieces[0], self._asked, slow=self._slow)
-                return
-            if self._scale_moved():
-                self._again()
-                return
-            answer = b"".join(self._read[len(self._ahead) :])
-        self._answers.append(answer)
-        del self._asks[0]
+            self._denied(answer)
+        elif self._pieces:
+            self._piece(answer)
+        else:
+            self._take(answer)
+
+    def _denied(self, answer: Refused) -> None:
+        """Ask for less, or for each span apart, where it may be for that."""
+        ask, parts = self._reads[self._at]
+        asked = self._pieces[0] if self._pieces else ask
+        self._pieces = []
+        if parts and not answer.transient:
+            self._blocks.part()
+            self._reads, self._at = self._blocks.reads(self._asks), len(self._answers)
+            self._next()
+        elif self._blocks.learn(answer, asked):
+            self._next()
+        else:
+            self._refused(answer)
+
+    def _take(self, answer: bytes) -> None:
+        parts = self._reads[self._at].parts
+        self._at += 1
+        if parts:
+            self._blocks.succeed()
+            self._answers += [answer[first:after] for first, after in parts]
+        else:
+            self._answers.append(answer)
         self._next()
+
+    def _piece(self, answer: bytes) -> None:
+        """Take a piece of a span that is cut."""
+        self._read.append(answer)
+        del self._pieces[0]
+        if self._pieces:
+            self._door.read(*self._pieces[0], self._asked, slow=self._slow)
+        elif self._scale_moved():
+            self._again()
+        else:
+            self._take(b"".join(self._read[len(self._ahead) :]))
 
     def _cut(self, ask: Ask) -> Ask:
         """Plan the reads of a span that is too long for one; give the first."""
@@ -182,7 +291,7 @@ class Gathering:
         if self._ahead and time.monotonic() - self._cut_s > STEADY_S:
             self._door.hurry()
             return True
-        span = self._asks[0]
+        span = self._reads[self._at].ask
         whole = b"".join(self._read[len(self._ahead) :])
         for piece, before in zip(self._ahead, self._read, strict=False):
             for at in self._blocks.scales(piece):

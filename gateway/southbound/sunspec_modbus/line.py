@@ -98,6 +98,11 @@ class Seat:
         if self.request is not None:
             self._line.ask(self.request, AT_ONCE)
 
+    @property
+    def due_s(self) -> float:
+        """Be swept each time: what is overdue on the line may be another seat's."""
+        return 0.0
+
     def sweep(self, wall_s: float) -> None:
         """Have the line act on a reply that is overdue."""
         self._line.sweep(wall_s)

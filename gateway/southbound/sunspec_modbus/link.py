@@ -59,6 +59,7 @@ class Link:
         self._blocks = Blocks(table.block_max)
         self.table = table
         self.connecting = False
+        self.due_s = 0.0
         self._shown = Shown(rated_w)
         self._shared = shared
         self._phase = zlib.crc32(device.encode()) / 2**32
@@ -78,6 +79,7 @@ class Link:
 
     def _forget(self) -> None:
         """Know nothing of the device: so it is at the start, and after every loss of the connection."""
+        self.due_s = 0.0
         self._busy = 0
         self._chain: Chain | None = None
         self._description = Description(())
@@ -114,7 +116,7 @@ class Link:
         before, self._wanted = self._wanted, cleared
         if before is not None and before.serial == cleared.serial:
             return
-        self._write_due = True
+        self._write_due, self.due_s = True, 0.0
         self._modes.want(cleared.command.modes, cleared.command.revert_after_ms)
         self._misses, self._complained, self._rescaled = 0, False, False
         self._watch.forget()
@@ -135,7 +137,16 @@ class Link:
                 self._write_due = True
             if self._write_due or wall_s >= min(self._poll_at, self._read_back_at, self._modes.at):
                 self._next()
+        self.due_s = self._due_s()
         return False
+
+    def _due_s(self) -> float:
+        """Give the monotonic time when it is to be swept next, unless something happens before."""
+        if self._connection is None or self._write_due:
+            return 0.0
+        if not self._ready():
+            return self._connection.due_s
+        return min(self._connection.due_s, self._poll_at, self._read_back_at, self._refresh_at(), self._modes.at)
 
     def _ready(self) -> bool:
         """Tell whether the device is found and nothing is under way with it."""
@@ -148,12 +159,18 @@ class Link:
     def _refresh_due(self, wall_s: float) -> bool:
         """Rewrite at a third of the reversion time, but only while the deciding loop lives (C14)."""
         wanted = self._wanted
-        if wanted is None or self._adopted != wanted.serial or self._controls is None or self._values is None:
+        if wanted is None or wall_s < self._refresh_at():
             return False
-        due_s = self._written_at + wanted.command.revert_after_ms / 3000 / self._shared.clock.rate
-        if wall_s < due_s or not self._controls.lapses(wanted.command, self._values):
+        if self._controls is None or self._values is None or not self._controls.lapses(wanted.command, self._values):
             return False
         return self._may_keep(wanted)
+
+    def _refresh_at(self) -> float:
+        """Give the monotonic time from which on what was adopted may have to be told again."""
+        wanted = self._wanted
+        if wanted is None or self._adopted != wanted.serial:
+            return NEVER
+        return self._written_at + wanted.command.revert_after_ms / 3000 / self._shared.clock.rate
 
     def _may_keep(self, wanted: Cleared) -> bool:
         """Tell whether the deciding loop lives and still stands by this."""
@@ -203,6 +220,7 @@ class Link:
             return
         if self._measure is None:
             self._bases = (*self._bases[1:], self._bases[0])
+        self._blocks.lose()
         self._fail(why)
 
     def _fail(self, why: str) -> None:
@@ -218,6 +236,7 @@ class Link:
     def _idle(self) -> None:
         if self._ready():
             self._next()
+        self.due_s = self._due_s()
 
     # -- finding out
 
@@ -277,7 +296,7 @@ class Link:
 
     # -- reading
 
-    def _gather(self, asks: Sequence[Ask], gathered: Callable[[Sequence[bytes]], None]) -> None:
+    def _gather(self, asks: tuple[Ask, ...], gathered: Callable[[Sequence[bytes]], None]) -> None:
         """Read several spans one after another, then hand over all answers."""
         if self._connection is not None:
             Gathering(self._connection, asks, self._blocks, gathered, self._not_read)
@@ -309,30 +328,38 @@ class Link:
             self._modes.go(self._connection, keeps=self._wanted is not None and self._may_keep(self._wanted))
 
     def _poll(self) -> None:
-        if self._measure is None:
+        live = self._measure
+        if live is None:
             return
         wall_s = time.monotonic()
         self._poll_at = self._poll_after(wall_s)
-        described = self._description.asks if wall_s >= self._settings_at else ()
         told = () if self._controls is None else self._controls.reads
+        if self._said is not None and wall_s < self._settings_at:
+            self._gather((*live.reads, *told), self._polled)
+            return
+        asks = self._description.asks
+
+        def described(answers: Sequence[bytes]) -> None:
+            self._settled(settings(self._description, answers[: len(asks)], self._shared.clock.now_ms()))
+            self._polled(answers[len(asks) :])
+
+        self._gather((*asks, *live.reads, *told), described)
+
+    def _polled(self, answers: Sequence[bytes]) -> None:
+        """Take what it measures, and then what it was told, where that was asked for."""
         live = self._measure
-
-        def polled(answers: Sequence[bytes]) -> None:
-            now_ms = self._shared.clock.now_ms()
-            self._busy = 0
-            first, last = len(described), len(answers) - len(told)
-            if described or self._said is None:
-                self._settled(settings(self._description, answers[:first], now_ms))
-            self._speaks = any(answers[first])
-            self._show(live.observe(answers[first:last], now_ms))
-            if told:
-                self._compare(answers[last:], polled=True)
-            elif self._controls is None:
-                self._complain("it can only be monitored: it has no model 704 or 123, or gives no WMax")
-            if told or self._controls is None:
-                self._failures = 0
-
-        self._gather((*described, *live.reads, *told), polled)
+        if live is None:
+            return
+        after = len(live.reads)
+        self._busy = 0
+        self._speaks = any(answers[0])
+        self._show(live.observe(answers[:after], self._shared.clock.now_ms()))
+        if len(answers) > after:
+            self._compare(answers[after:], polled=True)
+        elif self._controls is None:
+            self._complain("it can only be monitored: it has no model 704 or 123, or gives no WMax")
+        if len(answers) > after or self._controls is None:
+            self._failures = 0
 
     def _poll_after(self, wall_s: float) -> float:
         """Give the time of the next poll: a late one keeps its place in the period, so that a stall bunches none."""

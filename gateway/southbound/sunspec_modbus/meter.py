@@ -33,6 +33,7 @@ class MeterLink:
         self._blocks = Blocks(table.block_max)
         self.table = table
         self.connecting = False
+        self.due_s = 0.0
         self._resource = resource
         self._shared = shared
         self._phase = zlib.crc32(resource.encode()) / 2**32

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.core.events import NOT_STORED
-from gateway.core.known import Known, Reading, Unknown
+from gateway.core.known import Reading, Unknown
 from gateway.southbound.sunspec_modbus.points import MISSING, Ask, Part, number, part, reading, shown
 from gateway.southbound.sunspec_modbus.stored import Store, store
 from gateway.wire.sunspec import Chain, Value
@@ -64,8 +64,8 @@ class Measurement:
         stored = NOT_STORED if self._store is None else self._store.stored(answers[1:], now_ms)
         reads = number(values, self._state)
         return Live(
-            _possible(reading(values.get(self._power, MISSING), now_ms)),
-            _possible(reading(values.get(self._reactive, MISSING), now_ms)),
+            _possible(values.get(self._power, MISSING), now_ms),
+            _possible(values.get(self._reactive, MISSING), now_ms),
             reading(values.get(self._voltage, MISSING), now_ms),
             None if reads is None else self._connected.get(reads),
             stored,
@@ -83,10 +83,10 @@ _MOST_W: Final = 10**9
 """More than any DER gives: a scale factor within its range can still make that of a register."""
 
 
-def _possible(power: Reading) -> Reading:
-    if isinstance(power, Known) and abs(power.value) > _MOST_W:
-        return Unknown(f"it reads {power.value} W or var, which no DER gives", power.at_ms)
-    return power
+def _possible(power: Value, now_ms: int) -> Reading:
+    if isinstance(power, int) and abs(power) > _MOST_W:
+        return Unknown(f"it reads {power} W or var, which no DER gives", now_ms)
+    return reading(power, now_ms)
 
 
 class Description(NamedTuple):

@@ -31,10 +31,13 @@ class Shown:
         return True
 
     def _moved(self, last: Live, live: Live) -> bool:
-        if last.connected is not live.connected or _changed(last.voltage, live.voltage, VOLTAGE_BAND_MV):
-            return True
-        pairs = ((last.power, live.power), (last.reactive, live.reactive), (last.stored, live.stored))
-        return any(_changed(before, now, self._band) for before, now in pairs)
+        return (
+            last.connected is not live.connected
+            or _changed(last.power, live.power, self._band)
+            or _changed(last.voltage, live.voltage, VOLTAGE_BAND_MV)
+            or _changed(last.reactive, live.reactive, self._band)
+            or _changed(last.stored, live.stored, self._band)
+        )
 
 
 def _changed(last: Reading, live: Reading, band: int) -> bool:

@@ -1,7 +1,8 @@
 """One client's conversation on one Modbus TCP connection (MODBUS Messaging on TCP/IP V1.0b, sections 3 and 4.2)."""
 
+from functools import lru_cache
 from struct import Struct
-from typing import ClassVar, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.wire.modbus.outcome import Broken, Outcome, Refused, Registers, Stray, Written
 
@@ -18,8 +19,9 @@ _HEADER_SIZE: Final = 6
 
 _header = Struct(">HHH").unpack_from
 _four_words = Struct(">HHHBBHH").pack
+_read_request = Struct(">HHBBHH").pack
 _write_many = Struct(">HHHBBHHB").pack
-_read_reply = Struct(">HHHBBB").pack
+_read_reply = Struct(">HHBBB").pack
 
 
 class _Pending(NamedTuple):
@@ -34,6 +36,14 @@ class _Pending(NamedTuple):
     quantity: int
 
 
+class _Read(NamedTuple):
+    """A read but for its transaction: the rest of the request and of how its good reply begins, and that one's size."""
+
+    request: bytes
+    reply: bytes
+    size: int
+
+
 class Exchange:
     """Builds requests and settles replies; the caller owns the socket and the deadlines.
 
@@ -41,8 +51,6 @@ class Exchange:
     Transactions count up from `first_transaction` (0..65535) and wrap. Build methods give the frame to send and raise
     ValueError for what Modbus cannot carry, RuntimeError when `depth` requests are outstanding or the stream is broken.
     """
-
-    function_at: ClassVar[int] = 7
 
     __slots__ = ("_depth", "_last", "_partial", "_pending", "broken")
 
@@ -67,13 +75,11 @@ class Exchange:
 
     def read(self, unit: int, address: int, quantity: int) -> bytes:
         """Build a read of `quantity` (1..125) holding registers (function 03) of `unit` (0..255)."""
-        if not 1 <= quantity <= READ_MAX:
-            raise ValueError(f"{quantity} registers: one read carries 1..{READ_MAX}")
-        transaction = self._next(unit, address, quantity)
-        octets = 2 * quantity
-        reply = _read_reply(transaction, 0, octets + 3, unit, _READ, octets)
-        self._pending[transaction] = _Pending(reply, octets + 9, address, 0)
-        return _four_words(transaction, 0, 6, unit, _READ, address, quantity)
+        request, reply, size = _ready(unit, address, quantity)
+        transaction = self._next()
+        first = transaction.to_bytes(2, "big")
+        self._pending[transaction] = _Pending(first + reply, size, address, 0)
+        return first + request
 
     def write(self, unit: int, address: int, registers: bytes) -> bytes:
         """Build a write of 1..123 registers (function 16), given as big-endian octets."""
@@ -81,7 +87,8 @@ class Exchange:
         quantity = octets >> 1
         if octets & 1 or not 1 <= quantity <= WRITE_MAX:
             raise ValueError(f"{octets} octets: one write carries 1..{WRITE_MAX} registers of two octets")
-        transaction = self._next(unit, address, quantity)
+        _placed(unit, address, quantity)
+        transaction = self._next()
         reply = _four_words(transaction, 0, 6, unit, _WRITE_MANY, address, quantity)
         self._pending[transaction] = _Pending(reply, 12, address, quantity)
         return _write_many(transaction, 0, octets + 7, unit, _WRITE_MANY, address, quantity, octets) + registers
@@ -90,7 +97,8 @@ class Exchange:
         """Build a write of one register (function 06), for devices that refuse function 16; `register` is 0..65535."""
         if not 0 <= register <= 0xFFFF:
             raise ValueError(f"register value {register}: 0..65535 fits")
-        transaction = self._next(unit, address, 1)
+        _placed(unit, address, 1)
+        transaction = self._next()
         frame = _four_words(transaction, 0, 6, unit, _WRITE_ONE, address, register)
         self._pending[transaction] = _Pending(frame, 12, address, 1)
         return frame
@@ -103,6 +111,19 @@ class Exchange:
         """
         self._pending.pop(transaction, None)
 
+    def whole(self, received: bytes) -> bytes | None:
+        """Settle the read built last where this is its good reply and nothing else, which nearly all that comes is.
+
+        Gives its registers, or None where nothing is settled: `feed` says then what has come.
+        """
+        pending = self._pending.get(self._last)
+        if pending is None or pending.quantity or self._partial or len(received) != pending.size:
+            return None
+        if not received.startswith(pending.reply):
+            return None
+        del self._pending[self._last]
+        return received[9:]
+
     def feed(self, received: bytes) -> list[Outcome]:
         """Settle what came from the server, split or coalesced as the network pleased; never raises.
 
@@ -112,8 +133,6 @@ class Exchange:
             return []
         if self._partial:
             received = self._partial + received
-        elif settled := self._whole(received):
-            return [settled]
         outcomes: list[Outcome] = []
         at, end = 0, len(received)
         while end - at >= _HEADER_SIZE:
@@ -143,22 +162,7 @@ class Exchange:
         self._partial = received[at:]
         return outcomes
 
-    def _whole(self, received: bytes) -> Registers | Written | None:
-        """Settle what is one good reply and nothing else, which nearly all that comes is."""
-        transaction = int.from_bytes(received[:2], "big")
-        pending = self._pending.get(transaction)
-        if pending is None or len(received) != pending.size or not received.startswith(pending.reply):
-            return None
-        del self._pending[transaction]
-        if pending.quantity:
-            return Written(transaction, pending.address, pending.quantity)
-        return Registers(transaction, received[9:])
-
-    def _next(self, unit: int, address: int, quantity: int) -> int:
-        if not 0 <= unit <= 0xFF:
-            raise ValueError(f"unit {unit}: 0..255 fits")
-        if address < 0 or address + quantity > 0x10000:
-            raise ValueError(f"{quantity} registers at address {address}: addresses end at 65535")
+    def _next(self) -> int:
         if self.broken is not None:
             raise RuntimeError(f"the stream is broken ({self.broken}): open a new connection")
         if len(self._pending) >= self._depth:
@@ -175,6 +179,25 @@ class Exchange:
         self._pending.clear()
         outcomes.append(Broken(why))
         return outcomes
+
+
+@lru_cache(maxsize=1024)
+def _ready(unit: int, address: int, quantity: int) -> _Read:
+    """Build a read once for all the times it is asked."""
+    if not 1 <= quantity <= READ_MAX:
+        raise ValueError(f"{quantity} registers: one read carries 1..{READ_MAX}")
+    _placed(unit, address, quantity)
+    octets = 2 * quantity
+    request = _read_request(0, 6, unit, _READ, address, quantity)
+    return _Read(request, _read_reply(0, octets + 3, unit, _READ, octets), octets + 9)
+
+
+def _placed(unit: int, address: int, quantity: int) -> None:
+    """Raise ValueError where the unit or the registers are outside what Modbus can address."""
+    if not 0 <= unit <= 0xFF:
+        raise ValueError(f"unit {unit}: 0..255 fits")
+    if address < 0 or address + quantity > 0x10000:
+        raise ValueError(f"{quantity} registers at address {address}: addresses end at 65535")
 
 
 def _judge(transaction: int, pending: _Pending, frame: bytes) -> Refused | Broken:

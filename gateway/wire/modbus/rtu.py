@@ -4,7 +4,7 @@ Our reading: a stream shows no silences, so a frame ends where its function and 
 """
 
 from struct import Struct
-from typing import ClassVar, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.wire.modbus.exchange import READ_MAX, WRITE_MAX
 from gateway.wire.modbus.outcome import Broken, Outcome, Refused, Registers, Written
@@ -57,8 +57,6 @@ class RtuExchange:
     is broken. Nothing is broadcast: `unit` is 1..247.
     """
 
-    function_at: ClassVar[int] = 1
-
     __slots__ = ("_last", "_partial", "_pending", "broken")
 
     def __init__(self, first_transaction: int = 1) -> None:
@@ -107,6 +105,11 @@ class RtuExchange:
         """Give up waiting for a request: whatever still comes for it breaks the stream."""
         if self._pending is not None and self._pending.transaction == transaction:
             self._pending = None
+
+    def whole(self, received: bytes) -> bytes | None:
+        """Settle nothing: `feed` does, and a serial line is slow enough for it."""
+        del received
+        return None
 
     def feed(self, received: bytes) -> list[Outcome]:
         """Settle what came, split or coalesced as the line pleased; never raises.
