@@ -15,6 +15,7 @@ from lxml import etree
 from hil.clock import Clock
 from hil.listener import Listener, Outage
 from hil.sep2 import bodies
+from hil.sep2.curves import Curve
 from hil.sep2.events import Control
 from hil.sep2.intake import Report
 from hil.sep2.records import Program, Resource, lfdi_of, mrid_of
@@ -175,6 +176,19 @@ class HeadEnd:
         home = self.tree.program(program)
         home.default, home.set_grad_w = modes, set_grad_w
         self._report("default", program=program, modes=modes)
+
+    def set_curve(self, program: str, curve: Curve) -> str:
+        """List a curve, in place of the program's curve of that name if there is one; give its address."""
+        home = self.tree.program(program)
+        names = [held.name for held in home.curves]
+        if curve.name in names:
+            home.curves[names.index(curve.name)] = curve
+        else:
+            names.append(curve.name)
+            home.curves.append(curve)
+        href = f"{self.tree.href(home)}/dc/{names.index(curve.name) + 1}"
+        self._report("curve", program=program, curve=curve.name, href=href)
+        return href
 
     def set_time_offset(self, offset_ms: int) -> None:
         """Set how far this server's clock is ahead of the shared one, in ms."""

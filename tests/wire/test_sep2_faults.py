@@ -218,18 +218,40 @@ def test_limits_of_later_australian_editions_are_read(namespace: str) -> None:
     assert decode(body.replace(f'"{AUS}"'.encode(), f'"{namespace}"'.encode())) == control(**FULL_BASE)
 
 
-def test_every_other_mode_is_named_and_takes_nothing_with_it() -> None:
-    decoded = {
+def test_a_mode_that_cannot_be_read_is_named_and_takes_nothing_with_it() -> None:
+    strict = {
         "opModConnect", "opModEnergize", "opModFixedW", "opModMaxLimW", "opModTargetW",
         "opModExpLimW", "opModImpLimW", "opModGenLimW", "opModLoadLimW",
     }  # fmt: skip
-    others = sorted(MODE_NAMES - decoded)
-    inner = "".join(f'<{name} href="/dc/1"><x>1</x></{name}>' for name in others if name != "opModStorageTargetW")
+    others = sorted(MODE_NAMES - strict)
+    inner = "".join(f"<{name}><x>1</x></{name}>" for name in others if name != "opModStorageTargetW")
     storage = f'<s:opModStorageTargetW xmlns:s="{AUS}/v1.3"><multiplier>0</multiplier></s:opModStorageTargetW>'
     base = base_of(f"{inner}{storage}{power(0, 1500)}<opModMaxLimW>100</opModMaxLimW>")
-    assert base.other_modes == tuple(others)
-    assert base.op_mod_exp_lim_w == ActivePower(1500)
-    assert base.op_mod_max_lim_w_hundredths == 100
+    assert base == DERControlBase(
+        op_mod_exp_lim_w=ActivePower(1500), op_mod_max_lim_w_hundredths=100, other_modes=tuple(others)
+    )
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "<opModFixedVar><refType>2</refType><value>10001</value></opModFixedVar>",
+        "<opModFixedVar><refType>two</refType><value>1</value></opModFixedVar>",
+        "<opModFixedVar><value>1</value></opModFixedVar>",
+        "<opModFixedVar/>",
+    ],
+)
+def test_a_faulty_reactive_mode_unseats_no_limit_beside_it(spoilt: str) -> None:
+    base = base_of(f"{spoilt}{power(0, 1500)}")
+    assert base == DERControlBase(op_mod_exp_lim_w=ActivePower(1500), other_modes=("opModFixedVar",))
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_curve_mode_that_stands_twice_is_set_aside_and_unseats_no_limit(times: int) -> None:
+    base = base_of('<opModVoltVar href="/dc/1"/>' * times + power(0, 1500))
+    assert base == DERControlBase(op_mod_exp_lim_w=ActivePower(1500), other_modes=("opModVoltVar",))
+    spoilt_first = base_of(f'<opModVoltVar/><opModVoltVar href="/dc/1"/>{power(0, 1500)}')
+    assert spoilt_first == base
 
 
 def test_a_mode_of_a_namespace_nobody_knows_is_not_taken_for_ours() -> None:

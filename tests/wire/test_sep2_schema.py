@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
-from sep2_values import EXAMPLES, control, is_australian, schema, schema_path, values_of
+from sep2_values import EXAMPLES, assert_valid, control, is_australian, schema_path, values_of
 
 from gateway.wire.sep2 import Faulty, Resource, WireFault, decode, encode
 from gateway.wire.sep2.codes import DOE_MODES, MODE_NAMES, MODES, MODES_2, VPP_MODES
@@ -17,12 +17,6 @@ from gateway.wire.sep2.resources import DERControlBase, DERControlList, DERContr
 from gateway.wire.sep2.tables import ROOTS
 
 XSD = "{http://www.w3.org/2001/XMLSchema}"
-SEP_2018 = schema("sep2_schema_2018.xsd")
-CSIPAUS = schema("csipaus-core.xsd")
-
-
-def assert_valid(resource: Resource, body: bytes) -> None:
-    (CSIPAUS if is_australian(resource) else SEP_2018).assertValid(etree.fromstring(body))
 
 
 @pytest.mark.parametrize(

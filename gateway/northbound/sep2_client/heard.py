@@ -9,14 +9,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.core.events import Assigned, DefaultHeard, OrderHeard, OrderUnreadable
-from gateway.northbound.sep2_client import translate
+from gateway.core.orders import Order
+from gateway.northbound.sep2_client import modes, translate
+from gateway.northbound.sep2_client.modes import Curves
 from gateway.northbound.sep2_client.programs import Split
 from gateway.northbound.sep2_client.said import Said
+from gateway.northbound.sep2_client.translate import NO_CURVES
 from gateway.ports.north import Hear
 from gateway.wire.sep2 import Faulty, WireFault
 from gateway.wire.sep2.codes import EventState
-from gateway.wire.sep2.resources import DefaultDERControl, DERControl, DERProgram
+from gateway.wire.sep2.resources import DefaultDERControl, DERControl, DERControlBase, DERProgram
 
+WAIT_MS: Final = 60_000
 KEEP_OVER_MS: Final = 24 * 3_600_000
 
 
@@ -84,11 +88,14 @@ class Heard:
                 self._assigned[group] = names
                 self._hear(Assigned(self._party, group, names))
 
-    def default(self, control: DefaultDERControl, program: DERProgram) -> None:
-        """Take a program's default."""
-        heard = DefaultHeard(translate.default(control, program, self._party, self._split.service(program)))
+    def default(self, control: DefaultDERControl, program: DERProgram, curves: Curves = NO_CURVES) -> None:
+        """Take a program's default with the curves that it links to; one of curves alone waits while they may come."""
+        heard = DefaultHeard(translate.default(control, program, self._party, self._split.service(program), curves))
         group = heard.default.group
-        lacking = translate.default_uncarried(control)
+        if not heard.default.effects and modes.awaits(control.base, curves):
+            return
+        self._unfit(f"the default of {group}", control.base, curves)
+        lacking = translate.default_uncarried(control, curves)
         if lacking:
             text = f"the default of {group} asks for {', '.join(lacking)}, which this gateway cannot carry"
             self._said.amiss(f"default of {group}", text)
@@ -102,13 +109,18 @@ class Heard:
         if group in self._defaults:
             self._said.amiss(f"no default of {group}", f"{group} offers no default any more; its last one holds")
 
-    def controls(self, items: Iterable[object], program: DERProgram, now_ms: int) -> None:
-        """Take the items of a program's DERControlList as they are listed now (ms, our clock)."""
+    def controls(
+        self, items: Iterable[object], program: DERProgram, now_ms: int, server_ms: int, curves: Curves = NO_CURVES
+    ) -> None:
+        """Take items of a program's DERControlList as they are listed now, with the curves that they link to.
+
+        `now_ms` is on our clock, `server_ms` on the server's.
+        """
         for item in items:
             if isinstance(item, DERControl):
                 self._listed.add(item.mrid)
                 try:
-                    self._control(item, program, now_ms)
+                    self._control(item, program, now_ms, server_ms, curves)
                 except WireFault as fault:
                     self._cannot_read(item, item.mrid, program, str(fault))
             elif isinstance(item, Faulty):
@@ -116,7 +128,7 @@ class Heard:
                     self._listed.add(item.mrid)
                 self._cannot_read(item, item.mrid, program, item.why)
 
-    def _control(self, control: DERControl, program: DERProgram, now_ms: int) -> None:
+    def _control(self, control: DERControl, program: DERProgram, now_ms: int, server_ms: int, curves: Curves) -> None:
         mrid = control.mrid
         if mrid in self._withdrawn:
             return
@@ -130,12 +142,28 @@ class Heard:
         known = self._orders.get(mrid)
         received_ms, draw = (now_ms, None) if known is None else (known.order.received_ms, known.order.draw)
         draw = self._draw() if draw is None else draw
-        order = translate.order(control, program, self._party, received_ms, draw, self._split.service(program))
+        service = self._split.service(program)
+        order = translate.order(control, program, self._party, received_ms, draw, service, curves)
+        if known is None and self._waits(order, control, server_ms, curves):
+            return
+        self._unfit(f"event {mrid}", control.base, curves)
         if known is not None and known.order.scope != order.scope:
             self._said.amiss(f"home of {mrid}", f"event {mrid} is listed by two programs; the first one holds")
         elif known is None or known.order != order:
             self._orders[mrid] = OrderHeard(order)
             self._hear(self._orders[mrid])
+
+    def _waits(self, order: Order, control: DERControl, server_ms: int, curves: Curves) -> bool:
+        """Tell whether an event may wait for a curve that is missing: what it says must not change once it is heard.
+
+        It waits while the curve is asked for again soon, and nothing else that it bears is kept from acting in time.
+        """
+        due = bool(order.effects) and order.start_ms - abs(order.randomize_start_ms) < server_ms + WAIT_MS
+        return not due and modes.awaits(control.base, curves)
+
+    def _unfit(self, what: str, base: DERControlBase, curves: Curves) -> None:
+        for one in modes.read(base, curves).unfit:
+            self._said.amiss(f"{one.modes} of {what}", f"{what}: {one}")
 
     def _cannot_read(self, item: DERControl | Faulty, mrid: str | None, program: DERProgram, why: str) -> None:
         self._said.amiss(f"item {mrid or item.href}", f"{item.href}: {why}; it is passed over")

@@ -16,6 +16,7 @@ from gateway.core.events import Withdrawal, Withdrawn
 from gateway.core.functions import Function
 from gateway.core.orders import Ceiling, Connect, Default, Each, Effect, Energize, Floor, Order, Reply, Target
 from gateway.core.units import Share, Watts
+from gateway.northbound.sep2_client import modes
 from gateway.ports.ranks import sep2_rank
 from gateway.wire.sep2 import WireFault
 from gateway.wire.sep2.codes import DOE_MODES, EventState, mode_bits
@@ -35,7 +36,7 @@ from gateway.wire.sep2.resources import (
     Time,
 )
 
-CARRIED: Final = ("opModConnect", "opModEnergize", "opModFixedW", "opModMaxLimW", "opModTargetW")
+CARRIED: Final = ("opModConnect", "opModEnergize", "opModFixedW", "opModMaxLimW", "opModTargetW", *modes.CARRIED)
 CARRIED_DOE: Final = ("opModExpLimW", "opModGenLimW", "opModImpLimW")
 FOR_EVER_S: Final = 2**32 - 1
 LAST_S: Final = 253_402_300_799
@@ -67,11 +68,20 @@ def group_of(party: str, program: DERProgram) -> str:
     return f"{party}:{program.mrid.upper()}"
 
 
-def effects(base: DERControlBase) -> tuple[tuple[Effect, ...], tuple[str, ...]]:
-    """Give the effects of a control, and the modes that this gateway cannot carry.
+NO_CURVES: Final[modes.Curves] = {}
+
+
+def effects(base: DERControlBase, curves: modes.Curves = NO_CURVES) -> tuple[tuple[Effect, ...], tuple[str, ...]]:
+    """Give the effects of a control with the curves that it links to, and the modes that this gateway cannot carry.
 
     A ceiling is rounded down, a set-point toward zero. Where a control states two set-points, the one in watts holds.
     """
+    found = modes.read(base, curves)
+    carried, lacking = _of_active_power(base)
+    return (*carried, *found.effects), (*lacking, *(mode for unfit in found.unfit for mode in unfit.modes))
+
+
+def _of_active_power(base: DERControlBase) -> tuple[list[Effect], list[str]]:
     carried: list[Effect] = []
     lacking = list(base.other_modes)
     if base.op_mod_exp_lim_w is not None:
@@ -96,7 +106,7 @@ def effects(base: DERControlBase) -> tuple[tuple[Effect, ...], tuple[str, ...]]:
         carried.append(Energize(base.op_mod_energize))
     if base.op_mod_load_lim_w is not None:
         lacking.append("opModLoadLimW")
-    return tuple(carried), tuple(lacking)
+    return carried, lacking
 
 
 def reply(reply_to: str | None, response_required: int | None) -> Reply:
@@ -106,13 +116,19 @@ def reply(reply_to: str | None, response_required: int | None) -> Reply:
 
 
 def order(
-    control: DERControl, program: DERProgram, party: str, received_ms: int, draw: int, service: str = ""
+    control: DERControl,
+    program: DERProgram,
+    party: str,
+    received_ms: int,
+    draw: int,
+    service: str = "",
+    curves: modes.Curves = NO_CURVES,
 ) -> Order:
     """Turn a control of a program into an order of this service; its times stay on the server's clock (RULES C17).
 
     Raises WireFault where it was created, or starts, outside the years 1970 to 9999.
     """
-    carried, lacking = effects(control.base)
+    carried, lacking = effects(control.base, curves)
     start_ms = 1000 * _instant(control.interval.start_s, "DERControl/interval/start")
     created_ms = 1000 * _instant(control.creation_time_s, "DERControl/creationTime")
     duration_s = control.interval.duration_s
@@ -151,20 +167,26 @@ def withdrawal(control: DERControl, party: str) -> Withdrawn | None:
             return None
 
 
-def default(control: DefaultDERControl, program: DERProgram, party: str, service: str = "") -> Default:
+def default(
+    control: DefaultDERControl,
+    program: DERProgram,
+    party: str,
+    service: str = "",
+    curves: modes.Curves = NO_CURVES,
+) -> Default:
     """Turn a program's default control into the default of its party's slots of this service.
 
     A setGradW of 0 means that nothing limits the gradient (IEEE 2030.5-2018, DefaultDERControl), as none does.
     """
-    carried, _lacking = effects(control.base)
+    carried, _lacking = effects(control.base, curves)
     gradient = control.set_grad_w_hundredths or None
     group = group_of(party, program)
     return Default(party, program.mrid.upper(), group, program.primacy, carried, gradient, service)
 
 
-def default_uncarried(control: DefaultDERControl) -> tuple[str, ...]:
+def default_uncarried(control: DefaultDERControl, curves: modes.Curves = NO_CURVES) -> tuple[str, ...]:
     """Name what a default asks for and this gateway cannot carry: modes, and the ramp after a reconnection."""
-    _carried, lacking = effects(control.base)
+    _carried, lacking = effects(control.base, curves)
     return (*lacking, "setSoftGradW") if control.set_soft_grad_w_hundredths else lacking
 
 

@@ -1,7 +1,8 @@
 """Walks a server's resources round by round and says what changed; what cannot be read changes nothing.
 
 DeviceCapability -> Time, EndDeviceList -> Registration, FunctionSetAssignments -> DERProgram -> DefaultDERControl and
-DERControl. A round goes through all of them, each as it was read last or read anew where its poll rate asks for that.
+DERControl -> DERCurve. A round goes through all of them, each as it was read last or read anew where its poll rate asks
+for that.
 Source: IEEE 2030.5-2018 clauses 8 and 10.10; CSIP 4.
 """
 
@@ -9,11 +10,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.core.events import Contact, Offset
-from gateway.northbound.sep2_client import translate
+from gateway.northbound.sep2_client import modes, translate
 from gateway.northbound.sep2_client.config import Sep2Resource
+from gateway.northbound.sep2_client.curves import CurveReader
 from gateway.northbound.sep2_client.exchange import Impostor, ServerDown, ServerFault
 from gateway.northbound.sep2_client.heard import Heard, Programs
 from gateway.northbound.sep2_client.programs import Split
@@ -22,9 +24,11 @@ from gateway.northbound.sep2_client.said import Said
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
 from gateway.wire.sep2 import Faulty, WireFault
+from gateway.wire.sep2.codes import EventState
 from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
 from gateway.wire.sep2.resources import (
     DefaultDERControl,
+    DERControl,
     DERControlList,
     DERProgram,
     DERProgramList,
@@ -49,6 +53,15 @@ class Found:
     capability: DeviceCapability | None = None
 
 
+class Linking(NamedTuple):
+    """What of a program links to curves, and the poll rate (s) of the lists that name it."""
+
+    program: DERProgram
+    poll_s: int
+    defaults: list[DefaultDERControl]
+    controls: list[DERControl]
+
+
 class Walker:
     """Walks one server and hands what changed to the deciding loop."""
 
@@ -57,6 +70,7 @@ class Walker:
         party: str,
         url: str,
         reader: Reader,
+        curves: CurveReader,
         resources: Mapping[str, Sep2Resource],
         own_lfdi: str,
         clock: Clock,
@@ -72,6 +86,7 @@ class Walker:
         self._party = party
         self._url = url
         self._reader = reader
+        self._curves = curves
         self._resources = resources
         self._own_lfdi = own_lfdi
         self._clock = clock
@@ -95,6 +110,7 @@ class Walker:
     async def walk(self) -> None:
         """Go one round; nothing that is wrong with the server is raised."""
         self._reader.begin()
+        self._curves.begin()
         try:
             with suppress(ServerFault):
                 await self._round()
@@ -107,10 +123,12 @@ class Walker:
         failing = self._reader.failing
         for href, each in failing.items():
             self._said.amiss(href, f"{each.why}; what is in force holds", f"{href} is read again")
+        for href, why in self._curves.stale.items():
+            self._said.amiss(href, f"{why}; the curve holds as it was read last", f"{href} is read again")
         if any(each.status in NOT_THERE and each.tries == 1 for each in failing.values()):
             self._reader.expire()
         self._said.close()
-        self._next_ms = self._reader.next_due_ms()
+        self._next_ms = self._curves.next_due_ms(self._reader.next_due_ms())
 
     def _down(self, fault: ServerDown) -> None:
         key = "impostor" if isinstance(fault, Impostor) else "down"
@@ -142,9 +160,11 @@ class Walker:
         self._heard.begin()
         self._heard.assigned(programs)
         self._heard.compare(programs.programs.values())
-        for group, program in programs.programs.items():
-            await self._program(program, programs.poll_s[group])
+        linking = [await self._program(program, programs.poll_s[group]) for group, program in programs.programs.items()]
+        for each in linking:
+            await self._with_curves(each)
         self._reader.end()
+        self._curves.end()
         if not found.end_devices or not programs.whole or self._reader.failing:
             return
         now_ms = self._clock.now_ms()
@@ -243,17 +263,38 @@ class Walker:
                 group = translate.group_of(self._party, program)
                 programs.take(group, program, name, self._reader.rate_s(link.href))
 
-    async def _program(self, program: DERProgram, poll_s: int) -> None:
+    async def _program(self, program: DERProgram, poll_s: int) -> Linking:
+        """Hear what a program wants; give back what links to curves, so that no limit waits for a curve."""
+        linking = Linking(program, poll_s, [], [])
         with suppress(ServerFault):
             if program.default_der_control_link is None:
                 self._heard.no_default(program)
             else:
                 href = program.default_der_control_link.href
-                self._heard.default(await self._reader.one(href, DefaultDERControl, poll_s), program)
+                default = await self._reader.one(href, DefaultDERControl, poll_s)
+                if modes.links(default.base):
+                    linking.defaults.append(default)
+                else:
+                    self._heard.default(default, program)
         with suppress(ServerFault):
             if program.der_control_list_link is not None:
                 items = await self._reader.all(program.der_control_list_link.href, DERControlList, poll_s)
-                self._heard.controls(items, program, self._clock.now_ms())
+                linking.controls.extend(item for item in items if isinstance(item, DERControl) and _follows(item))
+                now_ms = self._clock.now_ms()
+                plain = [item for item in items if not (isinstance(item, DERControl) and _follows(item))]
+                self._heard.controls(plain, program, now_ms, self.server_ms(now_ms))
+        return linking
+
+    async def _with_curves(self, linking: Linking) -> None:
+        bases = [*(each.base for each in linking.defaults), *(each.base for each in linking.controls)]
+        hrefs = [href for base in bases for href in modes.links(base).values()]
+        if not hrefs:
+            return
+        curves = await self._curves.read(hrefs, linking.poll_s)
+        for default in linking.defaults:
+            self._heard.default(default, linking.program, curves)
+        now_ms = self._clock.now_ms()
+        self._heard.controls(linking.controls, linking.program, now_ms, self.server_ms(now_ms), curves)
 
     def _compare_clocks(self, assignment: FunctionSetAssignments) -> None:
         ours = self.found.capability.time_link if self.found.capability is not None else None
@@ -263,3 +304,9 @@ class Walker:
 
     def _passed_over(self, faulty: Faulty) -> None:
         self._said.amiss(f"item {faulty.mrid or faulty.href}", f"{faulty.href}: {faulty.why}; it is passed over")
+
+
+def _follows(control: DERControl) -> bool:
+    """Tell whether a control is to run and links to a curve."""
+    runs = control.event_status.current_status in {EventState.SCHEDULED, EventState.ACTIVE}
+    return runs and bool(modes.links(control.base))

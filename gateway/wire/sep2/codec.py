@@ -11,67 +11,11 @@ from typing import Any, NoReturn, TypeAlias
 from lxml import etree
 from lxml.etree import _Element
 
-from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
+from gateway.wire.sep2.bodies import Resource
 from gateway.wire.sep2.faults import Faulty, Glance, Peek, WireFault
-from gateway.wire.sep2.metering import (
-    MirrorMeterReading,
-    MirrorMeterReadingList,
-    MirrorUsagePoint,
-    MirrorUsagePointList,
-)
-from gateway.wire.sep2.resources import (
-    DER,
-    DefaultDERControl,
-    DERAvailability,
-    DERCapability,
-    DERControl,
-    DERControlList,
-    DERList,
-    DERProgram,
-    DERProgramList,
-    DERSettings,
-    DERStatus,
-    DeviceCapability,
-    Error,
-    FunctionSetAssignments,
-    FunctionSetAssignmentsList,
-    Response,
-    Time,
-)
-from gateway.wire.sep2.responses import ResponseList, ResponseSet, ResponseSetList
 from gateway.wire.sep2.scalars import HEX8, MRID, URI, Scalar, shown
 from gateway.wire.sep2.table import Row, Table
 from gateway.wire.sep2.tables import ROOTS
-
-Resource = (
-    DeviceCapability
-    | Time
-    | EndDeviceList
-    | EndDevice
-    | Registration
-    | FunctionSetAssignmentsList
-    | FunctionSetAssignments
-    | DERProgramList
-    | DERProgram
-    | DERControlList
-    | DERControl
-    | DefaultDERControl
-    | DERList
-    | DER
-    | DERCapability
-    | DERSettings
-    | DERStatus
-    | DERAvailability
-    | Response
-    | ResponseList
-    | ResponseSet
-    | ResponseSetList
-    | MirrorUsagePointList
-    | MirrorUsagePoint
-    | MirrorMeterReadingList
-    | MirrorMeterReading
-    | Error
-)
 
 MAX_BODY_OCTETS = 1 << 20
 MAX_DEPTH = 32
@@ -82,6 +26,8 @@ NAMESPACES = (NAMESPACE, "http://ieee.org/2030.5", "http://zigbee.org/sep")
 CSIPAUS = "https://csipaus.org/ns"
 CSIPAUS_NAMESPACES = (CSIPAUS, "https://csipaus.org/ns/v1.3", "https://csipaus.org/ns/v1.3-beta/storage")
 
+_ASIDE: Any = object()
+"""Stands for a value that could not be read and unseats nothing beside it."""
 _DISABLED = "disabled"
 _KNOWN_NAMESPACES = frozenset((*NAMESPACES, *CSIPAUS_NAMESPACES, _DISABLED))
 _DECLARED_ENCODING = re.compile(rb"^(?:\xef\xbb\xbf)?<\?xml[^>]{0,200}?encoding\s{0,9}=\s{0,9}[\"']([^\"'>]{0,40})")
@@ -268,7 +214,7 @@ def _make_reader(table: Table) -> _Read:
 
     def read(element: _Element) -> Any:  # noqa: ANN401 - the table's class
         values: dict[str, Any] = {}
-        others: list[str] | None = None
+        others: list[str] = []
         at: _Element | None = None
         name = ""
         try:
@@ -280,7 +226,6 @@ def _make_reader(table: Table) -> _Read:
                 entry = find(at.tag)
                 if entry is None:
                     if prefix and _local(at.tag).startswith(prefix):
-                        others = others or []
                         others.append(_mode_name(at.tag))
                     continue
                 field, parse, read_nested, row = entry
@@ -290,6 +235,11 @@ def _make_reader(table: Table) -> _Read:
                     value = parse(at.text)
                 elif row is None:
                     value = read_nested(at)
+                elif row.aside:
+                    values[field] = _ASIDE if field in values else read_nested(at)
+                    if values[field] is _ASIDE:
+                        others.append(_mode_name(at.tag))
+                    continue
                 else:
                     _append(values.setdefault(field, []), at, read_nested, row)
                     continue
@@ -306,6 +256,7 @@ def _make_reader(table: Table) -> _Read:
             if field in values:
                 values[field] = tuple(values[field])
         if others:
+            values = {field: value for field, value in values.items() if value is not _ASIDE}
             values[table.rest] = tuple(sorted(set(others)))
         return build(values)
 
@@ -334,14 +285,34 @@ def _refuse(why: str) -> NoReturn:
 
 
 def _entry(row: Row) -> tuple[str, Any, Any, Row | None]:
+    if row.aside:
+        return row.field, None, _aside(row.kind), row
     if isinstance(row.kind, Scalar):
         return row.field, row.kind.read, None, None
     return row.field, None, _reader(row.kind), row if row.many else None
 
 
+def _aside(kind: Scalar | Table) -> _Read:
+    """Return a reader that gives `_ASIDE` for what cannot be read."""
+    read: _Read = _reader(kind) if isinstance(kind, Table) else lambda element: _plain(kind, element)
+
+    def read_or_leave(element: _Element) -> Any:  # noqa: ANN401 - of the type that `kind` reads
+        try:
+            return read(element)
+        except WireFault:
+            return _ASIDE
+
+    return read_or_leave
+
+
+def _plain(kind: Scalar, element: _Element) -> Any:  # noqa: ANN401 - as above
+    return _ASIDE if len(element) else kind.read(element.text)
+
+
 def _append(items: list[Any], element: _Element, read: _Read, row: Row) -> None:
-    if len(items) == MAX_ITEMS:
-        raise WireFault(f"more than {MAX_ITEMS} items")
+    most = row.most or MAX_ITEMS
+    if len(items) == most:
+        raise WireFault(f"more than {most} items")
     if not row.isolated:
         items.append(read(element))
         return
@@ -407,13 +378,17 @@ def _row_writer(row: Row) -> tuple[str, str, str, str, Any, Any, bool]:
     if isinstance(row.kind, Scalar):
         return row.element, row.field, f"<{name}>", f"</{name}>", row.kind.write, None, row.required
     write = _make_writer(row.kind, name)
-    return row.element, row.field, "", "", None, _each(write) if row.many else write, row.required
+    return row.element, row.field, "", "", None, _each(write, row) if row.many else write, row.required
 
 
-def _each(write: _Write) -> _Write:
+def _each(write: _Write, row: Row) -> _Write:
+    most = row.most or MAX_ITEMS
+
     def write_all(values: tuple[Any, ...], out: list[str]) -> None:
-        if len(values) > MAX_ITEMS:
-            raise WireFault(f"more than {MAX_ITEMS} items")
+        if len(values) > most:
+            raise WireFault(f"more than {most} items")
+        if row.required and not values:
+            raise WireFault("is missing")
         for value in values:
             write(value, out)
 

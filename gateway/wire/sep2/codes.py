@@ -17,6 +17,20 @@ class EventState(IntEnum):
     COMPLETED = 5
 
 
+class UnitReference(IntEnum):
+    """DERUnitRefType: what a percentage is of (MAX_VA is of 2023)."""
+
+    NOT_APPLICABLE = 0
+    MAX_W = 1
+    MAX_VAR = 2
+    AVAILABLE_VAR = 3
+    EFFECTIVE_V = 4
+    MAX_CHARGE_W = 5
+    MAX_DISCHARGE_W = 6
+    AVAILABLE_W = 7
+    MAX_VA = 8
+
+
 class ResponseCode(IntEnum):
     """Response.status for DER controls (IEEE 2030.5-2018 table 27)."""
 
@@ -96,6 +110,25 @@ meanings of bits 0 and 1, the names rule."""
 
 VPP_MODES = ("opModStorageTargetW",)
 """CSIP-AUS 1.3 VPPControlType."""
+
+CURVE_MODES = (
+    "opModFreqWatt",
+    "opModHFRTMayTrip",
+    "opModHFRTMustTrip",
+    "opModHVRTMayTrip",
+    "opModHVRTMomentaryCessation",
+    "opModHVRTMustTrip",
+    "opModLFRTMayTrip",
+    "opModLFRTMustTrip",
+    "opModLVRTMayTrip",
+    "opModLVRTMomentaryCessation",
+    "opModLVRTMustTrip",
+    "opModVoltVar",
+    "opModVoltWatt",
+    "opModWattPF",
+    "opModWattVar",
+)
+"""DERCurveType: the place of a name is the curveType of the curves that this mode links to."""
 
 MODE_NAMES = frozenset(name for names in (MODES, MODES_2, DOE_MODES, VPP_MODES) for name in names if name[:2] == "op")
 """Every mode a DERControlBase can carry in the editions known here (2018, 2023, CSIP-AUS 1.2 and 1.3)."""

@@ -7,6 +7,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.wire.sep2.faults import Faulty
+from gateway.wire.sep2.modes import (
+    ActivePowerDelta,
+    ExcitedPowerFactor,
+    FixedVar,
+    FreqDroop,
+    ReactivePowerDelta,
+    UnsignedActivePower,
+    UnsignedReactivePower,
+)
 from gateway.wire.sep2.quantities import (
     ActivePower,
     AmpereHour,
@@ -154,20 +163,55 @@ class EventStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DERControlBase:
-    """The modes of a control.
+    """The modes of a control, of 2018 and 2023; of a curve only the link to it is here.
 
-    `op_mod_fixed_w_hundredths` (-10000..10000) and `op_mod_max_lim_w_hundredths` (0..10000) are hundredths of a percent
-    of the device's rating, `ramp_tms_hundredths` hundredths of a second. `other_modes` names, sorted, every further
-    mode that was there: its value is not kept, so a base that has any cannot be written. Our reading: a mode that 2023
-    marks disabled is among them, it is neither a value nor a release. The name of a mode of an unknown namespace bears
-    that namespace in braces.
+    A name that ends in `_hundredths` holds hundredths of a percent of the device's rating, 0..10000 or, of a set-point,
+    -10000..10000; `ramp_tms_hundredths` are hundredths of a second. `other_modes` names, sorted, every further mode
+    that was there, and every reactive or curve mode, or one of 2023, that cannot be read: its value is not kept, so a
+    base that has any cannot be written. Our reading: a mode that 2023 marks disabled is among them, it is neither a
+    value nor a release. The name of a mode of an unknown namespace bears that namespace in braces.
     """
 
     op_mod_connect: bool | None = None
+    op_mod_delta_var: ReactivePowerDelta | None = None
+    op_mod_delta_w: ActivePowerDelta | None = None
     op_mod_energize: bool | None = None
+    op_mod_fixed_pf_absorb_w: ExcitedPowerFactor | None = None
+    op_mod_fixed_pf_inject_w: ExcitedPowerFactor | None = None
+    op_mod_fixed_v_hundredths: int | None = None
+    op_mod_fixed_var: FixedVar | None = None
     op_mod_fixed_w_hundredths: int | None = None
+    op_mod_freq_droop: FreqDroop | None = None
+    op_mod_freq_watt: Link | None = None
+    op_mod_grid_connect_permit: bool | None = None
+    op_mod_hfrt_may_trip: Link | None = None
+    op_mod_hfrt_must_trip: Link | None = None
+    op_mod_hvrt_may_trip: Link | None = None
+    op_mod_hvrt_momentary_cessation: Link | None = None
+    op_mod_hvrt_must_trip: Link | None = None
+    op_mod_island_permit: bool | None = None
+    op_mod_lfrt_may_trip: Link | None = None
+    op_mod_lfrt_must_trip: Link | None = None
+    op_mod_lvrt_may_trip: Link | None = None
+    op_mod_lvrt_momentary_cessation: Link | None = None
+    op_mod_lvrt_must_trip: Link | None = None
+    op_mod_max_lim_pct_va_absorb_hundredths: int | None = None
+    op_mod_max_lim_pct_va_inject_hundredths: int | None = None
+    op_mod_max_lim_pct_var_absorb: FixedVar | None = None
+    op_mod_max_lim_pct_var_inject: FixedVar | None = None
+    op_mod_max_lim_pct_w_absorb_hundredths: int | None = None
+    op_mod_max_lim_var_absorb: UnsignedReactivePower | None = None
+    op_mod_max_lim_var_inject: UnsignedReactivePower | None = None
     op_mod_max_lim_w_hundredths: int | None = None
+    op_mod_max_lim_w_absorb: UnsignedActivePower | None = None
+    op_mod_max_lim_w_inject: UnsignedActivePower | None = None
+    op_mod_target_v: Voltage | None = None
+    op_mod_target_var: ReactivePower | None = None
     op_mod_target_w: ActivePower | None = None
+    op_mod_volt_var: Link | None = None
+    op_mod_volt_watt: Link | None = None
+    op_mod_watt_pf: Link | None = None
+    op_mod_watt_var: Link | None = None
     ramp_tms_hundredths: int | None = None
     op_mod_imp_lim_w: ActivePower | None = None
     op_mod_exp_lim_w: ActivePower | None = None

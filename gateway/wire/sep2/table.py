@@ -32,6 +32,8 @@ class Row:
         isolated: of many, a faulty one becomes `Faulty` and leaves the others alone.
         australian: of the CSIP-AUS namespace.
         read_only: understood, never written.
+        aside: one that is faulty or there twice is named among the table's `rest`, and unseats nothing beside it.
+        most: of many, as many as there may be; 0 leaves it to the codec.
 
     """
 
@@ -43,6 +45,8 @@ class Row:
     isolated: bool = False
     australian: bool = False
     read_only: bool = False
+    aside: bool = False
+    most: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ from gateway.wire.sep2.tables_der import (
     DER_SETTINGS,
     DER_STATUS,
 )
+from gateway.wire.sep2.tables_modes import DER_CURVE, DER_CURVE_LIST
 
 FUNCTION_SETS = (
     Row("CustomerAccountListLink", "customer_account_list_link", LIST_LINK),
@@ -250,6 +251,8 @@ ROOTS: dict[str, Table] = {
     "DERControlList": DER_CONTROL_LIST,
     "DERControl": DER_CONTROL,
     "DefaultDERControl": DEFAULT_DER_CONTROL,
+    "DERCurveList": DER_CURVE_LIST,
+    "DERCurve": DER_CURVE,
     "DERList": DER_LIST,
     "DER": DER,
     "DERCapability": DER_CAPABILITY,

@@ -12,7 +12,6 @@ from gateway.wire.sep2.scalars import (
     INT64,
     ONE_HOUR,
     PERCENT,
-    SIGNED_PERCENT,
     STRING6,
     STRING192,
     UINT8,
@@ -43,6 +42,7 @@ from gateway.wire.sep2.table import (
     Row,
     Table,
 )
+from gateway.wire.sep2.tables_modes import DER_CONTROL_BASE
 
 DER_PROGRAM = Table(
     resources.DERProgram,
@@ -70,23 +70,6 @@ EVENT_STATUS_TABLE = Table(
         Row("potentiallySupersededTime", "potentially_superseded_time_s", INT64),
         Row("reason", "reason", STRING192),
     ),
-)
-DER_CONTROL_BASE = Table(
-    resources.DERControlBase,
-    rows=(
-        Row("opModConnect", "op_mod_connect", BOOLEAN),
-        Row("opModEnergize", "op_mod_energize", BOOLEAN),
-        Row("opModFixedW", "op_mod_fixed_w_hundredths", SIGNED_PERCENT),
-        Row("opModMaxLimW", "op_mod_max_lim_w_hundredths", PERCENT),
-        Row("opModTargetW", "op_mod_target_w", ACTIVE_POWER),
-        Row("rampTms", "ramp_tms_hundredths", UINT16),
-        Row("opModImpLimW", "op_mod_imp_lim_w", ACTIVE_POWER, australian=True),
-        Row("opModExpLimW", "op_mod_exp_lim_w", ACTIVE_POWER, australian=True),
-        Row("opModGenLimW", "op_mod_gen_lim_w", ACTIVE_POWER, australian=True),
-        Row("opModLoadLimW", "op_mod_load_lim_w", ACTIVE_POWER, australian=True),
-    ),
-    rest="other_modes",
-    rest_prefix="opMod",
 )
 DER_CONTROL = Table(
     resources.DERControl,

@@ -1,0 +1,72 @@
+"""Reads the curves that controls link to, each once for all that link to it, and again at their program's poll rate."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from gateway.northbound.sep2_client.exchange import Exchange, ServerFault
+from gateway.northbound.sep2_client.modes import Missing
+from gateway.northbound.sep2_client.reader import AGAIN_S, Failing, Reader
+from gateway.ports.clock import Clock
+from gateway.wire.sep2.curves import DERCurve
+
+CURVES_MAX: Final = 200
+HANGING_MAX: Final = 2
+"""After so many curves of one round that gave no answer the others wait for the next: limits are polled meanwhile."""
+
+
+class CurveReader:
+    """What is known of a server's curves; none of them, missing or malformed, makes anything else count as unread."""
+
+    def __init__(self, exchange: Exchange, clock: Clock, poll_s: int) -> None:
+        """Read through this exchange; `poll_s` stands in for a poll rate that is not given."""
+        self.stale: dict[str, str] = {}
+        self._reader = Reader(exchange, clock, poll_s)
+        self._asked: set[str] = set()
+        self._hanging = 0
+
+    def begin(self) -> None:
+        """Begin a round."""
+        self._reader.begin()
+        self._asked.clear()
+        self._hanging = 0
+        self.stale.clear()
+
+    def end(self) -> None:
+        """End a round that saw the whole server: curves to which nothing links are forgotten."""
+        self._reader.end()
+
+    def next_due_ms(self, at_most_ms: int) -> int:
+        """Give when a curve is next to be read, if that is before `at_most_ms`."""
+        return min(at_most_ms, self._reader.next_due_ms()) if self._asked else at_most_ms
+
+    async def read(self, hrefs: Iterable[str], poll_s: int) -> dict[str, DERCurve | Missing]:
+        """Give these curves as they were read last; raise ServerDown where the server as a whole does not answer.
+
+        One that was read before and cannot be read now holds, and is among `stale` with the reason.
+        """
+        return {href: await self._one(href, poll_s) for href in dict.fromkeys(hrefs)}
+
+    async def _one(self, href: str, poll_s: int) -> DERCurve | Missing:
+        if href not in self._asked and len(self._asked) == CURVES_MAX:
+            return Missing(f"{href} is one curve more than the {CURVES_MAX} that are read", soon=False)
+        self._asked.add(href)
+        if self._hanging == HANGING_MAX:
+            last = self._reader.last(href, DERCurve)
+            return last or Missing(f"{href} is not asked for while others give no answer", soon=True)
+        before = self._reader.failing.get(href)
+        try:
+            curve = await self._reader.one(href, DERCurve, poll_s)
+        except ServerFault as fault:
+            self._note(href, before)
+            failing = self._reader.failing.get(href)
+            return Missing(str(fault), soon=failing is not None and failing.tries <= len(AGAIN_S))
+        self._note(href, before)
+        if href in self._reader.failing:
+            self.stale[href] = self._reader.failing[href].why
+        return curve
+
+    def _note(self, href: str, before: Failing | None) -> None:
+        """Count a curve that was asked for just now and gave no answer."""
+        failing = self._reader.failing.get(href)
+        if failing is not None and failing is not before and failing.status == 0:
+            self._hanging = min(self._hanging + 1, HANGING_MAX)

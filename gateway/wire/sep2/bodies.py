@@ -1,0 +1,64 @@
+"""Every resource of IEEE 2030.5 that may be a body by itself, as one type; `tables.ROOTS` has their tables."""
+
+from __future__ import annotations
+
+from gateway.wire.sep2.curves import DERCurve, DERCurveList
+from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
+from gateway.wire.sep2.metering import (
+    MirrorMeterReading,
+    MirrorMeterReadingList,
+    MirrorUsagePoint,
+    MirrorUsagePointList,
+)
+from gateway.wire.sep2.resources import (
+    DER,
+    DefaultDERControl,
+    DERAvailability,
+    DERCapability,
+    DERControl,
+    DERControlList,
+    DERList,
+    DERProgram,
+    DERProgramList,
+    DERSettings,
+    DERStatus,
+    DeviceCapability,
+    Error,
+    FunctionSetAssignments,
+    FunctionSetAssignmentsList,
+    Response,
+    Time,
+)
+from gateway.wire.sep2.responses import ResponseList, ResponseSet, ResponseSetList
+
+Resource = (
+    DeviceCapability
+    | Time
+    | EndDeviceList
+    | EndDevice
+    | Registration
+    | FunctionSetAssignmentsList
+    | FunctionSetAssignments
+    | DERProgramList
+    | DERProgram
+    | DERControlList
+    | DERControl
+    | DefaultDERControl
+    | DERCurveList
+    | DERCurve
+    | DERList
+    | DER
+    | DERCapability
+    | DERSettings
+    | DERStatus
+    | DERAvailability
+    | Response
+    | ResponseList
+    | ResponseSet
+    | ResponseSetList
+    | MirrorUsagePointList
+    | MirrorUsagePoint
+    | MirrorMeterReadingList
+    | MirrorMeterReading
+    | Error
+)
