@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 
 SLICE_S: Final = 0.004
 BATCH: Final = 2_000
-WRITES_AT_ONCE: Final = 1_000
-"""How many devices are told before the loop breathes: what the first reply would hold up the last to be told."""
 LEASE_S: Final = 3.0
 IDLE_S: Final = 0.5
 SNAPSHOT_MS: Final = 30 * 60_000
@@ -65,6 +63,7 @@ class Decider:
         self._waiting: set[asyncio.Future[tuple[Tell, ...]]] = set()
         self._wake = asyncio.Event()
         self._now_ms = machine.state.now_ms
+        self._breathe_s = 0.0
         self._stopping = False
         self._prune_ms = 0
         self._snapshot_ms = clock.now_ms() + SNAPSHOT_MS
@@ -161,7 +160,7 @@ class Decider:
         if not self._queue:
             self._queue.append((Tick(), None))
         batch = _Batch()
-        breathe_s = time.monotonic() + SLICE_S
+        self._breathe_s = time.monotonic() + SLICE_S
         for _event in range(min(len(self._queue), BATCH)):
             (event, asked), now_ms = self._queue.popleft(), self._tick_ms()
             batch.begin(now_ms, event, asked)
@@ -169,12 +168,18 @@ class Decider:
                 if batch.writes and isinstance(effect, Tell) and effect.topic is Topic.ANSWERED:
                     await self._commit(batch)
                 batch.take(effect)
-                if time.monotonic() >= breathe_s:
-                    await asyncio.sleep(0)
-                    breathe_s = time.monotonic() + SLICE_S
+                if time.monotonic() >= self._breathe_s:
+                    await self._breathe()
+            if time.monotonic() >= self._breathe_s:
+                await self._breathe()
             self._renew()
         batch.end()
         await self._commit(batch)
+
+    async def _breathe(self) -> None:
+        """Let whatever else is ready have its turn."""
+        await asyncio.sleep(0)
+        self._breathe_s = time.monotonic() + SLICE_S
 
     async def _commit(self, batch: "_Batch") -> None:
         """Bring what was decided onto the disk, then perform it and show it."""
@@ -183,10 +188,10 @@ class Decider:
         self._journal.commit(entries)
         self.commit_s = time.monotonic() - start_s
         self.events += len(entries)
-        for number, write in enumerate(writes, 1):
+        for write in writes:
             self._write(write)
-            if number % WRITES_AT_ONCE == 0:
-                await asyncio.sleep(0)
+            if time.monotonic() >= self._breathe_s:
+                await self._breathe()
         for question in questions:
             self._validate(question)
         for answer in owed:
@@ -195,6 +200,8 @@ class Decider:
             for tell in entry.tells:
                 for witness in self.witnesses:
                     witness(tell)
+            if time.monotonic() >= self._breathe_s:
+                await self._breathe()
         for asked in batch.settled():
             if not asked.future.done():
                 asked.future.set_result(tuple(asked.tells))
