@@ -1,6 +1,6 @@
 """Prometheus metrics: counted as decisions are told, and read off the machine's state when they are scraped."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -20,9 +20,15 @@ RULINGS = {Kind.STARTED: "in force"}
 class _StateCollector(Collector):
     """Reads the gauges off the machine's state."""
 
-    def __init__(self, state: Callable[[], State], extra: Callable[[], dict[str, float]]) -> None:
+    def __init__(
+        self,
+        state: Callable[[], State],
+        extra: Callable[[], dict[str, float]],
+        days_left: Callable[[], Mapping[str, float]],
+    ) -> None:
         self._state = state
         self._extra = extra
+        self._days_left = days_left
 
     def collect(self) -> Iterator[Metric]:
         state = self._state()
@@ -40,6 +46,10 @@ class _StateCollector(Collector):
         yield GaugeMetricFamily("gateway_orders_open", "Orders without all terminal answers", value=float(live))
         yield GaugeMetricFamily("gateway_commitments_open", "Commitments held and not over", value=float(held))
         yield GaugeMetricFamily("gateway_offers_open", "Offers that stand", value=float(standing))
+        ends = GaugeMetricFamily("gateway_certificate_days_left", "Until the first in the file ends", labels=["file"])
+        for file, days in self._days_left().items():
+            ends.add_metric([file], days)
+        yield ends
         for name, value in self._extra().items():
             kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
             yield kind(name, name.removeprefix("gateway_").removesuffix("_total").replace("_", " "), value=value)
@@ -61,11 +71,19 @@ def _of_devices(state: State) -> Iterator[Metric]:
 class Metrics:
     """The registry of one gateway; `witness` counts what is told."""
 
-    def __init__(self, state: Callable[[], State], extra: Callable[[], dict[str, float]]) -> None:
-        """Read gauges off `state`; `extra` gives further figures by name, counters where that ends in `_total`."""
+    def __init__(
+        self,
+        state: Callable[[], State],
+        extra: Callable[[], dict[str, float]],
+        days_left: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        """Read gauges off `state`; `extra` gives further figures by name, counters where that ends in `_total`.
+
+        `days_left` gives how long the certificates of each file last.
+        """
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library leaves this one without types
         self._registry = CollectorRegistry()
-        self._registry.register(_StateCollector(state, extra))
+        self._registry.register(_StateCollector(state, extra, days_left))
         self._counted: set[tuple[str, str, str]] = set()
         self._counted_ms = 0
         self._orders = self._counter("orders_ruled", "Orders by what was ruled on them", "ruling", "rule")

@@ -30,7 +30,11 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
 
     Raises PkiFault when the file is missing, unreadable or holds none.
     """
-    content = _read(path, "certificate")
+    return certificates_of(read_bytes(path, "certificate"), path)
+
+
+def certificates_of(content: bytes, path: Path) -> list[x509.Certificate]:
+    """Read all certificates of PEM, or the one of DER, in their order; raises PkiFault, which names the path."""
     try:
         if b"-----BEGIN" in content:
             certificates = x509.load_pem_x509_certificates(content)
@@ -48,12 +52,21 @@ def read_secret(path: Path) -> str:
 
     Raises PkiFault when the file is missing, unreadable, empty, or readable by others than its owner.
     """
-    text = _read(path, "secret").decode(errors="replace").strip()
+    text = read_bytes(path, "secret").decode(errors="replace").strip()
     if not text:
         raise PkiFault(f"secret file {path}: is empty; write the secret into it")
-    if path.stat().st_mode & (READABLE & ~OWNER_ONLY):
-        raise PkiFault(f"secret file {path}: others may read it; chmod 600 it")
+    require_private(path, "secret")
     return text
+
+
+def require_private(path: Path, kind: str = "key") -> None:
+    """Raise PkiFault where others than its owner may read a file of secrets, or where it is not there."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as fault:
+        raise PkiFault(f"{kind} file {path}: cannot be read ({fault.strerror}); correct the path") from fault
+    if mode & (READABLE & ~OWNER_ONLY):
+        raise PkiFault(f"{kind} file {path}: others may read it; chmod 600 it")
 
 
 def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -61,7 +74,11 @@ def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
     Raises PkiFault when the file is missing, unreadable, encrypted or holds no EC key.
     """
-    content = _read(path, "key")
+    return key_of(read_bytes(path, "key"), path)
+
+
+def key_of(content: bytes, path: Path) -> ec.EllipticCurvePrivateKey:
+    """Read the private key of PEM; raises PkiFault, which names the path, when it is encrypted or no EC key."""
     try:
         key = load_pem_private_key(content, password=None)
     except TypeError as fault:
@@ -77,21 +94,33 @@ def read_pair(certificate: Path, key: Path) -> tuple[list[x509.Certificate], ec.
     """Read a certificate file (leaf first) and its key; raises PkiFault when they do not belong together."""
     chain = read_certificates(certificate)
     private = read_key(key)
+    require_pair(chain, certificate, private, key)
+    return chain, private
+
+
+def require_pair(
+    chain: Sequence[x509.Certificate], certificate: Path, private: ec.EllipticCurvePrivateKey, key: Path
+) -> None:
+    """Raise PkiFault, which names both files, where a key is not that of the leaf or is not on curve P-256."""
     if chain[0].public_key() != private.public_key():
         raise PkiFault(f"key file {key}: is not the key of {certificate}; give the pair that was issued together")
     if not isinstance(private.curve, ec.SECP256R1):
         raise PkiFault(f"key file {key}: is on curve {private.curve.name}; IEEE 2030.5 needs P-256, issue a new pair")
-    return chain, private
 
 
 def read_trust(trust: Path | Sequence[Path]) -> list[x509.Certificate]:
     """Read the certificates of all trust files; raises PkiFault when none of them is a root (self-signed)."""
     paths = [trust] if isinstance(trust, Path) else trust
     certificates = [certificate for path in paths for certificate in read_certificates(path)]
+    require_root(certificates, paths)
+    return certificates
+
+
+def require_root(certificates: Sequence[x509.Certificate], paths: Sequence[Path]) -> None:
+    """Raise PkiFault, which names the trust files, when none of their certificates is a root (self-signed)."""
     if not any(certificate.subject == certificate.issuer for certificate in certificates):
         named = ", ".join(map(str, paths)) or "no file"
         raise PkiFault(f"trust ({named}): holds no root certificate; add the SERCA of the peer")
-    return certificates
 
 
 def write_whole(path: Path, content: bytes, mode: int) -> None:
@@ -114,7 +143,8 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
         os.close(folder)
 
 
-def _read(path: Path, kind: str) -> bytes:
+def read_bytes(path: Path, kind: str) -> bytes:
+    """Read a file whole; raises PkiFault, which says of which kind it is and what to do."""
     try:
         return path.read_bytes()
     except FileNotFoundError as fault:

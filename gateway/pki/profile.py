@@ -145,6 +145,19 @@ def check_authority(authority: x509.Certificate, *, authorities_below: int = 0, 
     return reasons + [f"{what}: has {name}, an authority has none" for oid, name in _NOT_IN_AUTHORITY if oid in present]
 
 
+def authorities(leaf: x509.Certificate, candidates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """Give the authorities above a certificate, lowest first, as far as the candidates lead; none is judged."""
+    found: list[x509.Certificate] = []
+    below = leaf
+    while len(found) < CHAIN_MAX and below.issuer != below.subject:
+        above = [one for one in candidates if one.subject == below.issuer and _signed(below, one)]
+        if not above:
+            break
+        below = above[0]
+        found.append(below)
+    return found
+
+
 def is_authority(certificate: x509.Certificate) -> bool:
     """Tell whether a certificate says that it is an authority's."""
     constraints = _extension(certificate.extensions, x509.BasicConstraints)

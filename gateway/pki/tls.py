@@ -7,14 +7,15 @@ level 0 admits SHA-1 signatures, so every handshake ends with the checks of `gat
 import asyncio
 import ssl
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.pki import PkiFault, files, identity, issue, profile
+from gateway.pki import PkiFault, files, identity, issue
+from gateway.pki.judge import Judge, Told
 
 CIPHER: Final = "ECDHE-ECDSA-AES128-CCM8"
 CIPHERS: Final = f"{CIPHER}:@SECLEVEL=0"
@@ -22,14 +23,12 @@ CURVE: Final = "prime256v1"
 HANDSHAKE_TIMEOUT_S: Final = 10
 _ROUNDS_MAX = 10
 
-Judge = Callable[[ssl.SSLObject | ssl.SSLSocket], None]
 
+class Judged(NamedTuple):
+    """A context, and the judge of those at the other end."""
 
-class PeerRefusedError(PkiFault, ssl.SSLCertVerificationError):
-    """A peer whose handshake succeeded and whose certificate breaks the profile or is not the pinned one."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(1, reason)
+    context: ssl.SSLContext
+    judge: Judge
 
 
 def client_context(
@@ -46,11 +45,23 @@ def client_context(
     MICA. `test_policies` as of `profile.check_peer`. Host names are not compared, because these certificates carry
     none: pin the server's LFDI. Raises PkiFault when a file cannot be used. Source: IEEE 2030.5-2018, 6.1.
     """
+    return judged_client(certificate, key, trust, pinned_lfdi=pinned_lfdi, test_policies=test_policies).context
+
+
+def judged_client(
+    certificate: Path,
+    key: Path,
+    trust: Path | Sequence[Path],
+    *,
+    pinned_lfdi: str | None = None,
+    test_policies: bool = False,
+) -> Judged:
+    """Give a client context as `client_context` does, with its judge."""
     judge = _judge(certificate, trust, pinned_lfdi, test_policies, None)
     context = _context(ssl.PROTOCOL_TLS_CLIENT, certificate, key, trust, judge)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
-    return context
+    return Judged(context, judge)
 
 
 def server_context(
@@ -59,17 +70,29 @@ def server_context(
     trust: Path | Sequence[Path],
     *,
     test_policies: bool = False,
-    on_refusal: Callable[[str], None] | None = None,
+    on_refusal: Told | None = None,
 ) -> ssl.SSLContext:
     """Give the context of a server; a client without a certificate, or with one that breaks the profile, is cut off.
 
     `on_refusal` is told the reason, one line, of each client that the profile refuses (the loop itself keeps silent).
     Who may do what is the caller's to decide by `peer_lfdi`. Other parameters and faults as of `client_context`.
     """
+    return judged_server(certificate, key, trust, test_policies=test_policies, on_refusal=on_refusal).context
+
+
+def judged_server(
+    certificate: Path,
+    key: Path,
+    trust: Path | Sequence[Path],
+    *,
+    test_policies: bool = False,
+    on_refusal: Told | None = None,
+) -> Judged:
+    """Give the context of a server as `server_context` does, with its judge."""
     judge = _judge(certificate, trust, None, test_policies, on_refusal)
     context = _context(ssl.PROTOCOL_TLS_SERVER, certificate, key, trust, judge)
     context.verify_mode = ssl.CERT_REQUIRED
-    return context
+    return Judged(context, judge)
 
 
 def web_context(
@@ -79,17 +102,26 @@ def web_context(
 
     `trust` holds what the peer's certificate must lead to. Raises PkiFault when a file cannot be used.
     """
+    return judged_web(trust, certificate, key).context
+
+
+def judged_web(trust: Path | Sequence[Path], certificate: Path | None = None, key: Path | None = None) -> Judged:
+    """Give a client context as `web_context` does, with a judge who goes by the deny-list alone."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    trusted: list[x509.Certificate] = []
     for path in [trust] if isinstance(trust, Path) else trust:
-        context.load_verify_locations(cadata=_pem(files.read_certificates(path)))
+        trusted += files.read_certificates(path)
+    context.load_verify_locations(cadata=_pem(trusted))
     if certificate is not None and key is not None:
         try:
             context.load_cert_chain(certificate, key)
         except (ssl.SSLError, OSError) as fault:
             what = f"certificate file {certificate}: cannot be used with key {key} ({fault}); give the pair as PEM"
             raise PkiFault(what) from fault
-    return context
+    judge = Judge(trusted, by_profile=False)
+    context.sslobject_class, context.sslsocket_class = judge.connections()
+    return Judged(context, judge)
 
 
 def modbus_context(certificate: Path, key: Path, trust: Path | Sequence[Path]) -> ssl.SSLContext:
@@ -97,9 +129,14 @@ def modbus_context(certificate: Path, key: Path, trust: Path | Sequence[Path]) -
 
     Raises PkiFault when a file cannot be used. Source: MB-TCP-Security V36, 5 and 6.
     """
-    context = web_context(trust, certificate, key)
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-    return context
+    return judged_modbus(certificate, key, trust).context
+
+
+def judged_modbus(certificate: Path, key: Path, trust: Path | Sequence[Path]) -> Judged:
+    """Give a client context as `modbus_context` does, with a judge who goes by the deny-list alone."""
+    made = judged_web(trust, certificate, key)
+    made.context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    return made
 
 
 def peer_lfdi(transport: asyncio.BaseTransport | None) -> str:
@@ -146,7 +183,7 @@ def _context(protocol: int, certificate: Path, key: Path, trust: Path | Sequence
         raise PkiFault(f"certificate file {certificate}: cannot be used ({fault}); give PEM, the leaf first") from fault
     for path in [trust] if isinstance(trust, Path) else trust:
         context.load_verify_locations(cadata=_pem(files.read_certificates(path)))
-    context.sslobject_class, context.sslsocket_class = _judging(judge)
+    context.sslobject_class, context.sslsocket_class = judge.connections()
     return context
 
 
@@ -155,7 +192,7 @@ def _judge(
     trust: Path | Sequence[Path],
     pinned_lfdi: str | None,
     test_policies: bool,
-    on_refusal: Callable[[str], None] | None,
+    on_refusal: Told | None,
 ) -> Judge:
     trusted = files.read_trust(trust)
     own_authorities = [_der(authority) for authority in files.read_certificates(certificate)[1:]]
@@ -163,39 +200,7 @@ def _judge(
         pinned = None if pinned_lfdi is None else identity.parse_lfdi(pinned_lfdi)
     except ValueError as fault:
         raise PkiFault(f"pinned {fault}; take it from gateway certs show FILE") from fault
-
-    def judge(connection: ssl.SSLObject | ssl.SSLSocket) -> None:
-        peer = [connection.getpeercert(binary_form=True) or b"", *_shown_chain(connection), *own_authorities]
-        try:
-            profile.require_peer(peer, pinned, trusted, test_policies=test_policies)
-        except PkiFault as fault:
-            if on_refusal:
-                on_refusal(str(fault))
-            raise PeerRefusedError(str(fault)) from None
-
-    return judge
-
-
-def _judging(judge: Judge) -> tuple[type[ssl.SSLObject], type[ssl.SSLSocket]]:
-    """Make the connection classes of a context, whose handshake is over only once the judge is content."""
-
-    class JudgedObject(ssl.SSLObject):
-        def do_handshake(self) -> None:
-            super().do_handshake()
-            judge(self)
-
-    class JudgedSocket(ssl.SSLSocket):
-        def do_handshake(self, block: bool = False) -> None:
-            super().do_handshake(block)
-            judge(self)
-
-    return JudgedObject, JudgedSocket
-
-
-def _shown_chain(connection: ssl.SSLObject | ssl.SSLSocket) -> list[bytes]:
-    """Give what the peer sent above its leaf, where the library hands it over (Python 3.13 and later)."""
-    chain: Callable[[], list[bytes]] | None = getattr(connection, "get_unverified_chain", None)
-    return chain()[1:] if chain else []
+    return Judge(trusted, own_authorities, pinned_lfdi=pinned, test_policies=test_policies, on_refusal=on_refusal)
 
 
 def _handshake_in_memory(folder: Path) -> None:

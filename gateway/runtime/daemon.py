@@ -5,6 +5,7 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,8 @@ from gateway.core.aggregate import Picture, picture
 from gateway.core.events import Started, Tell
 from gateway.core.machine import Machine
 from gateway.diagnostics.metrics import Metrics
-from gateway.pki import tls
+from gateway.pki import denied, tls
+from gateway.pki.live import Identities
 from gateway.ports.south import Lease
 from gateway.runtime import health, heap, wiring
 from gateway.runtime.clock import SiteClock
@@ -24,6 +26,8 @@ from gateway.store import Continued, Entry, Journal, JournalFault
 log = logging.getLogger(__name__)
 
 RESTART_S: Final = 1.0
+IDENTITY_LOOK_S: Final = 1.0
+"""Wall time between looks at certificates and the deny-list; what is replaced is taken up within three of them."""
 
 Service = Callable[[Decider, SiteClock], AbstractAsyncContextManager[None]]
 """Something that is served beside the gateway for as long as it decides; it is entered before anything is owed."""
@@ -57,6 +61,13 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(RESTART_S)
 
 
+async def watch(identities: Identities) -> None:
+    """Look at certificates and the deny-list until cancelled, in wall time, by which certificates are dated."""
+    while True:
+        identities.look()
+        await asyncio.sleep(IDENTITY_LOOK_S)
+
+
 async def serve(
     site: SiteFile,
     state: Path,
@@ -87,13 +98,16 @@ async def serve(
             return picture(machine.samples(), clock.now_ms())
 
         decider.feeders = models = wiring.feeders(site, clock, decider.hear)
-        modbus = wiring.lines(site)
+        identities = Identities(state / denied.FILE)
+        modbus = wiring.lines(site, identities)
         measured = wiring.measuring(site, models, decider.hear)
-        links = wiring.south(site, clock, measured, lease, modbus, may_write=may_write)
+        links = wiring.south(site, clock, measured, lease, modbus, may_write=may_write, identities=identities)
         meters = wiring.meters(site, clock, decider.hear, modbus)
         decider.south = links.by_device
-        decider.north = wiring.north(site, state, clock, decider.hear, look, machine.held, may_write=may_write)
-        metrics = Metrics(lambda: machine.state, lambda: _figures(decider, links.writes))
+        decider.north = wiring.north(
+            site, state, clock, decider.hear, look, machine.held, may_write=may_write, identities=identities
+        )
+        metrics = Metrics(lambda: machine.state, lambda: _figures(decider, links.writes), identities.days_left)
         decider.witnesses = [metrics.witness, *witnesses]
         await decider.settle(Started(core_site(site, clock.rate)))
         async with AsyncExitStack() as stack:
@@ -105,6 +119,7 @@ async def serve(
             stack.enter_context(heap.set_aside())
             log.info("health and metrics at http://%s:%d", health.LOOPBACK, port)
             running = links.runs() | {"the links to the meters": meters.run}
+            running["the watch over certificates"] = partial(watch, identities)
             running |= {f"the model of feeder {name}": model.run for name, model in models.items()}
             running |= {f"the link to {name}": link.run for name, link in decider.north.items()}
             deciding = await _until_stopped(decider, stop, running)

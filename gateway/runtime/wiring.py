@@ -19,7 +19,8 @@ from gateway.grid import build as build_feeder
 from gateway.northbound import openadr_ven, sep2_client
 from gateway.northbound.openadr_ven import OpenadrResource, OpenadrVen
 from gateway.northbound.sep2_client import Sep2Client, Sep2Resource, program_faults
-from gateway.pki import files, identity, modbus_role, tls
+from gateway.pki import files, identity, modbus_role
+from gateway.pki.live import Identities
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear, Look, NorthLink
 from gateway.ports.south import Lease, SouthLinks
@@ -110,8 +111,8 @@ class South(NamedTuple):
         return {f"the {name} links to the devices": links.run for name, links in self.adapters.items()}
 
 
-def lines(site: SiteFile) -> Lines:
-    """Make the Modbus connections of the site, to be shared by its devices and meters.
+def lines(site: SiteFile, identities: Identities | None = None) -> Lines:
+    """Make the Modbus connections of the site, to be shared by its devices and meters; `identities` keeps their own.
 
     Raises PkiFault where a certificate or key cannot be used.
     """
@@ -119,12 +120,13 @@ def lines(site: SiteFile) -> Lines:
     found = [each["sunspec_modbus"] for each in named if "sunspec_modbus" in each]
     families = device_profiles()
     tables = [families.named(at.profile).on(at) if isinstance(at, SunspecModbus) else at for at in found]
+    made = Identities() if identities is None else identities
     contexts: dict[ModbusTls, ssl.SSLContext] = {}
     for table in tables:
         secured = table.tls
         if secured is None or secured in contexts:
             continue
-        contexts[secured] = tls.modbus_context(secured.certificate, secured.key, secured.trust)
+        contexts[secured] = made.modbus(secured.certificate, secured.key, secured.trust)
         _tell_role(secured.certificate)
     return Lines(tables, contexts)
 
@@ -141,12 +143,20 @@ def _tell_role(certificate: Path) -> None:
 
 
 def south(
-    site: SiteFile, clock: Clock, hear: Hear, lease: Lease, modbus: Lines | None = None, *, may_write: bool
+    site: SiteFile,
+    clock: Clock,
+    hear: Hear,
+    lease: Lease,
+    modbus: Lines | None = None,
+    *,
+    may_write: bool,
+    identities: Identities | None = None,
 ) -> South:
     """Make the links to the devices; raise PkiFault where a certificate, key or password cannot be used.
 
-    `modbus` are the connections that they share with meters.
+    `modbus` are the connections that they share with meters, `identities` keeps what we prove ourselves by.
     """
+    made = Identities() if identities is None else identities
     driven: dict[str, dict[str, tuple[Any, int]]] = {}
     for device in site.devices:
         ((adapter, table),) = device.tables.items()
@@ -155,11 +165,13 @@ def south(
     for adapter, devices in driven.items():
         if adapter == "sep2_server":
             server = site.tables[adapter]
-            secured = tls.server_context(server.certificate, server.key, server.trust)
-            adapters[adapter] = sep2_server.build(server, devices, secured, clock, hear, lease, may_write=may_write)
+            secured = made.server(server.certificate, server.key, server.trust)
+            serving = sep2_server.build(server, devices, secured, clock, hear, lease, may_write=may_write)
+            made.on_denial(secured, serving.link.cut)
+            adapters[adapter] = serving
         elif adapter == "mqtt_device":
             broker = site.tables[adapter]
-            context = _web(broker.trust, broker.certificate, broker.key)
+            context = None if broker.trust is None else made.web(broker.trust, broker.certificate, broker.key)
             password = None if broker.password_file is None else files.read_secret(broker.password_file)
             adapters[adapter] = mqtt_device.build(
                 broker, devices, context, password, clock, hear, lease, may_write=may_write
@@ -197,14 +209,23 @@ def _meters(site: SiteFile) -> dict[str, SunspecMeter]:
 
 
 def north(
-    site: SiteFile, state: Path, clock: Clock, hear: Hear, look: Look, held: Held, *, may_write: bool
+    site: SiteFile,
+    state: Path,
+    clock: Clock,
+    hear: Hear,
+    look: Look,
+    held: Held,
+    *,
+    may_write: bool,
+    identities: Identities | None = None,
 ) -> dict[str, NorthLink]:
     """Make the links to the parties above; raise PkiFault where a certificate, key or secret cannot be used."""
+    made = Identities() if identities is None else identities
     parents = [party.name for party in site.parties if party.limit_parent]
     links: dict[str, NorthLink] = {}
     for table in site.tables.get("sep2_client", ()):
         shown = look if table.party in parents else None
-        links[table.party] = _sep2_client(site, table, clock, hear, shown, may_write=may_write)
+        links[table.party] = _sep2_client(site, table, made, clock, hear, shown, may_write=may_write)
     words = _profile("openadr3")
     named = {resource.name: resource.tables.get("openadr", OpenadrResource()) for resource in site.resources}
     for table in site.tables.get("openadr_ven", ()):
@@ -212,7 +233,7 @@ def north(
             table,
             named,
             files.read_secret(table.client_secret_file),
-            _web(table.trust),
+            None if table.trust is None else made.web(table.trust),
             words,
             clock,
             hear,
@@ -225,12 +246,19 @@ def north(
 
 
 def _sep2_client(
-    site: SiteFile, table: Sep2Client, clock: Clock, hear: Hear, look: Look | None, *, may_write: bool
+    site: SiteFile,
+    table: Sep2Client,
+    identities: Identities,
+    clock: Clock,
+    hear: Hear,
+    look: Look | None,
+    *,
+    may_write: bool,
 ) -> NorthLink:
     resources = {resource.name: resource.tables["sep2"] for resource in site.resources if "sep2" in resource.tables}
-    context = tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)
+    context = identities.client(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)
     own_lfdi = identity.lfdi(files.read_certificates(table.certificate)[0].public_bytes(Encoding.DER))
-    return sep2_client.Link(
+    link = sep2_client.Link(
         table,
         resources,
         own_lfdi,
@@ -242,6 +270,8 @@ def _sep2_client(
         may_write=may_write,
         levels=_levels(site, table.party),
     )
+    identities.on_renewal(context, link.renew)
+    return link
 
 
 def feeders(site: SiteFile, clock: Clock, hear: Hear) -> dict[str, Model]:
@@ -293,12 +323,6 @@ def places(site: SiteFile) -> dict[str, tuple[Place, ...]]:
             place = Place(device.name, device.bus, device.rated_w)
             found[device.resource] = (*found.get(device.resource, ()), place)
     return found
-
-
-def _web(
-    trust: Path | tuple[Path, ...] | None, certificate: Path | None = None, key: Path | None = None
-) -> ssl.SSLContext | None:
-    return None if trust is None else tls.web_context(trust, certificate, key)
 
 
 def _profile(name: str) -> dict[str, Any]:

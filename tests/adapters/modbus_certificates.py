@@ -47,6 +47,7 @@ def make(folder: Path, name: str, issuer: Made | None = None, *extensions: x509.
     path, key_path = folder / f"{name}.pem", folder / f"{name}.key"
     path.write_bytes(certificate.public_bytes(Encoding.PEM))
     key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    key_path.chmod(0o600)
     return Made(certificate, key, path, key_path)
 
 

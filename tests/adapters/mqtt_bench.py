@@ -279,3 +279,4 @@ def _certificate(
 def _write(folder: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
     (folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
     (folder / f"{name}.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (folder / f"{name}.key").chmod(0o600)

@@ -17,6 +17,7 @@ Extensions = dict[str, tuple[x509.ExtensionType, bool]]
 HMN = ObjectIdentifier("1.3.6.1.5.5.7.8.4")
 HMN_DER = bytes.fromhex("300e 0609 2b0601040181fd5901 0401 41")
 FOREVER = dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
+BIRTH = dt.datetime(2019, 1, 1, tzinfo=dt.UTC)
 PAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
@@ -97,6 +98,7 @@ def forge(
     subject: x509.Name | None = None,
     curve: ec.EllipticCurve | None = None,
     digest: SHA384 | None = None,
+    not_before: dt.datetime = BIRTH,
     not_after: dt.datetime = FOREVER,
     public: ed25519.Ed25519PublicKey | None = None,
 ) -> Pair:
@@ -106,7 +108,7 @@ def forge(
     builder = (
         x509.CertificateBuilder(issuer.certificate.subject if issuer else own, own, public or key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(dt.datetime(2019, 1, 1, tzinfo=dt.UTC))
+        .not_valid_before(not_before)
         .not_valid_after(not_after)
     )
     for extension, critical in extensions.values():

@@ -14,6 +14,7 @@ from aiohttp import web
 from forge import BAD_LEAVES, CUT_OFF_BY_OPENSSL, authority, rogue_context
 
 from gateway.pki import PkiFault, identity, issue, tls
+from gateway.pki.judge import PeerRefusedError
 
 CUT_OFF = (ConnectionError, ssl.SSLError)
 TRUST = ("serca.pem", "mca.pem", "mica.pem")
@@ -131,7 +132,7 @@ async def test_server_other_than_the_pinned_one_is_left_before_a_word_is_said(pk
     served: list[str] = []
     context = tls.client_context(*pair(pki, "gateway"), trust(pki), pinned_lfdi=lfdi(pki, "other"))
     async with server(tls.server_context(*pair(pki, "utility"), trust(pki)), served) as port:
-        with pytest.raises(tls.PeerRefusedError) as refusal:
+        with pytest.raises(PeerRefusedError) as refusal:
             await ask(port, context)
     assert str(refusal.value).endswith(f"its LFDI is {lfdi(pki, 'utility')}, not the pinned {lfdi(pki, 'other')}")
     assert served == []
@@ -172,7 +173,7 @@ async def test_server_that_breaks_one_rule_is_left(fault: str, pki: Path, tmp_pa
     rogue = rogue_context(ssl.PROTOCOL_TLS_SERVER, *files_of_rogue, pki / "serca.pem")
     served: list[str] = []
     async with server(rogue, served) as port:
-        with pytest.raises(tls.PeerRefusedError) as refusal:
+        with pytest.raises(PeerRefusedError) as refusal:
             await ask(port, tls.client_context(*pair(pki, "gateway"), trust(pki)))
     assert reason in str(refusal.value)
     assert str(refusal.value).isprintable()
@@ -287,7 +288,7 @@ async def test_blocking_socket_is_judged_too(pki: Path) -> None:
     context = tls.client_context(*pair(pki, "gateway"), trust(pki), pinned_lfdi=lfdi(pki, "other"))
     served: list[str] = []
     async with server(tls.server_context(*pair(pki, "utility"), trust(pki)), served) as port:
-        with pytest.raises(tls.PeerRefusedError, match="not the pinned"):
+        with pytest.raises(PeerRefusedError, match="not the pinned"):
             await asyncio.to_thread(blocking_ask, port, context, None)
     assert served == []
 

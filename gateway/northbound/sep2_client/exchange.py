@@ -1,6 +1,7 @@
 """Requests to one 2030.5 server over mutual TLS: bodies bounded, links kept to the server, writes by permission."""
 
 import ssl
+from collections import Counter
 from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -51,24 +52,45 @@ class Exchange:
         self._origin = _origin(url)
         self._context = context
         self._session: aiohttp.ClientSession | None = None
+        self._asking: Counter[aiohttp.ClientSession] = Counter()
+        """How many requests every open session has under way; all but one of them are of an earlier certificate."""
 
     async def __aenter__(self) -> Self:
         """Open the session; connections open with the first request."""
-        self._session = aiohttp.ClientSession(
+        self._session = self._opened()
+        return self
+
+    def _opened(self) -> aiohttp.ClientSession:
+        made = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self._context, limit=2),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             headers={"Accept": MEDIA_TYPE, "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
-        return self
+        self._asking[made] = 0
+        return made
+
+    def renew(self) -> None:
+        """Ask over new connections from now on; what is under way ends over those that it began on."""
+        if self._session is not None:
+            self._session = self._opened()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
+        self._session = None
+        for session in list(self._asking):
+            await session.close()
+        self._asking.clear()
+
+    async def _close_those_done(self) -> None:
+        """Close the sessions of earlier certificates that nothing is under way on any more."""
+        done = [session for session, asking in self._asking.items() if not asking and session is not self._session]
+        for session in done:
+            del self._asking[session]
+            await session.close()
 
     async def get(self, href: str, kind: type[Kind]) -> Kind:
         """Read a resource of a kind; raise ServerDown or ServerFault where it cannot be had."""
@@ -111,11 +133,22 @@ class Exchange:
 
     async def _request(self, method: str, href: str, body: bytes | None) -> tuple[int, bytes, str]:
         url = self._resolved(method, href)
-        if self._session is None:
+        session = self._session
+        if session is None:
             raise ServerDown(f"{method} {href}: not connected")
+        self._asking[session] += 1
+        try:
+            return await self._ask(session, method, href, url, body)
+        finally:
+            self._asking[session] -= 1
+            await self._close_those_done()
+
+    async def _ask(
+        self, session: aiohttp.ClientSession, method: str, href: str, url: str, body: bytes | None
+    ) -> tuple[int, bytes, str]:
         headers = {} if body is None else {"Content-Type": MEDIA_TYPE}
         try:
-            async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
                 if answer.status >= 500 or answer.status in LATER:
                     raise ServerDown(f"{method} {href}: status {answer.status}")
                 content = await answer.content.read(MAX_BODY_OCTETS + 1)

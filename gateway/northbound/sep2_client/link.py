@@ -25,6 +25,15 @@ SHORTEST_MS: Final = 1_000
 SAMPLE_MS: Final = 5_000
 
 
+class _Walker(Walker):
+    """A walker whose own certificate may change under it."""
+
+    def known_as(self, own_lfdi: str) -> None:
+        """Be the EndDevice of another LFDI, and read everything anew in the next round."""
+        self._own_lfdi = own_lfdi
+        self._reader.expire()
+
+
 class Link:
     """Owns the connection to one server."""
 
@@ -51,7 +60,7 @@ class Link:
         self._clock = clock
         self._look = look
         self._exchange = Exchange(table.url, context, may_write=may_write)
-        self._walker = Walker(
+        self._walker = _Walker(
             table.party,
             table.url,
             Reader(self._exchange, clock, table.poll_s),
@@ -71,6 +80,12 @@ class Link:
     def party(self) -> str:
         """The party whose server this is."""
         return self._party
+
+    def renew(self, own_lfdi: str) -> None:
+        """Be known by another LFDI, that of a new certificate: what is asked next is asked under it."""
+        self._exchange.renew()
+        self._walker.known_as(own_lfdi)
+        self._mirror.known_as(own_lfdi)
 
     def owe(self, answer: Answer) -> None:
         """Send this answer until it is acknowledged."""

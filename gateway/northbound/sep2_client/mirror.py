@@ -45,6 +45,13 @@ class Mirror:
         self._contents: dict[str, Resource] = {}
         self._troubles: dict[str, str] = {}
 
+    def known_as(self, own_lfdi: str) -> None:
+        """Show the whole under another LFDI, and everything anew."""
+        self._lfdis[WHOLE] = own_lfdi
+        self._ders.pop(WHOLE, None)
+        self._points.pop(WHOLE, None)
+        self._contents.clear()
+
     def sample(self, picture: Picture) -> None:
         """Take the picture as it is now into the means that are posted next."""
         for name, total in (*picture.resources.items(), (WHOLE, picture.whole)):

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -54,6 +54,7 @@ class Link:
         self._shared = shared
         self._leaves: dict[bytes, str] = {}
         self._said: set[str] = set()
+        self._serving: web.Server | None = None
 
     async def run(self) -> None:
         """Listen until cancelled; where the address is taken it is tried again. It can be run again."""
@@ -96,6 +97,7 @@ class Link:
         factory = runner.server
         if factory is None:
             raise RuntimeError("the runner was set up")
+        self._serving = factory
         listener = await asyncio.get_running_loop().create_server(
             factory,
             self._table.host,
@@ -108,6 +110,20 @@ class Link:
         self.listening.set()
         log.info("devices connect at %s", self._where())
         return listener
+
+    def cut(self, why_denied: Callable[[bytes], str | None]) -> None:
+        """Cut the open connections of those whose certificate (DER) is denied, in the middle of what they do."""
+        for connection in list(self._serving.connections) if self._serving is not None else ():
+            transport = getattr(connection, "transport", None)
+            leaf = _leaf(transport)
+            why = why_denied(leaf) if leaf else None
+            if why is None or transport is None:
+                continue
+            transport.abort()
+            lfdi = lfdi_of(leaf)
+            log.warning("%s: its connection is cut, %s", lfdi, why)
+            if lfdi in self._clients:
+                self._clients[lfdi].go_down("its certificate is denied")
 
     async def _sweep(self) -> None:
         """Let every client do what time asks for; a fault of ours with one is never another's trouble."""
@@ -141,8 +157,7 @@ class Link:
 
     def _who(self, request: web.BaseRequest) -> Client | None:
         """Tell who is at the other end; nobody for an identity that is not named here (default deny)."""
-        connection = None if request.transport is None else request.transport.get_extra_info("ssl_object")
-        leaf = None if connection is None else connection.getpeercert(binary_form=True)
+        leaf = _leaf(request.transport)
         if not leaf:
             return None
         lfdi = self._leaves.get(leaf)
@@ -200,6 +215,12 @@ class Link:
         if key not in self._said:
             self._said.add(key)
             log.warning("%s", text)
+
+
+def _leaf(transport: asyncio.BaseTransport | None) -> bytes:
+    """Give the certificate (DER) of whoever is at the other end; nothing where there is none."""
+    connection = None if transport is None else transport.get_extra_info("ssl_object")
+    return b"" if connection is None else connection.getpeercert(binary_form=True) or b""
 
 
 def lfdi_of(leaf: bytes) -> str:

@@ -1,0 +1,145 @@
+"""Who is let past a TLS handshake, and cut off when that changes: the profile, the pin and the deny-list.
+
+Source: IEEE 2030.5-2018, 6.11, for the profile.
+"""
+
+import ssl
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from gateway.pki import PkiFault, files, identity, profile
+from gateway.pki.denied import DenyList
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+Connection = ssl.SSLObject | ssl.SSLSocket
+Told = Callable[[str], None]
+
+
+class PeerRefusedError(PkiFault, ssl.SSLCertVerificationError):
+    """A peer whose handshake succeeded and whose certificate breaks the profile, is denied or is not the pinned one."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(1, reason)
+
+
+class Judge:
+    """Judges the peers of one context; whom it trusts and denies can be replaced while connections stand.
+
+    A new trust counts from the next handshake on. A new deny-list counts at once: a connection whose peer it names
+    carries not one octet more in either direction.
+    """
+
+    def __init__(
+        self,
+        trusted: Sequence[x509.Certificate],
+        own_authorities: Sequence[bytes] = (),
+        *,
+        pinned_lfdi: str | None = None,
+        by_profile: bool = True,
+        test_policies: bool = False,
+        on_refusal: Told | None = None,
+    ) -> None:
+        """Judge `by_profile` of 2030.5, or, for other protocols, by the deny-list alone."""
+        self.trusted = tuple(trusted)
+        self.own_authorities = tuple(own_authorities)
+        self.edition = 0
+        self._denied = DenyList()
+        self._pinned_lfdi = pinned_lfdi
+        self._by_profile = by_profile
+        self._test_policies = test_policies
+        self._on_refusal = on_refusal
+
+    def deny(self, denied: DenyList) -> None:
+        """Deny these from now on, and no others."""
+        self._denied = denied
+        self.edition += 1
+
+    def why_denied(self, leaf: bytes, shown: Sequence[bytes] = ()) -> str | None:
+        """Give why the peer with this certificate (DER) is denied; None where it is not."""
+        if not self._denied.notes or not leaf:
+            return None
+        return self._denied.why([leaf, *self._above(leaf, shown)])
+
+    def judge(self, connection: Connection) -> None:
+        """Raise PeerRefusedError where the peer of a connection is not to be spoken with."""
+        leaf, shown = connection.getpeercert(binary_form=True) or b"", _shown_chain(connection)
+        try:
+            if self._by_profile:
+                peer = [leaf, *shown, *self.own_authorities]
+                profile.require_peer(peer, self._pinned_lfdi, self.trusted, test_policies=self._test_policies)
+            self._require_not_denied(leaf, shown)
+        except PkiFault as fault:
+            if self._on_refusal:
+                self._on_refusal(str(fault))
+            raise PeerRefusedError(str(fault)) from None
+
+    def _require_not_denied(self, leaf: bytes, shown: Sequence[bytes]) -> None:
+        if why := self.why_denied(leaf, shown):
+            raise PkiFault(f"peer {identity.lfdi(leaf)} refused: {why}; gateway certs allow lets it in again")
+
+    def _above(self, leaf: bytes, shown: Sequence[bytes]) -> list[bytes]:
+        """Give the authorities above a certificate, as far as they are known."""
+        try:
+            known = [*self.trusted, *map(x509.load_der_x509_certificate, (*shown, *self.own_authorities))]
+            found = profile.authorities(x509.load_der_x509_certificate(leaf), known)
+        except files.UNREADABLE:
+            return []
+        return [authority.public_bytes(Encoding.DER) for authority in found]
+
+    def connections(self) -> tuple[type[ssl.SSLObject], type[ssl.SSLSocket]]:
+        """Make the connection classes of a context: judged when they shake hands, and again under a new deny-list."""
+        judge = self
+
+        class JudgedObject(ssl.SSLObject):
+            edition = -1
+
+            def do_handshake(self) -> None:
+                super().do_handshake()
+                judge.judge(self)
+                self.edition = judge.edition
+
+            def read(self, *args: object) -> bytes:
+                judge.still(self)
+                return super().read(*args)  # type: ignore[arg-type] # handed on as they come
+
+            def write(self, data: "ReadableBuffer") -> int:
+                judge.still(self)
+                return super().write(data)
+
+        class JudgedSocket(ssl.SSLSocket):
+            edition = -1
+
+            def do_handshake(self, block: bool = False) -> None:
+                super().do_handshake(block)
+                judge.judge(self)
+                self.edition = judge.edition
+
+            def read(self, *args: object) -> bytes:
+                judge.still(self)
+                return super().read(*args)  # type: ignore[arg-type] # handed on as they come
+
+            def send(self, data: "ReadableBuffer", flags: int = 0) -> int:
+                judge.still(self)
+                return super().send(data, flags)
+
+        return JudgedObject, JudgedSocket
+
+    def still(self, connection: Connection) -> None:
+        """Raise PeerRefusedError where the peer of an open connection was denied after its handshake."""
+        if getattr(connection, "edition", self.edition) in {-1, self.edition}:
+            return
+        leaf = connection.getpeercert(binary_form=True) or b""
+        if why := self.why_denied(leaf, _shown_chain(connection)):
+            raise PeerRefusedError(f"peer {identity.lfdi(leaf)} cut off: {why}")
+        connection.edition = self.edition  # type: ignore[union-attr] # of the classes made above
+
+
+def _shown_chain(connection: Connection) -> list[bytes]:
+    """Give what the peer sent above its leaf, where the library hands it over (Python 3.13 and later)."""
+    chain: Callable[[], list[bytes]] | None = getattr(connection, "get_unverified_chain", None)
+    return chain()[1:] if chain else []
