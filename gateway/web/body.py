@@ -10,10 +10,6 @@ from typing import Annotated, ClassVar, Final, TypeVar
 import msgspec
 from msgspec import Meta
 
-from gateway.core.functions import CEILINGS, FLOORS, SWITCHES, Function
-from gateway.core.orders import Ceiling, Connect, Effect, Energize, Floor, Price, Release, Target
-from gateway.core.units import HUNDREDTHS_OF_PERCENT, Share, Watts
-
 T = TypeVar("T")
 LAST_MS: Final = 253_402_300_799_000
 """The end of the year 9999: no instant beyond it is taken for one."""
@@ -43,17 +39,6 @@ class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     needs: ClassVar[tuple[str, ...]] = ()
 
 
-class EffectBody(Body):
-    """One effect: a control function and exactly one value."""
-
-    function: Function
-    w: Power | None = None
-    percent: Percent | None = None
-    on: bool | None = None
-    per_mwh: Money | None = None
-    release: bool = False
-
-
 def read(text: bytes, kind: type[T]) -> T:
     """Read a body; raise BadBodyError, in one line, where it is none of this kind."""
     try:
@@ -62,50 +47,6 @@ def read(text: bytes, kind: type[T]) -> T:
         raise BadBodyError(
             f"the body cannot be read: {error or 'it is nested too deeply'}; see docs/local-api.md"
         ) from error
-
-
-def effects(given: tuple[EffectBody, ...]) -> tuple[Effect, ...]:
-    """Give the core's effects; raise BadBodyError where one is not what its function takes."""
-    if not given:
-        raise BadBodyError("effects: there is none; give at least one")
-    functions = [one.function for one in given]
-    twice = next((one for one in functions if functions.count(one) > 1), None)
-    if twice is not None:
-        raise BadBodyError(f"effects: {twice} stands there twice; give one value for it")
-    return tuple(_effect(one) for one in given)
-
-
-def _effect(given: EffectBody) -> Effect:
-    function = given.function
-    values = {"w": given.w, "percent": given.percent, "on": given.on, "per_mwh": given.per_mwh}
-    stated = [name for name, value in values.items() if value is not None]
-    stated += ["release"] if given.release else []
-    wanted = ("on",) if function in SWITCHES else ("per_mwh",) if function is Function.PRICE else ("w", "percent")
-    if len(stated) != 1 or stated[0] not in (*wanted, "release"):
-        raise BadBodyError(f"effects: give {function} exactly one of {', '.join((*wanted, 'release'))}")
-    if given.release:
-        return Release(function)
-    if function in SWITCHES:
-        return Connect(bool(given.on)) if function is Function.CONNECT else Energize(bool(given.on))
-    if given.per_mwh is not None:
-        return Price(milli(given.per_mwh))
-    percent = given.percent or 0.0
-    _signed_rightly(function, *(("w", given.w) if given.w is not None else ("percent", percent)))
-    power = Watts(given.w) if given.w is not None else Share(round(percent * HUNDREDTHS_OF_PERCENT / 100))
-    if function in CEILINGS:
-        return Ceiling(function, power)
-    return Floor(function, power) if function in FLOORS else Target(power)
-
-
-def _signed_rightly(function: Function, name: str, value: float) -> None:
-    """Raise BadBodyError for a limit on the other side of zero: it would be an order to run the other way (C2)."""
-    if function in FLOORS and value > 0:
-        what = "import" if function is Function.IMPORT_LIMIT else "load"
-        raise BadBodyError(f"effects: {function} takes {name} of 0 or less ({what} is negative): write {-value:.15g}")
-    if function in CEILINGS and value < 0:
-        raise BadBodyError(
-            f"effects: {function} takes {name} of 0 or more (generation is positive): write {-value:.15g}"
-        )
 
 
 def milli(amount: float) -> int:

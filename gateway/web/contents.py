@@ -7,9 +7,11 @@ import msgspec
 from aiohttp import web
 from msgspec import inspect
 
-from gateway.web.body import Body, EffectBody
+from gateway.web.body import Body
 from gateway.web.defaults import DefaultBody
 from gateway.web.desk import reply
+from gateway.web.effects import EffectBody
+from gateway.web.modes import CurveBody, DroopBody, FixedVarBody, PowerFactorBody, PowerFactorsBody
 from gateway.web.network import ColourBody, NetworkBody
 from gateway.web.orders import OrderBody
 from gateway.web.trade import BlockBody, CommitmentBody, OfferBody, SliceBody, TermsBody
@@ -17,6 +19,11 @@ from gateway.web.trade import BlockBody, CommitmentBody, OfferBody, SliceBody, T
 BODIES: Final[dict[str, type[Body]]] = {
     "order": OrderBody,
     "effect": EffectBody,
+    "curve": CurveBody,
+    "droop": DroopBody,
+    "fixed var": FixedVarBody,
+    "power factors": PowerFactorsBody,
+    "power factor": PowerFactorBody,
     "default": DefaultBody,
     "colour": ColourBody,
     "network": NetworkBody,
@@ -112,6 +119,8 @@ def _kind(found: inspect.Type) -> tuple[str, str]:
             return _kind(next(one for one in types if not isinstance(one, inspect.NoneType)))
         case inspect.VarTupleType(item_type=item):
             return f"list of {_kind(item)[0]}", _kind(item)[1]
+        case inspect.TupleType(item_types=items):
+            return f"pair of {_kind(items[0])[0]}s", ""
         case inspect.StructType(cls=cls):
             return next(name for name, body in BODIES.items() if body is cls), ""
         case inspect.EnumType(cls=cls):

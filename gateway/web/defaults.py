@@ -7,6 +7,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from gateway.core.events import DefaultHeard, Topic
+from gateway.core.modes import Curve, Droop, FixedVar, PowerFactor, RideThrough, TargetVar
 from gateway.core.narrate import label
 from gateway.core.orders import (
     NO_PRIORITY,
@@ -22,8 +23,10 @@ from gateway.core.orders import (
     Target,
 )
 from gateway.core.units import HUNDREDTHS_OF_PERCENT, Share, Watts
-from gateway.web.body import BadBodyError, Body, EffectBody, Id, Line, Number, effects, read
+from gateway.web.body import BadBodyError, Body, Id, Line, Number, read
 from gateway.web.desk import PARTY, Desk, Verdict, fault, reply, verdict
+from gateway.web.effects import EffectBody, effects
+from gateway.web.modes import stated
 
 
 class DefaultBody(Body):
@@ -111,3 +114,5 @@ def _stated(effect: Effect) -> Iterator[tuple[str, object]]:
             yield "w", w
         case Ceiling(power=Share() as share) | Floor(power=Share() as share) | Target(power=Share() as share):
             yield "percent", 100 * share.hundredths / HUNDREDTHS_OF_PERCENT
+        case Curve() | Droop() | FixedVar() | TargetVar() | PowerFactor() | RideThrough():
+            yield from stated(effect)

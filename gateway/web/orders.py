@@ -16,17 +16,16 @@ from gateway.ports.north import LOCAL
 from gateway.web.body import (
     BadBodyError,
     Body,
-    EffectBody,
     Id,
     Instant,
     InstantMs,
     Line,
     Number,
-    effects,
     instant,
     read,
 )
 from gateway.web.desk import PARTY, Desk, Verdict, fault, refusals, reply
+from gateway.web.effects import EffectBody, effects
 
 REPLY = Reply(LOCAL, receipt=True, progress=True)
 BEFORE_ITS_END = (Kind.CANNOT, Kind.EXPIRED, Kind.REFUSED)

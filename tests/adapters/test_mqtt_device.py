@@ -8,7 +8,9 @@ from mqtt_bench import RATED_W, cleared, command, power_w
 from mqtt_device_bench import ALLOWED_S, Bench
 
 from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopted, Observed
+from gateway.core.functions import Function
 from gateway.core.known import Unknown
+from gateway.core.modes import Droop, TargetVar
 
 
 @pytest.fixture
@@ -115,6 +117,15 @@ def test_a_state_that_reads_back_what_was_asked_adopts_without_an_acknowledgemen
     bench.pass_s(1)
     bench.say()
     assert len(bench.ear.of(Adopted)) == 1
+
+
+def test_modes_are_told_to_be_left_out_and_the_rest_is_adopted(bench: Bench) -> None:
+    sent = bench.adopted(4, modes=(TargetVar(100), Droop(36, 36, 50, 50)))
+    assert sent.limit_w == 3_000
+    why = "the commands of MQTT devices bear no modes"
+    assert bench.ear.of(Adopted)[0].cannot == ((Function.REACTIVE_POWER, why), (Function.FREQUENCY_WATT, why))
+    bench.adopted(5)
+    assert bench.ear.of(Adopted)[1].cannot == ()
 
 
 @pytest.mark.parametrize(

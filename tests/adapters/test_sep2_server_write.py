@@ -9,7 +9,9 @@ import pytest
 from sep2_server_world import MEDIA, World, make_pki
 
 from gateway.core.events import Adopted, LinkUp, NotAdopted, Observed
+from gateway.core.functions import Function
 from gateway.core.known import Known, Unknown
+from gateway.core.modes import TargetVar
 from gateway.southbound.sep2_server import Sep2ServerDevice, TargetMode, link
 from gateway.wire.sep2 import Resource
 from gateway.wire.sep2.metering import (
@@ -99,6 +101,17 @@ async def test_a_new_command_of_the_same_modes_is_adopted_already(pki: Path) -> 
         assert len(world.heard(Adopted)) == 2, "the new default has to be read"
         await read_default(world, session)
         assert world.heard(Adopted)[2:] == [Adopted("roof", 3)]
+
+
+async def test_modes_are_told_to_be_left_out_and_the_rest_is_adopted(pki: Path) -> None:
+    async with World(pki) as world:
+        session = world.session()
+        world.want()
+        await read_default(world, session)
+        await respond(world, session, (await controls(world, session))[0], 2)
+        world.want(modes=(TargetVar(100),))
+        why = "the server of this gateway publishes no modes"
+        assert world.heard(Adopted) == [Adopted("roof", 1), Adopted("roof", 2, ((Function.REACTIVE_POWER, why),))]
 
 
 @pytest.mark.parametrize("status", [4, 6, 7, 8, 10, 13, 14, 252, 253, 254])

@@ -9,10 +9,23 @@ from hypothesis import strategies as st
 from store_world import SITE, T0_MS, events, handled, limit, start
 
 from gateway.core.answers import Course, Kind
-from gateway.core.events import Started, Tell, Tick, Topic
+from gateway.core.events import Adopted, Started, Tell, Tick, Topic
 from gateway.core.functions import Function
 from gateway.core.known import Known, Unknown
 from gateway.core.machine import Machine
+from gateway.core.modes import (
+    Curve,
+    CurveBase,
+    CurveKind,
+    CurvePoint,
+    Displacement,
+    Droop,
+    FixedVar,
+    PowerFactor,
+    RideThrough,
+    TargetVar,
+    VarBase,
+)
 from gateway.core.orders import Ceiling, Connect, OrderKey
 from gateway.core.parties import Level
 from gateway.core.state import State
@@ -55,6 +68,13 @@ def same(one: Any, other: Any) -> bool:
         Unknown("caf\udcff", 0),
         Ceiling(Function.EXPORT_LIMIT, Share(-10_000)),
         Connect(False),
+        Curve(CurveKind.VOLT_VAR, (CurvePoint(9_000, 4_400), CurvePoint(11_000, -4_400)), CurveBase.MAX_VAR, 5_000),
+        RideThrough((Curve(CurveKind.LV_MUST_TRIP, (CurvePoint(160, 0), CurvePoint(160, 5_000))),)),
+        Droop(36, 36, 50, 50, None),
+        PowerFactor(Displacement(9_500, absorbs=True), None),
+        FixedVar(VarBase.MAX_VA, -4_400),
+        TargetVar(-800),
+        Adopted("roof", 7, ((Function.VOLT_WATT, "it has no model 706"),)),
         Tick(),
         Course(started=True),
         Started(SITE),
@@ -133,7 +153,7 @@ def test_reordered_fields_are_told_apart_by_name() -> None:
     ("shape", "plain", "told"),
     [
         (SHAPE, ["Warp", 1], "unknown tag 'Warp'"),
-        ({**SHAPE, "Warp": ("points",)}, ["Curve", 1], "Curve is not known to this version"),
+        ({**SHAPE, "Warp": ("points",)}, ["Warp", 1], "Warp is not known to this version"),
         ({**SHAPE, "Watts": ("w", "phase")}, ["Watts", 1, 2], "Watts was written with phase"),
         ({**SHAPE, "Known": ("value",)}, ["Known", 1], "damaged or foreign value"),
         (SHAPE, ["Watts", 1, 2], "damaged or foreign value"),

@@ -56,7 +56,7 @@ group = "street"
 party = "dso"
 service = "reliability"
 level = 4
-functions = ["active-power"]
+functions = ["active-power", "reactive-power"]
 group = "street"
 
 [[grant]]

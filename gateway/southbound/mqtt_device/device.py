@@ -269,7 +269,7 @@ class Device:
         wanted = self._wanted
         if wanted is not None and self._adopted != wanted.serial:
             self._adopted = wanted.serial
-            self._shared.hear(Adopted(self.name, wanted.serial))
+            self._shared.hear(Adopted(self.name, wanted.serial, translate.cannot(wanted)))
 
     def _miss(self, state: State, why: str) -> None:
         """Tell the device again, but not one that refused: that one is asked again with the next refresh.

@@ -3,6 +3,7 @@
 from typing import Final
 
 from gateway.core.events import NOT_STORED, Adopted, ForeignHand, LinkDown, LinkUp, NotAdopted, Observed
+from gateway.core.functions import Function
 from gateway.core.known import Known, Reading, Unknown
 from gateway.ports.south import Cleared
 from gateway.wire.mqtt import Command, Reversion, Settings, State
@@ -26,6 +27,11 @@ def command(cleared: Cleared, run: str, issued_ms: int) -> Command:
         ramp_ms=told.ramp_ms,
         reversion=Reversion(told.revert_limit_w, told.revert_after_ms),
     )
+
+
+def cannot(cleared: Cleared) -> tuple[tuple[Function, str], ...]:
+    """Name the modes of what was cleared that no command can bear, and why: the device is left as it was there."""
+    return tuple((mode.function, "the commands of MQTT devices bear no modes") for mode in cleared.command.modes)
 
 
 def differs(asked: Command, held: Settings | None) -> str:

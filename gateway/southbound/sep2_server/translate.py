@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from gateway.core.events import NOT_STORED
+from gateway.core.functions import Function
 from gateway.core.known import Known, Reading, Unknown
 from gateway.core.plan import Command
 from gateway.southbound.sep2_server.config import LimitMode, Sep2ServerDevice, TargetMode
@@ -55,6 +56,11 @@ class Word(Enum):
     STARTED = "started"
     REFUSED = "refused"
     NOTHING = "nothing"
+
+
+def cannot(command: Command) -> tuple[tuple[Function, str], ...]:
+    """Name the modes of a command that no control published here bears, and why: the device is left as it was there."""
+    return tuple((mode.function, "the server of this gateway publishes no modes") for mode in command.modes)
 
 
 def sfdi(lfdi: str) -> int:
