@@ -73,11 +73,22 @@ def power(function: str, value: object) -> str:
     """Say a value as its function has it."""
     if isinstance(value, list):
         return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return "; ".join(f"{name.replace('_', ' ')} {mode(each)}" for name, each in value.items())
     if isinstance(value, bool) or function in SWITCHES:
         return "on" if value else "off"
     if isinstance(value, str):
         return value
     return f"{value} per MWh" if function == "price" else f"{value} W"
+
+
+def mode(value: object) -> str:
+    """Say a mode as the local API has it; the points of a curve as pairs."""
+    if not isinstance(value, dict):
+        return str(value)
+    said = {key: each for key, each in value.items() if key != "points"}
+    points = [" ".join(f"({x}, {y})" for x, y in value["points"])] if "points" in value else []
+    return ", ".join([*(f"{key} {mode(each)}" for key, each in said.items()), *points])
 
 
 def order(step: Table) -> str:
@@ -199,7 +210,7 @@ def outcome(line: Table) -> Line:
         size = "" if value is None or not unit else f" {value} {unit}"
         effect = f": {line['effect']}" if line.get("effect") else ""
         return at_s, line["name"], f"{line['told']}{size}{effect} {rule} at"
-    held = "nothing" if value is None else power(line["function"], value)
+    held = line.get("effect", "nothing") if value is None else power(line["function"], value)
     binding = f" by {line['binding']}" if line.get("binding") else ""
     return at_s, line["resource"], f"{line['function']} {held}{binding} {rule} at"
 
@@ -236,6 +247,12 @@ def scenario(folder: Path) -> Iterator[str]:
         yield ""
     for where, why in timeline.get("differs", {}).items():
         yield f"Not so yet ({where}): {why}."
+        yield ""
+    for name, lacks in timeline.get("cannot", {}).items():
+        yield f"{name} cannot carry {', '.join(f'{function} ({why})' for function, why in lacks.items())}."
+        yield ""
+    if timeline.get("core_only"):
+        yield f"Played to the pure core alone: {timeline['core_only']}."
         yield ""
     yield "| at | situation | outcome |"
     yield "|---|---|---|"

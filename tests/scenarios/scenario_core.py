@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from scenario_file import Case, DeviceStep, Effects, OrderStep, Program, Shape, Step, Timeline, TradeStep, Value
 
 from gateway.config import check
@@ -62,6 +63,8 @@ from gateway.core.units import Power, Share, Watts
 from gateway.runtime import wiring
 from gateway.runtime.domain import core_site
 from gateway.store import codec
+from gateway.web.effects import EffectBody
+from gateway.web.effects import effects as bodies
 
 NOON_MS = 1_782_043_200_000
 """Noon of the longest day of 2026, UTC."""
@@ -89,7 +92,9 @@ def effects(given: Effects) -> tuple[OrderEffect, ...]:
             made += [Release(Function(each)) for each in (value if isinstance(value, list) else ())]
             continue
         function = Function(name)
-        if function is Function.CONNECT:
+        if isinstance(value, dict):
+            made += bodies((msgspec.convert({"function": name, **value}, EffectBody),))
+        elif function is Function.CONNECT:
             made.append(Connect(bool(value)))
         elif function is Function.ENERGIZE:
             made.append(Energize(bool(value)))
@@ -299,7 +304,9 @@ class CorePlayer:
             if der.wanted is None or not der.reachable:
                 return
             der.does = der.wanted.cleared.command
-            self._feed(Adopted(name, der.wanted.cleared.serial))
+            lacks = self.timeline.cannot.get(name, {})
+            cannot = tuple((each.function, lacks[each.function]) for each in der.does.modes if each.function in lacks)
+            self._feed(Adopted(name, der.wanted.cleared.serial, cannot))
             self._at(self._now_ms + ADOPT_MS, lambda: self._observe(name, der))
 
         return adopt

@@ -385,6 +385,8 @@ def _effects(function: str, value: Value) -> list[Line]:
     """Give one effect as the local API takes it, or the release of several functions."""
     if isinstance(value, list):
         return [{"function": each, "release": True} for each in value]
+    if isinstance(value, dict):
+        return [{"function": function, **value}]
     if isinstance(value, bool):
         return [{"function": function, "on": value}]
     if isinstance(value, str):

@@ -12,7 +12,7 @@ import msgspec
 
 HOME = Path(__file__).parent
 _PLACE = re.compile(r"@([A-Za-z0-9_.-]+)@")
-Value = int | float | bool | str | list[str]
+Value = int | float | bool | str | list[str] | dict[str, Any]
 Effects = dict[str, Value]
 
 
@@ -145,7 +145,8 @@ class Timeline(Strict):
     """What happens: `also` names the topics of records that count beside rulings and answers.
 
     `impostors` are parties whose server shows another certificate than the one that the site file pins, `differs` is
-    why a run is known not to do what the rules say, by "core", "daemon" or "both". `quarter_s` is where on the timeline
+    why a run is known not to do what the rules say, by "core", "daemon" or "both"; `core_only` is why the daemon does
+    not play it. `cannot` is which modes a device has no way to carry, and why. `quarter_s` is where on the timeline
     a quarter of an hour is full.
     """
 
@@ -158,6 +159,8 @@ class Timeline(Strict):
     late_s: int = 45
     quarter_s: int | None = None
     differs: dict[str, str] = {}
+    core_only: str = ""
+    cannot: dict[str, dict[str, str]] = {}
     program: tuple[Program, ...] = ()
     step: tuple[Step, ...] = ()
 

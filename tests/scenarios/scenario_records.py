@@ -6,6 +6,7 @@ from typing import NamedTuple
 from scenario_file import Expected
 
 from gateway.core.events import Tell, Topic
+from gateway.core.functions import MODES
 from gateway.core.meter import NOT_READ
 
 Stream = tuple[str, ...]
@@ -34,7 +35,9 @@ def came(tells: Iterable[Tell], begin_ms: int, also: Sequence[str]) -> Streams:
         for place, name in enumerate(tell.names):
             value = None if not tell.values else tell.values[place if len(tell.values) == len(tell.names) else 0]
             if tell.topic is Topic.RULED:
-                one = Came(max(0, at_ms), (tell.order, tell.rule), value)
+                mode = tell.function in MODES
+                says = (tell.order, tell.rule, *((tell.effect,) if mode else ()))
+                one = Came(max(0, at_ms), says, None if mode else value)
                 _rule(streams.setdefault(("ruled", name, tell.function), []), one)
             elif tell.topic is Topic.ANSWERED:
                 streams.setdefault(("answered", tell.order, name), []).append(
@@ -89,7 +92,8 @@ def _alike(want: Expected, got: Came, early_ms: int, late_ms: int) -> bool:
     if want.answer:
         return got.says == (want.answer, want.rule)
     if not want.told:
-        return (*got.says, got.value) == (want.binding, want.rule, want.value)
+        mode = (want.effect,) if want.effect else ()
+        return (got.says, got.value) == ((want.binding, want.rule, *mode), want.value)
     effect, rule, why = got.says
     if rule != want.rule or want.effect not in f"{effect}: {why}":
         return False
