@@ -38,6 +38,8 @@ FUNCTION_FAULTS: Final = {
     "keeps_timer": "a reversion timer that runs takes no new time",
     "never_reverts": "reversion timers run out without effect",
     "adopts_nothing": "curves are said to be adopted and are not",
+    "slow_curves": "a curve is adopted 5 s after it was asked for, and in progress until then",
+    "failed_curves": "no curve is adopted, and the device says so",
     "wrong_sign": "reactive power is turned round",
     "slow": "power moves a hundred times as slowly",
     "trips_early": "trips as soon as voltage or frequency are abnormal",
@@ -49,6 +51,7 @@ FUNCTION_FAULTS: Final = {
 LATE_S = 2.5
 """Wall time by which a late reply is late."""
 SLOW_MS: Final = 3_000
+SLOW_CURVE_MS: Final = 5_000
 TIMER_SHARE: Final = 0.5
 
 ILLEGAL_FUNCTION: Final = 1

@@ -157,7 +157,7 @@ class GenerationAutonomous(Generation2018):
         if image.value("704.VarSetEna") == 1:
             return lambda wish, _here: replace(wish, var_first=True)
         if image.value("704.PFWInjEna") == 1:
-            return _fixed_power_factor(image.number("704.PFWInj.PF"), image.value("704.PFWInj.Ext") == _UNDER_EXCITED)
+            return fixed_power_factor(image.number("704.PFWInj.PF"), image.value("704.PFWInj.Ext") == _UNDER_EXCITED)
         for curves in (_VOLT_VAR, _WATT_VAR):
             if image.value(f"{curves.model}.Ena") == 1:
                 return _reactive_curve(image, read, curves)
@@ -213,7 +213,8 @@ def _taken_droop(image: Image, slot: int) -> dict[str, Value]:
     return {f"711.Ctl.1.{field}": image.value(f"{prefix}.{field}") for field in _DROOP} | {"711.AdptCtlRslt": COMPLETED}
 
 
-def _along(points: Points, x: float) -> float:
+def along(points: Points, x: float) -> float:
+    """Give the height of a curve at x, level beyond its ends."""
     if x <= points[0][0]:
         return points[0][1]
     for (x0, y0), (x1, y1) in pairwise(points):
@@ -222,7 +223,8 @@ def _along(points: Points, x: float) -> float:
     return points[-1][1]
 
 
-def _fixed_power_factor(factor: float, under_excited: bool) -> Callable[[Wish, Local], Wish]:
+def fixed_power_factor(factor: float, under_excited: bool) -> Callable[[Wish, Local], Wish]:
+    """Give reactive power in proportion to active power, absorbed where under-excited."""
     sign = -1 if under_excited else 1
     share = sign * math.tan(math.acos(factor)) if factor > 0 else 0.0
 
@@ -240,7 +242,7 @@ def _reactive_curve(image: Image, read: Settings, curves: _CurveModel) -> Callab
     most_var, least_var = image.number("702.VarMaxInj"), -image.number("702.VarMaxAbs")
 
     def respond(wish: Wish, here: Local) -> Wish:
-        share = _along(points, here.volts_pct if curves is _VOLT_VAR else 100 * here.w / read.w_max) / 100
+        share = along(points, here.volts_pct if curves is _VOLT_VAR else 100 * here.w / read.w_max) / 100
         side_var = most_var if share >= 0 else -least_var
         left_var = min(side_var, math.sqrt(max(0.0, here.va_max**2 - here.w**2)))
         whole = {_W_MAX: read.w_max, _VAR_MAX: side_var, _VAR_AVAILABLE: left_var, _VA_MAX: here.va_max}
@@ -258,7 +260,7 @@ def _volt_watt(image: Image, read: Settings) -> Callable[[Wish, Local], Wish] | 
     of_w_max = image.value("706.Crv.1.DeptRef") == _W_MAX
 
     def respond(wish: Wish, here: Local) -> Wish:
-        limit_w = _along(points, here.volts_pct) / 100 * (read.w_max if of_w_max else here.available_w)
+        limit_w = along(points, here.volts_pct) / 100 * (read.w_max if of_w_max else here.available_w)
         told_w = read.w_max if wish.limit_w is None else wish.limit_w
         return replace(wish, limit_w=min(told_w, limit_w), w_tau_s=response_s / _DECADE)
 

@@ -7,9 +7,11 @@ from hil.clock import Clock
 from hil.faults import FaultyRegisters
 from hil.first_order import Around, FirstOrder, Physics
 from hil.generation_2018 import Generation2018
-from hil.generation_autonomous import GenerationAutonomous
+from hil.generation_arrays import GenerationArrays
+from hil.generation_autonomous import FAILED, IN_PROGRESS, GenerationAutonomous
 from hil.generation_battery import GenerationBattery
 from hil.generation_legacy import GenerationLegacy
+from hil.generation_ride_through import GenerationRideThrough
 from hil.modbus_server import ModbusServer, Registers
 from hil.personality import InverterSpec, Kind, Personality, Settings, Terminals
 from hil.register_image import Image, Value, Write, layout_of
@@ -23,6 +25,8 @@ _GENERATIONS: dict[Kind, Personality] = {
     "legacy": GenerationLegacy(),
     "battery": GenerationBattery(),
     "autonomous": GenerationAutonomous(),
+    "ride-through": GenerationRideThrough(),
+    "legacy-curves": GenerationArrays(),
 }
 
 
@@ -55,6 +59,7 @@ class Inverter(Standing):
         self._settings = self._read_settings()
         self._rewritten: dict[str, int] = {}
         self._calm = False
+        self._adopting: tuple[int, frozenset[str]] | None = None
         self._due_ms: list[int | None] = [None] * len(self._generation.reversions)
         self._shown: dict[str, Value] = {}
         self._energy_wh = self._absorbed_wh = 0.0
@@ -116,7 +121,7 @@ class Inverter(Standing):
     @property
     def limit_w(self) -> int | None:
         """The active-power limit that its registers hold in force, W; None where none is enabled."""
-        legacy = self.spec.kind == "legacy"
+        legacy = self.spec.kind.startswith("legacy")
         model, enable = ("123", "WMaxLim_Ena") if legacy else ("704", "WMaxLimPctEna")
         if self.value(f"{model}.{enable}") != 1:
             return None
@@ -170,6 +175,7 @@ class Inverter(Standing):
         self._image.publish(self._generation.at_start(self.spec))
         self._due_ms = [None] * len(self._due_ms)
         self._rewritten.clear()
+        self._adopting = None
         self._shown.clear()
         self._settings = self._read_settings()
 
@@ -229,9 +235,8 @@ class Inverter(Standing):
         taken = self._expire(now_ms)
         if taken:
             self._image.publish(taken)
-        if self._rewritten:
-            self._adopt()
-        if taken or self._rewritten:
+        adopted = self._adopt(frozenset(self._rewritten) | frozenset(taken), now_ms)
+        if taken or adopted or self._rewritten:
             self._settings = self._read_settings()
             self._rewritten.clear()
         dt_s = max(0, now_ms - (self._stepped_ms or now_ms)) / 1000
@@ -241,15 +246,28 @@ class Inverter(Standing):
         self._physics.step(now_ms, dt_s, self._around(volts or self._nominal_volts, hz))
         self._publish_measured(volts or self._nominal_volts, hz, now_ms)
         timers_rest = not any(self._due_ms) and self._physics.delay_left_s(now_ms) <= 0
-        still = self.spec.light and self._settings.respond is None
+        still = self.spec.light and self._settings.respond is None and self._adopting is None
         self._calm = still and timers_rest and before == (self.w, self.var)
 
-    def _adopt(self) -> None:
-        taken = self._generation.adopted(self._image, frozenset(self._rewritten))
-        if "adopts_nothing" in self._faults:
-            taken = {name: value for name, value in taken.items() if name.endswith("Rslt")}
+    def _adopt(self, written: frozenset[str], now_ms: int) -> bool:
+        """Take the curves that were asked for, as its faults let it; tell whether anything changed."""
+        if self._adopting is not None and self._adopting[0] <= now_ms:
+            written, self._adopting = written | self._adopting[1], None
+            slow = False
+        else:
+            slow = "slow_curves" in self._faults
+        taken = self._generation.adopted(self._image, written) if written else {}
+        results = [name for name in taken if name.endswith("Rslt")]
+        if results and slow:
+            self._adopting = (now_ms + faults.SLOW_CURVE_MS, written)
+            taken = dict.fromkeys(results, IN_PROGRESS)
+        elif "failed_curves" in self._faults:
+            taken = dict.fromkeys(results, FAILED)
+        elif "adopts_nothing" in self._faults:
+            taken = {name: taken[name] for name in results}
         if taken:
             self._image.publish(taken)
+        return bool(taken)
 
     def _book(self, dt_s: float) -> None:
         """Count the energy of the step that is over, and take it out of the store or into it."""

@@ -9,7 +9,7 @@ from hil.physics import Wish
 from hil.protection import CATEGORY_III, NORMAL, Trip, Window
 from hil.register_image import Image, Value
 
-Kind = Literal["2018", "legacy", "battery", "autonomous"]
+Kind = Literal["2018", "legacy", "battery", "autonomous", "ride-through", "legacy-curves"]
 
 _MOST_RAW = 26_000
 _HEADROOM = 1.25
@@ -20,7 +20,8 @@ class InverterSpec:
     """One simulated inverter.
 
     kind: "2018" has models 1, 701-704, "legacy" 1, 103, 120-123, "battery" 1, 701-704, 713,
-    "autonomous" 1, 701-706, 711, 712. rated_w: nameplate, W at
+    "autonomous" 1, 701-706, 711, 712, "ride-through" those and 707-710, "legacy-curves" those of "legacy" and 126,
+    129-132, 134-138. rated_w: nameplate, W at
     full light. base: address of the SunS marker. phases: feeder phases of its terminals, in the order of its own L1,
     L2, L3. bus: "" is on no feeder. nominal_v: line to neutral. light: no time constant, no voltage, no energy; for
     benches of many. energy_wh, charge_pct: of a battery, what it stores when full and how full it is at the start.

@@ -73,7 +73,11 @@ class Layout:
         blocks = []
         exponents = dict(scale_factors)
         for model_id in models:
-            fixed = {name.partition(".")[2]: n for name, n in scale_factors if name.startswith(f"{model_id}.")}
+            fixed: dict[str, Any] = {
+                name.partition(".")[2]: n for name, n in scale_factors if name.startswith(f"{model_id}.")
+            }
+            if "curve" in fixed:
+                fixed["curve"] = [{} for _ in range(fixed["curve"])]
             model = device.Model(model_id, data=fixed)
             if model.error_info:
                 raise ValueError(f"model {model_id} cannot be built: {model.error_info.strip()}")

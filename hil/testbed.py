@@ -55,7 +55,7 @@ class CannotSet(Exception):  # noqa: N818 - the bench works, it lacks something
 class SimulatedTable(Strict, kw_only=True):
     """A simulated device; `faults` are on from the start, `step_ms` is how finely its time runs."""
 
-    kind: Literal["2018", "legacy", "battery", "autonomous"] = "autonomous"
+    kind: Literal["2018", "legacy", "battery", "autonomous", "ride-through", "legacy-curves"] = "autonomous"
     physics: Literal["first-order", "opender"] = "first-order"
     rated_w: int = 5000
     unit: int = 1

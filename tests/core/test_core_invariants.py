@@ -396,7 +396,7 @@ def test_when_all_is_reachable_and_read_back_the_shares_are_full(history: list[W
         player.feed(now_s, event_of(Wish(0, "up", (name, 4_400, 4_400)), player, now_s))
     for _ in range(8):
         for name in DEVICES:
-            player.feed(now_s, event_of(Wish(0, "adopt", (name, 0)), player, now_s))
+            player.feed(now_s, event_of(Wish(0, "adopt", (name, 0, frozenset())), player, now_s))
     for name, devices in houses(state).items():
         rated = [state.devices[device].device.rated_w for device in devices]
         upper = state.resources[name].upper_w

@@ -189,10 +189,8 @@ class Carrying:
     def _effort(self, function: Function, effort: Effort) -> Running:
         if effort.mode is None:
             yield from self._release(function, effort)
-        elif effort.held and not self._refresh_due(effort):
-            yield from self._watch(effort)
         elif effort.held:
-            yield from self._refresh(effort)
+            yield from self._watch(effort)
         else:
             yield from self._carry(function, effort, effort.mode)
 
@@ -266,16 +264,10 @@ class Carrying:
 
     def _refresh(self, effort: Effort) -> Running:
         """Start the timers anew, at a third of their time."""
-        try:
-            for carrier, held in effort.held:
-                if held.timed:
-                    yield from carrier.refresh(self._timer_ms)
-            effort.told_at = time.monotonic()
-        except Stopped as stopped:
-            log.warning("%s: its timer is not refreshed: %s", self._device, stopped.why)
-            effort.held, effort.at = [], 0.0
-            return
-        self._next_look(effort)
+        for carrier, held in effort.held:
+            if held.timed:
+                yield from carrier.refresh(self._timer_ms)
+        effort.told_at = time.monotonic()
 
     def _next_look(self, effort: Effort) -> None:
         timed = any(held.timed for _, held in effort.held)
@@ -300,8 +292,10 @@ class Carrying:
                 effort.rests, self._last = False, None
                 self._put_again(effort)
                 return
+            if self._refresh_due(effort):
+                yield from self._refresh(effort)
         except Stopped as stopped:
-            log.warning("%s: its modes cannot be read: %s", self._device, stopped.why)
+            log.warning("%s: its modes cannot be looked at: %s", self._device, stopped.why)
         else:
             effort.tries = 0
         self._next_look(effort)

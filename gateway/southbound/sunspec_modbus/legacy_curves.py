@@ -30,7 +30,7 @@ from gateway.southbound.sunspec_modbus.effort import (
     steps,
     tell,
 )
-from gateway.southbound.sunspec_modbus.points import Part, Values, has, number
+from gateway.southbound.sunspec_modbus.points import Part, Values, number
 from gateway.southbound.sunspec_modbus.profiles import Habits
 from gateway.southbound.sunspec_modbus.wanted import Off, Shape, Trips, Wanted
 from gateway.wire.sunspec import Block, Model, Side, compile_model
@@ -100,7 +100,6 @@ ALL: Final = (VOLT_VAR, VOLT_WATT, WATT_PF, FREQ_WATT, *TRIPS)
 def curve_values(array: Array, model: Model, wanted: Wanted, values: Values, habits: Habits) -> dict[str, Fitted]:
     """Give what a curve is to hold, by names without the curve's number; raise Stopped for what it cannot hold."""
     shaped = _asked(array, wanted, values, habits)
-    demand(values, *(each.name for each in shaped if each.name in values))
     return {each.name: fit(model, each, values, "curve.1.") for each in shaped}
 
 
@@ -242,8 +241,7 @@ class Selecting:
             curve = yield from self._curve(model, which)
             if curve.get("ReadOnly") == READ_ONLY:
                 continue
-            if not has(curve, *octets):
-                raise Stopped("its curves lack points that this one has")
+            demand(curve, *octets)
             tenure.wrote = True
             part = Part(model, self._block.address, self._head.reader)
             placed = {f"curve.{which}.{name}": octets[name] for name in _by_place(model, octets)}
