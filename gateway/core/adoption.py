@@ -1,19 +1,21 @@
-"""What devices read back of their commands, and what of an order that proves (RULES C15, E)."""
+"""What devices read back of their commands and what is measured of them, and what of an order that proves (C15, E)."""
 
 from collections.abc import Iterator
 
 from gateway.core.answers import Kind, Unable
 from gateway.core.decide import Decider
 from gateway.core.events import Adopted, Effect, NotAdopted, Topic
+from gateway.core.known import Known, Reading
 from gateway.core.ledger import Ledger
 from gateway.core.narrate import tell
+from gateway.core.observe import Circumstances, Proof, verify, verify_var
 from gateway.core.orders import OrderKey
 from gateway.core.plan import Command
 from gateway.core.state import DeviceState, State
 
 
 class Adoption:
-    """Takes read-backs into the machine's state; keeps nothing of its own."""
+    """Takes read-backs and verdicts into the machine's state; keeps nothing of its own."""
 
     def __init__(self, state: State, decider: Decider, ledger: Ledger) -> None:
         """Take them into this state, and answer through this ledger."""
@@ -88,3 +90,50 @@ class Adoption:
         self.touch_shared(device)
         key, names = device.command.basis[0], (event.device,)
         yield tell(self._state.now_ms, Topic.NOT_ADOPTED, key, "C15", "not adopted", names, (), event.why)
+
+    # -- measured
+
+    def verify_due(self, name: str) -> Iterator[Effect]:
+        """Hold what was measured of a device against its command, once that has settled."""
+        device = self._state.devices.get(name)
+        if device is not None:
+            yield from self.verify(device)
+
+    def verify(self, device: DeviceState) -> Iterator[Effect]:
+        """Hold the measurements against the command once it has settled; tell what changes (C15)."""
+        due_ms, command = device.verify_at_ms, device.command
+        if command is None or due_ms is None or due_ms > self._state.now_ms:
+            return
+        around = Circumstances(device.voltage, device.device.nominal_voltage_mv, device.stored, device.device.energy_wh)
+        proof = verify(command, device.power, device.device.rated_w, around)
+        for key in command.power_basis:
+            self._see(key, device, proof)
+        if proof.verdict is not device.verdict:
+            device.verdict = proof.verdict
+            yield self._verified(command.power_basis[-1], device, proof, device.power, "")
+        yield from self._verify_modes(device, command)
+
+    def _verify_modes(self, device: DeviceState, command: Command) -> Iterator[Effect]:
+        """Hold reactive power against the modes that it can be held against, save those that are not carried."""
+        lacking = [function for function, _why in device.cannot]
+        known, found = dict(device.mode_verdicts), []
+        for mode, key in zip(command.modes, command.mode_basis, strict=True):
+            carried = mode.function not in lacking
+            proof = verify_var(mode, device.power, device.reactive, device.device.rated_w) if carried else None
+            if proof is None:
+                continue
+            self._see(key, device, proof)
+            found.append((mode.function, proof.verdict))
+            if known.get(mode.function) is not proof.verdict:
+                yield self._verified(key, device, proof, device.reactive, mode.function.value)
+        device.mode_verdicts = tuple(found)
+
+    def _see(self, key: OrderKey, device: DeviceState, proof: Proof) -> None:
+        live = self._state.lives.get(key)
+        if live is not None and device.device.resource in live.courses:
+            live.courses[device.device.resource].see(proof.verdict, proof.why)
+
+    def _verified(self, key: OrderKey, device: DeviceState, proof: Proof, reading: Reading, function: str) -> Effect:
+        values = (reading.value,) if isinstance(reading, Known) else ()
+        at_ms, names = self._state.now_ms, (device.device.name,)
+        return tell(at_ms, Topic.VERIFIED, key, "C15", proof.verdict.value, names, values, proof.why, function)

@@ -254,7 +254,7 @@ class Decider:
                     device.meter.tag("" if driver is None else driver.service, self._state.now_ms)
                     device.confirmed_w, device.confirmed_fallback_w = device.counted_w(), device.counted_fallback_w()
                     device.command, device.serial, device.adopted = command, outcome.serial, False
-                    device.verify_at_ms, device.verdict = None, None
+                    device.verify_at_ms, device.verdict, device.mode_verdicts = None, None, ()
             outcomes.append((before, outcome))
         return outcomes
 

@@ -53,7 +53,6 @@ from gateway.core.ledger import Ledger
 from gateway.core.meter import NOT_READ, QUARTER_MS, Meter, collect, unread
 from gateway.core.narrate import tell
 from gateway.core.network import Network
-from gateway.core.observe import Circumstances, verify
 from gateway.core.orders import Default, OrderKey
 from gateway.core.siteload import STALE_MS
 from gateway.core.state import DeviceState, Live, PartyState, ResourceState, State
@@ -175,7 +174,7 @@ class Machine:
             elif what == "contact":
                 yield from self._contact_due(first)
             elif what == "verify":
-                yield from self._verify_due(first)
+                yield from self._adoption.verify_due(first)
             elif what == "share" and first in state.points:
                 self._decider.touch(state.points[first].resources)
             elif what == "colour":
@@ -369,7 +368,7 @@ class Machine:
         self._decider.touch([device.device.resource])
         if was_reachable:
             yield self._tell(Topic.LINK, None, "C14", "down", (event.device,), (), event.why)
-        yield from self._verify(device)
+        yield from self._adoption.verify(device)
 
     def _foreign_hand(self, event: ForeignHand) -> Iterator[Effect]:
         """Report that somebody skips this tier, and count the device as uncontrolled until it is quiet (A7)."""
@@ -394,7 +393,7 @@ class Machine:
         device.power, device.reactive, device.voltage = event.power, event.reactive, event.voltage
         device.meter.read(event.power, self.state.now_ms)
         device.connected, device.stored = event.connected, event.stored
-        yield from self._verify(device)
+        yield from self._adoption.verify(device)
 
     def _meter_read(self, event: MeterRead) -> Iterator[Effect]:
         """Take what the meter at a connection point shows: limits there are closed over the load behind it."""
@@ -410,36 +409,6 @@ class Machine:
         resource = self.state.resources.get(name)
         if resource is not None and resource.load.read_ms + STALE_MS <= self.state.now_ms and resource.load.lose():
             self._decider.touch_due([name])
-
-    def _verify_due(self, name: str) -> Iterator[Effect]:
-        device = self.state.devices.get(name)
-        if device is not None:
-            yield from self._verify(device)
-
-    def _verify(self, device: DeviceState) -> Iterator[Effect]:
-        """Hold the measurement against the command once it has settled; tell what changes (C15)."""
-        due_ms = device.verify_at_ms
-        if device.command is None or due_ms is None or due_ms > self.state.now_ms:
-            return
-        around = Circumstances(device.voltage, device.device.nominal_voltage_mv, device.stored, device.device.energy_wh)
-        proof = verify(device.command, device.power, device.device.rated_w, around)
-        for key in device.command.power_basis:
-            live = self.state.lives.get(key)
-            if live is not None and device.device.resource in live.courses:
-                live.courses[device.device.resource].see(proof.verdict, proof.why)
-        if proof.verdict is device.verdict:
-            return
-        device.verdict = proof.verdict
-        values = (device.power.value,) if isinstance(device.power, Known) else ()
-        yield self._tell(
-            Topic.VERIFIED,
-            device.command.power_basis[-1],
-            "C15",
-            proof.verdict.value,
-            (device.device.name,),
-            values,
-            proof.why,
-        )
 
     def _delivered(self, event: Delivered) -> Iterator[Effect]:
         self.state.owed.pop(event.serial, None)

@@ -69,7 +69,8 @@ def commanded(at_ms: int, told: Sequence[Command]) -> Tell:
         parts.append("disconnected")
     if first.energized is False:
         parts.append("ceased to energize")
-    parts += [in_words(mode) for mode in first.modes]
+    modes = zip(first.modes, first.mode_basis, strict=True)
+    parts += [f"{in_words(mode)} by {label(key)}" for mode, key in modes]
     parts.append(f"falls back to {first.revert_limit_w} W")
     names = [command.device for command in told]
     values = [command.limit_w for command in told]

@@ -4,7 +4,9 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from gateway.core.known import Known, Reading, Unknown
+from gateway.core.modes import FixedVar, Mode, PowerFactor, TargetVar, VarBase, in_words
 from gateway.core.plan import Command
+from gateway.core.units import HUNDREDTHS_OF_PERCENT
 
 
 class Verdict(StrEnum):
@@ -92,6 +94,61 @@ def _measured(command: Command, measured_w: int, slack_w: int, around: Circumsta
         return Proof(Verdict.HINDERED, f"hindered ({cause}): {measured_w} W of the {command.target_w} W ordered", cause)
     by = _by_tolerance(max(beyond_w, short_w), slack_w)
     return Proof(Verdict.OBEYED, f"{measured_w} W at the set-point of {command.target_w} W{by}")
+
+
+def verify_var(mode: Mode, power: Reading, reactive: Reading, rated_w: int) -> Proof | None:
+    """Hold settled measurements (W, var) against a mode that says how much reactive power to give; None for the others.
+
+    Curves act only now and then: their read-back proves them (C15). Less than ordered is hindered, since a DER gives
+    what its ratings leave beside active power (RULES B, level 0); more, or the other way, is disobeyed.
+    """
+    match mode:
+        case TargetVar(var=var):
+            wanted_var = var
+        case FixedVar(base=VarBase.MAX_W, hundredths=hundredths):
+            wanted_var = rated_w * hundredths // HUNDREDTHS_OF_PERCENT
+        case PowerFactor():
+            return _displaced(mode, power, reactive, tolerance_var(rated_w))
+        case _:
+            return None
+    if isinstance(reactive, Unknown):
+        return Proof(Verdict.UNSEEN, reactive.why)
+    slack_var, sign = tolerance_var(rated_w), -1 if wanted_var < 0 else 1
+    given_var, ordered = sign * reactive.value, f"{reactive.value} var against the {wanted_var} var ordered"
+    if given_var > sign * wanted_var + slack_var or given_var < -slack_var:
+        return Proof(Verdict.DISOBEYED, ordered)
+    if given_var < sign * wanted_var - slack_var:
+        return Proof(Verdict.HINDERED, f"hindered ({Cause.OWN_LIMITS}): {ordered}", Cause.OWN_LIMITS)
+    return Proof(Verdict.OBEYED, ordered)
+
+
+def tolerance_var(rated_w: int) -> int:
+    """Give how far reactive power may lie off (var): 5 % of the rating (IEEE 1547-2018, table 3), at least 20 var."""
+    return max(20, rated_w // 20)
+
+
+def _displaced(mode: PowerFactor, power: Reading, reactive: Reading, slack_var: int) -> Proof | None:
+    """Compare squares, so that no root is taken: var * pf against W * sqrt(1 - pf * pf)."""
+    if isinstance(reactive, Unknown):
+        return Proof(Verdict.UNSEEN, reactive.why)
+    if isinstance(power, Unknown):
+        return Proof(Verdict.UNSEEN, power.why)
+    held = mode.injecting if power.value >= 0 else mode.absorbing
+    if held is None:
+        return None
+    pf, whole = held.pf_ten_thousandths, HUNDREDTHS_OF_PERCENT
+    wanted = power.value * power.value * (whole * whole - pf * pf)
+    given_var = -reactive.value if held.absorbs else reactive.value
+    ordered = f"{reactive.value} var at {power.value} W, {in_words(mode)}"
+    if given_var < -slack_var or _square(max(0, given_var - slack_var) * pf) > wanted:
+        return Proof(Verdict.DISOBEYED, ordered)
+    if _square((given_var + slack_var) * pf) < wanted:
+        return Proof(Verdict.HINDERED, f"hindered ({Cause.OWN_LIMITS}): {ordered}", Cause.OWN_LIMITS)
+    return Proof(Verdict.OBEYED, ordered)
+
+
+def _square(number: int) -> int:
+    return number * number
 
 
 def _by_tolerance(over_w: int, slack_w: int) -> str:

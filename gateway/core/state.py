@@ -158,7 +158,7 @@ class DeviceState:
     """A device: what it was told, what it has confirmed, and what was read of it.
 
     `contested_until_ms` is until when a foreign hand keeps it uncontrolled in every plan (A7); `cannot` is which modes
-    of the command that it adopted last it does not carry, and why.
+    of the command that it adopted last it does not carry, and why, `mode_verdicts` what is measured of the others.
     """
 
     device: Device
@@ -180,6 +180,7 @@ class DeviceState:
     stored: Reading = NOT_STORED
     contested_until_ms: int = 0
     cannot: tuple[tuple[Function, str], ...] = ()
+    mode_verdicts: tuple[tuple[Function, Verdict], ...] = ()
     meter: Meter = field(default_factory=lambda: Meter(0))
 
     def obeys(self) -> bool:

@@ -274,7 +274,8 @@ def _accounted(tell: Tell) -> str:
 
 
 def _not_adopted(tell: Tell) -> str:
-    return f"the command of {tell.order} is {tell.effect} at {_where(tell)} by {tell.rule}"
+    what = f"{tell.function} of" if tell.function else "the command of"
+    return f"{what} {tell.order} is {tell.effect} at {_where(tell)} by {tell.rule}"
 
 
 def _otherwise(tell: Tell) -> str:

@@ -20,9 +20,11 @@ from core_world import (
 )
 
 from gateway.core.answers import Kind
-from gateway.core.events import Adopted, Topic
+from gateway.core.events import Adopted, Effect, Observed, Topic
 from gateway.core.functions import Function
-from gateway.core.modes import CurveKind, Displacement, Mode, PowerFactor, RideThrough, TargetVar
+from gateway.core.known import Known, Reading, Unknown
+from gateway.core.modes import CurveKind, Displacement, FixedVar, Mode, PowerFactor, RideThrough, TargetVar, VarBase
+from gateway.core.observe import Verdict, verify_var
 from gateway.core.orders import Each, Order, OrderKey, Release
 from gateway.core.plan import Command
 from gateway.core.state import State
@@ -279,3 +281,85 @@ def test_a_restart_in_the_middle_of_a_mode_changes_nothing() -> None:
     assert second.machine.state == first.machine.state
     for now_s in (30, 60, 70):
         assert plain(first.tick(now_s)) == plain(second.tick(now_s))
+
+
+# -- measured
+
+
+@pytest.mark.parametrize(
+    ("mode", "power_w", "reactive_var", "verdict"),
+    [
+        (TargetVar(-1_000), 3_000, -1_000, Verdict.OBEYED),
+        (TargetVar(-1_000), 3_000, -1_250, Verdict.OBEYED),
+        (TargetVar(-1_000), 3_000, -1_251, Verdict.DISOBEYED),
+        (TargetVar(-1_000), 3_000, -749, Verdict.HINDERED),
+        (TargetVar(-1_000), 3_000, -750, Verdict.OBEYED),
+        (TargetVar(-1_000), 3_000, 250, Verdict.HINDERED),
+        (TargetVar(-1_000), 3_000, 251, Verdict.DISOBEYED),
+        (TargetVar(1_000), 3_000, -251, Verdict.DISOBEYED),
+        (TargetVar(1_000), None, 1_000, Verdict.OBEYED),
+        (TargetVar(1_000), 3_000, None, Verdict.UNSEEN),
+        (FixedVar(VarBase.MAX_W, 4_400), 3_000, 2_200, Verdict.OBEYED),
+        (FixedVar(VarBase.MAX_W, 4_400), 3_000, 2_451, Verdict.DISOBEYED),
+        (FixedVar(VarBase.MAX_VAR, 4_400), 3_000, 9_999, None),
+        (VOLT_VAR, 3_000, 9_999, None),
+        (PF, 4_000, -1_314, Verdict.OBEYED),
+        (PF, 4_000, -1_564, Verdict.OBEYED),
+        (PF, 4_000, -1_565, Verdict.DISOBEYED),
+        (PF, 4_000, -1_064, Verdict.HINDERED),
+        (PF, 4_000, 251, Verdict.DISOBEYED),
+        (PF, 0, 0, Verdict.OBEYED),
+        (PF, 0, -251, Verdict.DISOBEYED),
+        (PF, -4_000, 0, None),
+        (PF, None, 0, Verdict.UNSEEN),
+        (PF, 4_000, None, Verdict.UNSEEN),
+        (PowerFactor(None, Displacement(9_000, absorbs=False)), -2_000, 968, Verdict.OBEYED),
+        (PowerFactor(None, Displacement(9_000, absorbs=False)), -2_000, 1_219, Verdict.DISOBEYED),
+    ],
+)
+def test_reactive_power_is_held_against_what_was_ordered_of_it(
+    mode: Mode, power_w: int | None, reactive_var: int | None, verdict: Verdict | None
+) -> None:
+    proof = verify_var(mode, reading(power_w), reading(reactive_var), 5_000)
+    assert (None if proof is None else proof.verdict) is verdict
+
+
+def reading(value: int | None) -> Reading:
+    return Unknown("not said", 0) if value is None else Known(value, 0)
+
+
+def observe(player: Player, now_s: int, power_w: int, reactive_var: int) -> list[Effect]:
+    return player.feed(now_s, Observed(ROOF, reading(power_w), reading(reactive_var), reading(None), None))
+
+
+def test_a_target_of_var_is_proven_by_measurement_and_power_by_itself() -> None:
+    player = Player().start()
+    player.hear(5, order("var", TargetVar(-1_000), 10, 60))
+    player.tick(10)
+    adopt(player, 12, ROOF)
+    observe(player, 15, 900, 500)
+    assert told(player.effects, Topic.VERIFIED) == [], "not before it has settled"
+    found = told(observe(player, 25, 900, 500), Topic.VERIFIED)
+    assert [(one.order, one.function, one.effect, one.values) for one in found] == [
+        ("site/last-resort", "", "obeyed", (900,)),
+        ("dso/var", "reactive-power", "disobeyed", (500,)),
+    ]
+    assert told(observe(player, 26, 900, 501), Topic.VERIFIED) == [], "only what changes is told"
+    player.tick(60)
+    assert last(player, "var") == (Kind.CANNOT, "C15", True)
+    assert player.answers("var", house(1))[-1].why == "501 var against the -1000 var ordered"
+
+
+def test_less_var_than_ordered_is_obedience_and_what_is_not_carried_is_not_measured() -> None:
+    player = Player().start()
+    player.hear(5, order("var", TargetVar(-1_000), 10, 60))
+    player.tick(10)
+    adopt(player, 12, ROOF)
+    found = told(observe(player, 25, 900, -10), Topic.VERIFIED)[-1]
+    assert (found.effect, found.why) == ("hindered", "hindered (its own limits): -10 var against the -1000 var ordered")
+    player.tick(60)
+    assert last(player, "var") == (Kind.COMPLETED, "C15", False)
+    player.hear(65, order("again", TargetVar(-1_000), 70, 90))
+    player.tick(70)
+    adopt_without(player, 71, *NO_MODEL)
+    assert "reactive-power" not in [one.function for one in told(observe(player, 85, 900, 500), Topic.VERIFIED)]
