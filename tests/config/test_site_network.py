@@ -238,6 +238,10 @@ OTHERS = '\n[[party]]\nname = "ems"\ntier = "customer"\n[[party]]\nname = "owner
         ("market", 1, "export-limit", ""),
         ("market", 8, "export-limit", ""),
         ("ems", 6, "connect", None),
+        ("ems", 8, "ride-through", ", or grant it at level 1 or 2"),
+        ("owner", 2, "ride-through", None),
+        ("market", 2, "ride-through", ""),
+        ("market", 8, "reactive-power", None),
     ],
 )
 def test_who_may_be_granted_limits(party: str, level: int, function: str, hint: str | None) -> None:

@@ -146,3 +146,8 @@ def test_a_service_that_nobody_offers_is_a_fault() -> None:
 def test_a_table_of_services_has_to_be_whole(raw: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="service"):
         services(raw)
+
+
+def test_no_service_of_the_shipped_table_gives_protection_away() -> None:
+    assert [one.name for one in OFFERED if Function.RIDE_THROUGH in one.functions] == []
+    assert [one.name for one in OFFERED if Function.REACTIVE_POWER in one.functions] == ["reliability"]
