@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from gateway.core.functions import Function
-from gateway.core.orders import Ceiling, Effect, Floor, Order, OrderKey, Rank, Tie
+from gateway.core.orders import Ceiling, Effect, Floor, Order, OrderKey, Rank, Tie, Total
 from gateway.core.units import Watts
 
 FOR_EVER_MS = 1 << 62
@@ -71,8 +71,10 @@ def effective(
     """Give the order's effective interval at a resource, on our clock.
 
     `clock_offset_ms` is the issuer's clock minus ours; `cut_ms` is when it was cancelled or withdrawn (ours), and
-    `spread_ms` bounds the random time that it winds down in.
+    `spread_ms` bounds the random time that it winds down in. Our reading: what a group obeys in sum begins and ends
+    for all of the group at once, so its random numbers are those of the group.
     """
+    resource = order.scope.group if isinstance(order.scope, Total) else resource
     start_ms = order.start_ms - clock_offset_ms + offset_ms(order.draw, "start", resource, order.randomize_start_ms)
     end_ms = FOR_EVER_MS
     if order.end_ms is not None:

@@ -3,12 +3,12 @@
 import time
 
 import pytest
-from core_world import export, order, target
+from core_world import STREET, export, order, target
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.functions import Function
-from gateway.core.orders import Ceiling, Effect, Floor, OrderKey, Rank, Release, Tie
+from gateway.core.orders import Ceiling, Effect, Floor, OrderKey, Rank, Release, Tie, Total
 from gateway.core.timeline import (
     FOR_EVER_MS,
     Entry,
@@ -105,6 +105,13 @@ def test_an_order_without_end_runs_until_it_is_cut() -> None:
     endless = order("a", export(1), 10, None)
     assert effective(endless, "house-1", 0) == (10_000, FOR_EVER_MS)
     assert effective(endless, "house-1", 0, 12_000) == (10_000, 12_000)
+
+
+def test_what_a_group_obeys_in_sum_begins_and_ends_for_all_of_it_at_once() -> None:
+    summed = order("a", export(1), 10, 20, randomize_s=5, scope=Total(STREET))
+    whole = {effective(summed, f"house-{number}", 0, 12_000, 3_000) for number in range(20)}
+    assert len(whole) == 1
+    assert len({effective(summed, f"house-{number}", 0) for number in range(20)}) == 1
 
 
 def test_randomization_moves_start_and_end_together_and_a_spread_cut_ends_within_its_bound() -> None:
