@@ -59,6 +59,11 @@ class Paper:
         """Give points, named `m705_Ena`, other values, as their owner would."""
         self.inverter._image.publish({name[1:].replace("_", ".", 1): value for name, value in values.items()})
 
+    def raw(self, name: str, number: int) -> None:
+        """Give a point of one register a raw number, as only the device itself can."""
+        offset = 2 * (self.inverter.address(name) - self.inverter.spec.base)
+        self.inverter._image._words[offset : offset + 2] = (number % 0x10000).to_bytes(2)
+
     def lacks(self, *names: str) -> None:
         """Give points their not-implemented value."""
         self.inverter._image.publish(dict.fromkeys(names))

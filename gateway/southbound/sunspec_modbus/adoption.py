@@ -5,7 +5,7 @@ slot's number from 1; a result is 0 while in progress, 1 when done, 2 when faile
 from what is in force, so that adopting leaves it (as the priority of var or W) alone.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import Final
 
 from gateway.southbound.sunspec_modbus.curves import SLOT, Slots, fields, slot_values
@@ -59,10 +59,17 @@ class Adopting:
 
     def look(self) -> Looking:
         """Read the head, and what of the first slot is in force."""
-        values = yield from look(self._head)
-        model = self._laid_out(values)
-        slot = yield from self._slot(model, 1)
-        return {**values, **{SLOT + name: value for name, value in slot.items()}}
+        if self._counts == (0, 0):
+            self._laid_out((yield from look(self._head)))
+        slots, points = self._counts
+        model = compile_model(self._slots.model, _counts(self._slots, slots, points))
+        first = f"{self._slots.slot}.1."
+        names = (*self._head_names, *(name for name in model.points if name.startswith(first)))
+        values = yield from look(self._part(model, names))
+        self._laid_out(values)
+        if self._counts != (slots, points):
+            raise Stopped("its slots are not what they were", busy=True)
+        return {SLOT + name.removeprefix(first) if name.startswith(first) else name: values[name] for name in names}
 
     def put(self, tenure: Tenure, wanted: Wanted, timer_ms: int | None) -> Generator[Request, Answer, Held]:
         """Have a curve adopted, then switch it on; prove both."""
@@ -114,12 +121,8 @@ class Adopting:
             raise Stopped(f"its {slots} slots of {points} points do not fit in {self._block.length} registers")
         return model
 
-    def _slot(self, model: Model, which: int) -> Looking:
-        prefix = f"{self._slots.slot}.{which}."
-        names = [name for name in model.points if name.startswith(prefix)]
-        part = Part(model, self._block.address, model.reader(names, length=self._block.length, limit=ADDRESSES))
-        values = yield from look(part)
-        return {name.removeprefix(prefix): value for name, value in values.items()}
+    def _part(self, model: Model, names: Sequence[str]) -> Part:
+        return Part(model, self._block.address, model.reader(names, length=self._block.length, limit=ADDRESSES))
 
     def _spare(self, model: Model, values: Values, taken: int = 0) -> Generator[Request, Answer, int]:
         """Find a slot to write to: never the first, none that is read-only, nor what the device reverts to."""
@@ -128,8 +131,9 @@ class Adopting:
         for which in range(2, slots + 1):
             if which in reserved:
                 continue
-            slot = yield from self._slot(model, which)
-            if slot.get("ReadOnly") != READ_ONLY:
+            name = f"{self._slots.slot}.{which}.ReadOnly"
+            slot = yield from look(self._part(model, (name,)))
+            if slot.get(name) != READ_ONLY:
                 return which
         raise Stopped(f"it has no spare slot among its {slots}")
 

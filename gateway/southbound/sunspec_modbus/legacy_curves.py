@@ -38,6 +38,7 @@ from gateway.wire.sunspec import Block, Model, Side, compile_model
 CURVE: Final = "curve."
 """What the points of the active curve are called by, beside those of the model's head."""
 READ_ONLY: Final = 1
+ADDRESSES: Final = 0x10000
 UNITY: Final = 10_000
 NOMINAL: Final = 10_000
 POINTS_MOST: Final = 20
@@ -218,7 +219,8 @@ class Selecting:
     def _curve(self, model: Model, which: int) -> Looking:
         prefix = f"curve.{which}."
         names = {name: self._exponent(model, name) for name in model.points if name.startswith(prefix)}
-        values = yield from look(Part(model, self._block.address, model.reader(names, length=self._block.length)))
+        reader = model.reader(names, length=self._block.length, limit=ADDRESSES)
+        values = yield from look(Part(model, self._block.address, reader))
         return {name.removeprefix(prefix): value for name, value in values.items()}
 
     def _exponent(self, model: Model, name: str) -> int:
