@@ -12,7 +12,8 @@ from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, Observed
 from gateway.core.functions import Function
 from gateway.core.modes import CurveBase, CurveKind, Displacement, FixedVar, PowerFactor, VarBase
 from gateway.southbound import sunspec_modbus
-from gateway.southbound.sunspec_modbus import carrying, link
+from gateway.southbound.sunspec_modbus import adoption, carrying, link
+from hil import faults
 from hil.clock import Clock
 from hil.inverter import Inverter, InverterSpec, Kind
 from hil.modbus_server import ModbusServer
@@ -52,6 +53,19 @@ def count(inverter: Inverter, name: str) -> int:
     return sum(name in write for write in told(inverter))
 
 
+@pytest.fixture
+def _endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a slow adoption last until the test ends it."""
+    monkeypatch.setattr(faults, "SLOW_CURVE_MS", 10**12)
+    monkeypatch.setattr(adoption, "ADOPT_WITHIN_MS", 10**9)
+
+
+def end_adoption(inverter: Inverter) -> None:
+    """Let a slow adoption come to its end."""
+    assert inverter._adopting is not None
+    inverter._adopting = (0, inverter._adopting[1])
+
+
 async def in_force(made: Desk, serial: int, *modes: Any, **fields: Any) -> Adopted:
     """Want modes, and give the adoption that is heard of them."""
     made.want(serial, modes=modes, **fields)
@@ -70,17 +84,17 @@ async def test_a_limit_is_written_before_a_curve_and_adopted_once_both_are_in_fo
         assert len(made.ear.of(Adopted)) == 1
 
 
+@pytest.mark.usefixtures("_endless")
 async def test_a_limit_is_told_while_a_curve_is_being_adopted() -> None:
     async with roof() as (inverter, made):
         inverter.set_fault("slow_curves", on=True)
         made.want(1, modes=(VOLT_VAR,))
-        await until(lambda: count(inverter, "705.AdptCrvReq") == 1)
+        await until(lambda: inverter._adopting is not None)
         made.want(2, modes=(VOLT_VAR,), limit_w=1_000, revert_limit_w=1_000)
+        await until(lambda: inverter.limit_w == 1_000)
+        assert inverter._adopting is not None
+        end_adoption(inverter)
         await until(lambda: bool(made.ear.of(Adopted)))
-        names = [name for write in told(inverter) for name, value in write.items() if value == 20]
-        assert "704.WMaxLimPct" in names
-        order = [next(iter(write)) for write in told(inverter)]
-        assert order.index("705.Ena") > max(n for n, name in enumerate(order) if name.startswith("704"))
         assert [each.serial for each in made.ear.of(Adopted)] == [2], "not before the curve is in force"
         assert count(inverter, "705.AdptCrvReq") == 1, "a new limit does not begin the curve anew"
 
@@ -93,8 +107,9 @@ async def test_a_mode_without_a_model_is_told_with_the_adoption_and_the_rest_is_
 
 
 async def test_a_failed_adoption_is_told_left_as_it_was_and_not_hammered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carrying, "RETRY_S", (20.0,))
+    monkeypatch.setattr(carrying, "RETRY_S", (3_600.0,))
     async with roof() as (inverter, made):
+        modes = made.links._links["roof"]._modes
         inverter.set_fault("failed_curves", on=True)
         heard = await in_force(made, 1, VOLT_VAR)
         why = "volt-var (705): the device says that it could not adopt it"
@@ -104,6 +119,8 @@ async def test_a_failed_adoption_is_told_left_as_it_was_and_not_hammered(monkeyp
         await in_force(made, 2, VOLT_VAR, limit_w=2_000)
         assert count(inverter, "705.AdptCrvReq") == 1, "the same curve waits for its pause"
         inverter.set_fault("failed_curves", on=False)
+        modes._efforts[Function.REACTIVE_POWER].at -= 3_600.0 / RATE
+        modes._plan()
         await until(lambda: made.ear.of(Adopted)[-1] == Adopted("roof", 2, ()))
         assert inverter.value("705.Ena") == 1
         assert count(inverter, "705.AdptCrvReq") == 2
@@ -241,6 +258,7 @@ async def test_legacy_curves_are_carried_and_taken_back_over_a_socket() -> None:
         assert [inverter.value(f"{model}.ModEna") for model in (126, 132)] == [0, 0]
 
 
+@pytest.mark.usefixtures("_endless")
 async def test_a_neighbour_on_the_line_is_told_its_limit_while_a_curve_is_being_adopted() -> None:
     clock = clock_at(RATE)
     specs = [InverterSpec(name="roof", kind="autonomous"), InverterSpec(name="shed", kind="2018", unit=2)]
@@ -255,10 +273,11 @@ async def test_a_neighbour_on_the_line_is_told_its_limit_while_a_curve_is_being_
                 await linked.ear.until(LinkUp, device="shed")
                 roof_inverter.set_fault("slow_curves", on=True)
                 linked.want(1, modes=(VOLT_VAR,))
-                await until(lambda: count(roof_inverter, "705.AdptCrvReq") == 1)
+                await until(lambda: roof_inverter._adopting is not None)
                 linked.want(2, device="shed")
                 await linked.ear.until(Adopted, device="shed")
                 assert not linked.ear.of(Adopted), "the curve is still on its way"
+                end_adoption(roof_inverter)
                 await linked.ear.until(Adopted)
         finally:
             await server.stop()

@@ -19,7 +19,10 @@ from gateway.southbound.sunspec_modbus.profiles import SETTINGS, read
 from gateway.southbound.sunspec_modbus.survey import Surveyed, survey
 from hil import replay
 from hil.captures import Family, draw
+from hil.clock import Clock
+from hil.inverter import InverterSpec, Kind
 from hil.modbus_server import ModbusServer
+from hil.street import Street
 
 
 async def typed(*arguments: str) -> tuple[int, str, str]:
@@ -120,6 +123,43 @@ async def test_pics_tells_models_points_and_modes() -> None:
     assert modes["meter"] == ["203", ""]
     assert modes["battery"] == ["802", "not used by the gateway"]
     assert {mode["mode"]: mode["model"] for mode in json.loads(as_json)["modes"]}["limit"] == 123
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (
+            "ride-through",
+            {
+                "fixed var": ["704", "percent"],
+                "target var": ["704", "var"],
+                "power factor": ["704", "while injecting"],
+                "power factor while absorbing": ["no", ""],
+                "volt-var": ["705", "3 slots of 4 points, adopted"],
+                "frequency droop": ["711", "3 slots, adopted"],
+                "watt-power-factor": ["no", ""],
+                "low-voltage momentary cessation": ["707", "3 slots of 5 points, adopted"],
+            },
+        ),
+        (
+            "legacy-curves",
+            {
+                "target var": ["no", ""],
+                "volt-watt": ["132", "3 curves of 10 points"],
+                "watt-var": ["no", ""],
+                "watt-power-factor": ["131", "3 curves of 10 points"],
+                "high-voltage may trip": ["138", "3 curves of 10 points"],
+            },
+        ),
+    ],
+)
+async def test_pics_tells_which_modes_a_device_can_carry(kind: Kind, expected: dict[str, list[str]]) -> None:
+    async with Street(Clock.parse("real"), [InverterSpec(name="roof", kind=kind)], stepping=False) as street:
+        code, out, _ = await typed("pics", f"127.0.0.1:{street.ports['roof']}")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines() if line.startswith("|")]
+    modes = {row[0]: row[1:] for row in rows if len(row) == 3}
+    assert code == 0
+    assert {name: modes[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from gateway.southbound.sunspec_modbus.carriers import MODERN
+from gateway.southbound.sunspec_modbus.points import shown
 from gateway.southbound.sunspec_modbus.profiles import PLAIN, WRITE_ONE
 from gateway.southbound.sunspec_modbus.readings import describe, measurement, settings
 from gateway.southbound.sunspec_modbus.survey import Surveyed
@@ -54,20 +56,44 @@ MODES: Final[tuple[tuple[str, tuple[tuple[int, tuple[str, ...], str], ...]], ...
     ("energy stored", ((713, ("WHRtg",), ""), (124, ("ChaState",), "share of 120 WHRtg"))),
     ("meter", tuple((model, ("W",), "") for model in (201, 202, 203, 204, 211, 212, 213, 214))),
 )
-NOT_YET: Final = {
-    705: "volt-var",
-    706: "volt-watt",
-    707: "low-voltage trip",
-    708: "high-voltage trip",
-    709: "low-frequency trip",
-    710: "high-frequency trip",
-    711: "frequency droop",
-    712: "watt-var",
-    126: "volt-var",
-    132: "volt-watt",
-    802: "battery",
-}
+SLOTS: Final = "{NCrv} slots of {NPt} points, adopted"
+TRIPS: Final = "{NCrvSet} slots of {NPt} points, adopted"
+CURVES: Final = "{NCrv} curves of {NPt} points"
+CARRIED: Final[tuple[tuple[str, tuple[tuple[int, tuple[str, ...], str], ...]], ...]] = (
+    (
+        "fixed var",
+        ((704, ("VarSetEna", "VarSetMod", "VarSetPct"), "percent"), (123, ("VArPct_Ena", "VArPct_Mod"), "percent")),
+    ),
+    ("target var", ((704, ("VarSetEna", "VarSetMod", "VarSet"), "var"),)),
+    (
+        "power factor",
+        (
+            (704, ("PFWInjEna", "PFWInj.PF", "PFWInj.Ext"), "while injecting"),
+            (123, ("OutPFSet_Ena", "OutPFSet"), "both directions; below 1 the profile has to give its sign"),
+        ),
+    ),
+    ("power factor while absorbing", ((704, ("PFWAbsEna", "PFWAbs.PF", "PFWAbs.Ext"), ""),)),
+    ("volt-var", ((705, ("Ena", "AdptCrvReq"), SLOTS), (126, ("ModEna", "ActCrv"), CURVES))),
+    ("volt-watt", ((706, ("Ena", "AdptCrvReq"), SLOTS), (132, ("ModEna", "ActCrv"), CURVES))),
+    ("watt-var", ((712, ("Ena", "AdptCrvReq"), SLOTS),)),
+    ("watt-power-factor", ((131, ("ModEna", "ActCrv"), CURVES),)),
+    ("frequency droop", ((711, ("Ena", "AdptCtlReq"), "{NCtl} slots, adopted"),)),
+    ("frequency-watt", ((134, ("ModEna", "ActCrv"), CURVES),)),
+    ("low-voltage must trip", ((707, ("AdptCrvReq",), TRIPS), (129, ("ActCrv",), CURVES))),
+    ("low-voltage may trip", ((707, ("AdptCrvReq",), TRIPS), (137, ("ActCrv",), CURVES))),
+    ("low-voltage momentary cessation", ((707, ("AdptCrvReq",), TRIPS),)),
+    ("high-voltage must trip", ((708, ("AdptCrvReq",), TRIPS), (130, ("ActCrv",), CURVES))),
+    ("high-voltage may trip", ((708, ("AdptCrvReq",), TRIPS), (138, ("ActCrv",), CURVES))),
+    ("high-voltage momentary cessation", ((708, ("AdptCrvReq",), TRIPS),)),
+    ("low-frequency must trip", ((709, ("AdptCrvReq",), TRIPS), (135, ("ActCrv",), CURVES))),
+    ("low-frequency may trip", ((709, ("AdptCrvReq",), TRIPS),)),
+    ("high-frequency must trip", ((710, ("AdptCrvReq",), TRIPS), (136, ("ActCrv",), CURVES))),
+    ("high-frequency may trip", ((710, ("AdptCrvReq",), TRIPS),)),
+)
+"""What the gateway can carry beside limits and set-points (gateway/core/modes.py), by which points, and how."""
+NOT_YET: Final = {127: "frequency droop with hysteresis", 802: "battery"}
 """Models that the gateway knows of and does not use."""
+_NUMBERS: Final = ("NCrv", "NCrvSet", "NCtl", "NPt")
 REACHED: Final = ("host", "port", "unit")
 HIDDEN: Final = ("ID", "L")
 
@@ -96,8 +122,19 @@ def modes(found: Surveyed) -> tuple[Mode, ...]:
     for name, ways in MODES:
         usable = (Mode(name, model, how) for model, points, how in ways if _implements(found, model, points))
         told.append(next(usable, Mode(name, None, "")))
+    modern = any(block.id in MODERN for block in found.chain.models)
+    for name, ways in CARRIED:
+        kept = [each for each in ways if not modern or each[0] in MODERN]
+        implemented = [(model, how) for model, points, how in kept if _implements(found, model, points)]
+        usable = (Mode(name, model, _shown(found, model, how)) for model, how in implemented)
+        told.append(next(usable, Mode(name, None, "")))
     unused = sorted({block.id for block in found.chain.models} & NOT_YET.keys())
     return (*told, *(Mode(NOT_YET[model], model, "not used by the gateway") for model in unused))
+
+
+def _shown(found: Surveyed, model: int, how: str) -> str:
+    """Say how, with the numbers that the model gives."""
+    return how.format_map({name: shown(found.values(found.chain.of(model)[0]), name) for name in _NUMBERS})
 
 
 def _implements(found: Surveyed, model: int, points: tuple[str, ...]) -> bool:

@@ -20,7 +20,7 @@ from gateway.southbound.sunspec_modbus.config import SunspecModbus
 from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
 from gateway.southbound.sunspec_modbus.family import Family
 from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering, find
-from gateway.southbound.sunspec_modbus.points import Ask, Step, Values, scales
+from gateway.southbound.sunspec_modbus.points import Ask, Values, scales
 from gateway.southbound.sunspec_modbus.reach import Way
 from gateway.southbound.sunspec_modbus.readings import (
     Description,
@@ -32,6 +32,7 @@ from gateway.southbound.sunspec_modbus.readings import (
     settings,
 )
 from gateway.southbound.sunspec_modbus.shown import Shown
+from gateway.southbound.sunspec_modbus.telling import Telling
 from gateway.southbound.sunspec_modbus.translate import Controls, controls, prepare
 from gateway.southbound.sunspec_modbus.watch import Watch
 from gateway.wire.modbus import Refused
@@ -74,6 +75,7 @@ class Link:
         self._complained = False
         self._ours = False
         self._watch = Watch()
+        self._telling = Telling(self._told)
         self._modes = Carrying(device, shared, self._blocks, self._tell_adopted)
         self._forget()
 
@@ -88,13 +90,12 @@ class Link:
         self._controls: Controls | None = None
         self._values: Values | None = None
         self._blank = self._speaks = False
-        self._steps: list[Step] = []
         self._write_due = False
-        self._written_at = self._taken_at = 0.0
+        self._written_at = 0.0
         self._written_scales: tuple[Value, ...] = ()
         self._rescaled = False
         self._restored = False
-        self._refused = ""
+        self._telling.forget()
         self._read_back_at = NEVER
         self._adopted = 0
         self._misses = 0
@@ -385,25 +386,11 @@ class Link:
             self._complain(prepared.why)
             return
         self._ours |= control.lends(wanted.command) and self._shared.may_write
-        self._steps, self._refused = list(prepared.steps), ""
         self._values, self._written_scales = prepared.lasting, prepared.scales
-        self._step()
+        self._telling.begin(self._connection, prepared.steps)
 
-    def _step(self) -> None:
-        if not self._steps:
-            self._read_back_at = time.monotonic() + READ_BACK_S
-            return
-        address, octets = self._steps.pop(0)
-        if self._connection is not None and not self._connection.write(address, octets, self._stepped):
-            self._steps.clear()
-
-    def _stepped(self, answer: Reply) -> None:
-        if isinstance(answer, bytes):
-            self._taken_at = time.monotonic()
-        else:
-            self._steps.clear()
-            self._refused = f"exception {answer.code} ({answer.name}) to a write"
-        self._step()
+    def _told(self) -> None:
+        self._read_back_at = time.monotonic() + READ_BACK_S
 
     def _compare(self, answers: Sequence[bytes], *, polled: bool) -> None:
         """Compare what the device was told with what is wanted.
@@ -460,7 +447,7 @@ class Link:
 
         A timer counts from the last write that the device took.
         """
-        waited_ms = (time.monotonic() - self._taken_at) * self._shared.clock.rate * 1000
+        waited_ms = (time.monotonic() - self._telling.taken_at) * self._shared.clock.rate * 1000
         if self._shared.may_write and self._watch.foreign(control, wanted.command, values, waited_ms):
             self._misses = 0
             log.warning("%s was told by another hand: %s", self.device, why)
@@ -480,7 +467,7 @@ class Link:
             return
         self._misses += 1
         if self._misses > 1:
-            self._complain(self._refused or why)
+            self._complain(self._telling.refused or why)
         elif not polled:
             self._read_back_at = self._later(READ_BACK_AGAIN_S)
         if not polled:
