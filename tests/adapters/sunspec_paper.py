@@ -1,6 +1,6 @@
 """A device on paper: a simulated inverter without a socket, on which efforts are played step by step."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -9,6 +9,7 @@ from gateway.southbound.sunspec_modbus.carriers import Way, carriers, ways
 from gateway.southbound.sunspec_modbus.effort import Answer, Carrier, Held, Look, Request, Rest, Tenure
 from gateway.southbound.sunspec_modbus.points import OneRegister
 from gateway.southbound.sunspec_modbus.profiles import Habits
+from gateway.southbound.sunspec_modbus.wanted import Wanted
 from gateway.wire.modbus import Refused
 from gateway.wire.sunspec import Chain, Walk
 from hil.clock import Clock
@@ -78,6 +79,17 @@ class Paper:
         assert not isinstance(found, str), found
         return found[0][0]
 
+    def wanted(self, mode: Mode) -> Wanted:
+        """Give what the first carrier of a mode is told."""
+        found = self.ways(mode)
+        assert not isinstance(found, str), found
+        return found[0][1]
+
+    def step_ms(self, ms: int) -> None:
+        """Let time pass at the device."""
+        self.clock.ms += ms
+        self.inverter.step(self.clock.ms)
+
     def put(self, mode: Mode, timer_ms: int | None = None) -> list[Held]:
         """Have the device do this, on all that carries it."""
         found = self.ways(mode)
@@ -99,11 +111,16 @@ class Paper:
                 return ended
             answer = self._answer(request)
 
+    def play_until(self, effort: Generator[Request, Answer, object], far_enough: Callable[[], bool]) -> None:
+        """Play an effort until something holds."""
+        answer: Answer = None
+        while not far_enough():
+            answer = self._answer(effort.send(answer))
+
     def _answer(self, request: Request) -> Answer:
         if isinstance(request, Rest):
             self.rested_ms += request.ms
-            self.clock.ms += request.ms
-            self.inverter.step(self.clock.ms)
+            self.step_ms(request.ms)
             return None
         if isinstance(request, Look):
             octets = self.inverter.registers.read(*request.part.ask)

@@ -160,6 +160,23 @@ def test_a_curve_that_was_in_force_is_adopted_again() -> None:
     assert (first_volts(paper), paper.inverter.value("705.Ena")) == (95, 1)
 
 
+def test_what_is_given_up_while_it_is_being_adopted_is_waited_for_before_it_is_taken_back() -> None:
+    paper = Paper("autonomous")
+    paper.publish(m705_Ena=1)
+    carrier, tenure = paper.carrier(VOLT_VAR), tenure_of(paper, VOLT_VAR)
+    paper.inverter.set_fault("slow_curves", on=True)
+    effort = carrier.put(tenure, paper.wanted(VOLT_VAR), None)
+    paper.play_until(effort, lambda: "705.AdptCrvReq" in paper.told)
+    effort.close()
+    paper.step_ms(100)
+    assert first_volts(paper) == 92
+    paper.play(carrier.restore(tenure))
+    assert first_volts(paper) == 92
+    assert paper.inverter.value("705.AdptCrvRslt") == 1
+    paper.step_ms(60_000)
+    assert first_volts(paper) == 92, "nothing comes after it"
+
+
 def test_a_legacy_curve_that_was_active_is_again_and_was_never_overwritten() -> None:
     paper = Paper("legacy-curves")
     paper.put(LEGACY_OTHER)

@@ -158,6 +158,22 @@ async def test_what_no_command_has_any_more_is_taken_back_once_and_what_is_anoth
         assert count(inverter, "711.Ena") == 0
 
 
+@pytest.mark.usefixtures("_endless")
+async def test_what_is_given_up_half_way_is_taken_back() -> None:
+    async with roof() as (inverter, made):
+        inverter._image.publish({"705.Ena": 1})
+        await in_force(made, 1, VOLT_VAR)
+        inverter.set_fault("slow_curves", on=True)
+        made.want(2, modes=(curve(CurveKind.VOLT_VAR, (9_300, 0), (9_400, -500), base=CurveBase.MAX_VAR),))
+        await until(lambda: inverter._adopting is not None)
+        inverter.set_fault("slow_curves", on=False)
+        made.want(3)
+        end_adoption(inverter)
+        await until(lambda: inverter._adopting is None)
+        await until(lambda: any(each.serial == 3 for each in made.ear.of(Adopted)))
+        await until(lambda: (inverter.value("705.Crv.1.Pt.1.V"), inverter.value("705.Ena")) == (92, 1))
+
+
 async def test_what_somebody_else_has_set_since_is_not_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(carrying, "LOOK_AGAIN_S", 3_600.0)
     async with roof() as (inverter, made):

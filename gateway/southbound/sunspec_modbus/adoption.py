@@ -35,6 +35,7 @@ from gateway.wire.sunspec import Block, Counts, Model, compile_model
 ASK_AGAIN_MS: Final = 1_000
 """The pace at which a device is asked how its adoption goes."""
 ADOPT_WITHIN_MS: Final = 30_000
+IN_PROGRESS: Final = 0
 COMPLETED: Final = 1
 FAILED: Final = 2
 ADDRESSES: Final = 0x10000
@@ -73,7 +74,7 @@ class Adopting:
 
     def put(self, tenure: Tenure, wanted: Wanted, timer_ms: int | None) -> Generator[Request, Answer, Held]:
         """Have a curve adopted, then switch it on; prove both."""
-        values = yield from self.look()
+        values = yield from self._at_rest()
         if isinstance(wanted, Off):
             target: dict[str, int] = {self.enable: 0}
             yield from self._switch(tenure, target, values)
@@ -92,7 +93,7 @@ class Adopting:
 
     def restore(self, tenure: Tenure) -> Doing:
         """Switch it off, or have the curve adopted that was in force before, where it was on."""
-        values = yield from self.look()
+        values = yield from self._at_rest()
         before, was_on = tenure.before, tenure.before.get(self.enable) == 1
         target = {name: value for name, value in before.items() if name.startswith(SLOT) and isinstance(value, int)}
         if was_on and differs(target, values):
@@ -105,6 +106,16 @@ class Adopting:
     def refresh(self, timer_ms: int) -> Doing:
         """Write the timer again."""
         yield from self._write({"RvrtTms": timer_s(timer_ms)}, {})
+
+    def _at_rest(self) -> Looking:
+        """Look once no adoption is under way: what one that was given up comes to is not known before."""
+        values = yield from self.look()
+        for _ in range(ADOPT_WITHIN_MS // ASK_AGAIN_MS):
+            if values.get(self._slots.result) != IN_PROGRESS:
+                break
+            yield Rest(ASK_AGAIN_MS)
+            values = yield from self.look()
+        return values
 
     # -- slots
 
@@ -206,9 +217,9 @@ class Adopting:
         wanted = timer_ms is not None and self._habits.timer and bool(revert)
         if timer_ms is None or not wanted or not has(values, revert, "RvrtTms") or before.get(self.enable) != 1:
             return {}
-        kept, told = number(values, revert) or 0, {"RvrtTms": timer_s(timer_ms)}
-        if tenure.held is not None and tenure.held.timed and kept > 1:
-            return {revert: kept, **told}
+        told = {"RvrtTms": timer_s(timer_ms)}
+        if tenure.kept:
+            return {revert: tenure.kept, **told}
         model = self._laid_out(values)
         names = fields(self._slots, model)
         was = {name: value for name in names if isinstance(value := before.get(SLOT + name), int)}
@@ -219,6 +230,7 @@ class Adopting:
             return {}
         tenure.wrote = True
         yield from self._fill(self._slot_octets(was, values), values, which)
+        tenure.kept = which
         return {revert: which, **told}
 
 

@@ -209,12 +209,10 @@ class Carrying:
                 if tenure is None:
                     values = yield from carrier.look()
                     tenure = self._tenures[carrier.key] = Tenure(values)
-                now = yield from carrier.put(tenure, wanted, self._timer_ms)
-                tenure.held = now
-                held.append((carrier, now))
+                tenure.held = None
+                tenure.held = yield from carrier.put(tenure, wanted, self._timer_ms)
+                held.append((carrier, tenure.held))
         except Stopped as stopped:
-            if carrier.key in self._tenures:
-                self._tenures[carrier.key].held = None
             yield from self._take_back(function, ())
             self._fail(effort, stopped.why, self._pause_s(effort, busy=stopped.busy))
             return

@@ -72,11 +72,15 @@ class Held(NamedTuple):
 
 @dataclass(slots=True)
 class Tenure:
-    """What is ours on one carrier: what the device showed `before` we first wrote, and what it holds by us."""
+    """What is ours on one carrier: what the device showed `before` we first wrote, and what it holds by us.
+
+    `held` is None while that is on its way. `kept` is the slot in which what was in force before is kept, 0 for none.
+    """
 
     before: Values
     wrote: bool = False
     held: Held | None = None
+    kept: int = 0
 
 
 class Carrier(Protocol):
