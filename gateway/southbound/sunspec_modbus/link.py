@@ -136,7 +136,8 @@ class Link:
         if self._ready():
             if self._refresh_due(wall_s):
                 self._write_due = True
-            if self._write_due or wall_s >= min(self._poll_at, self._read_back_at, self._modes.at):
+            at_s = self._modes.at
+            if self._write_due or wall_s >= self._poll_at or wall_s >= self._read_back_at or wall_s >= at_s:
                 self._next()
         self.due_s = self._due_s()
         return False
