@@ -41,6 +41,10 @@ def test_the_first_slot_is_never_written_and_its_number_is_never_asked_for() -> 
     assert not any(name.startswith("705.Crv.1.") for name in paper.told)
     assert paper.told["705.AdptCrvReq"] == 2
     assert first_volts(paper) == 90
+    paper = Paper("autonomous")
+    paper.publish(**{"m705_Crv.1.ReadOnly": 0})
+    paper.put(VOLT_VAR)
+    assert paper.told["705.AdptCrvReq"] == 2, "whatever it says of the first slot"
 
 
 def test_the_mode_goes_on_only_once_the_first_slot_shows_the_curve() -> None:

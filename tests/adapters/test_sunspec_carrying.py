@@ -242,7 +242,7 @@ async def test_a_mode_is_refreshed_while_the_deciding_loop_lives_and_falls_back_
 
 async def test_a_gateway_that_may_not_write_tells_no_mode() -> None:
     async with roof(may_write=False) as (inverter, made):
-        made.want(1, modes=(VOLT_VAR, PF))
+        made.want(1, modes=(VOLT_VAR, VOLT_WATT))
         await made.ear.until(Observed)
         await made.polls(5)
         assert inverter.write_count == 0

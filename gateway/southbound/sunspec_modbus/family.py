@@ -1,8 +1,10 @@
 """Which family a link's device is of: the one that its table names, else that of what it says of itself (model 1)."""
 
 import logging
+from collections.abc import Callable
 
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
+from gateway.southbound.sunspec_modbus.connection import Door, Reply
 from gateway.southbound.sunspec_modbus.points import Ask, Part
 from gateway.southbound.sunspec_modbus.profiles import Catalogue, common, identity
 from gateway.wire.sunspec import Chain
@@ -31,6 +33,19 @@ class Family:
         """Give the read that shows what the device is; None where nothing here depends on it."""
         self._model = common(chain) if self._profiles.profiles else None
         return None if self._model is None else self._model.ask
+
+    def meet(self, door: Door | None, chain: Chain, met: Callable[[], None]) -> None:
+        """Have a device say what it is, where anything depends on it, and go on then."""
+        asked = self.ask(chain)
+        if asked is None or door is None:
+            met()
+            return
+
+        def recognized(answer: Reply) -> None:
+            self.recognize(answer)
+            met()
+
+        door.read(*asked, recognized, slow=True)
 
     def recognize(self, answer: object) -> None:
         """Take the answer, and tell once what it is; a device that does not say keeps the profile that it had."""

@@ -5,9 +5,7 @@ on monotonic time at the clock's rate, so that a clock that is set moves none of
 """
 
 import logging
-import math
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -17,7 +15,7 @@ from gateway.ports.south import Cleared
 from gateway.southbound.sunspec_modbus.carriers import carriers
 from gateway.southbound.sunspec_modbus.carrying import Carrying
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
-from gateway.southbound.sunspec_modbus.connection import Door, Reply, Shared
+from gateway.southbound.sunspec_modbus.connection import Door, Shared
 from gateway.southbound.sunspec_modbus.family import Family
 from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering, find
 from gateway.southbound.sunspec_modbus.points import Ask, Values, scales
@@ -31,6 +29,7 @@ from gateway.southbound.sunspec_modbus.readings import (
     measurement,
     settings,
 )
+from gateway.southbound.sunspec_modbus.rhythm import Rhythm
 from gateway.southbound.sunspec_modbus.shown import Shown
 from gateway.southbound.sunspec_modbus.telling import Telling
 from gateway.southbound.sunspec_modbus.translate import Controls, controls, prepare
@@ -63,7 +62,7 @@ class Link:
         self.due_s = 0.0
         self._shown = Shown(rated_w)
         self._shared = shared
-        self._phase = zlib.crc32(device.encode()) / 2**32
+        self._rhythm = Rhythm(device)
         self._connection: Door | None = None
         self._family = Family(device, table, shared.profiles)
         self._bases: tuple[int, ...] = self._family.profile.bases
@@ -103,7 +102,7 @@ class Link:
         self._watch.forget()
         self._modes.lose()
         self._poll_at = 0.0
-        self._in_phase = False
+        self._rhythm.forget()
         self._settings_at = 0.0
         self._shown.forget()
 
@@ -254,19 +253,14 @@ class Link:
         self._blocks.know(found)
         self._chain, self._description = found, describe(found)
 
-        def recognized(answer: Reply) -> None:
-            self._family.recognize(answer)
+        def met() -> None:
             self.table, self._measure = self._family.table, measure
             self._blocks.most = min(self._blocks.most, self.table.block_max)
             habits = self._family.profile.habits
             self._modes.know(carriers(found, habits), habits)
             self._poll()
 
-        asked = self._family.ask(found)
-        if asked is None or self._connection is None:
-            recognized(b"")
-        else:
-            self._connection.read(*asked, recognized, slow=True)
+        self._family.meet(self._connection, found, met)
 
     def _settled(self, said: Settings) -> None:
         """Take what the device is set to; it may be set anew at any time, and a percentage then means other watts."""
@@ -334,7 +328,7 @@ class Link:
         if live is None:
             return
         wall_s = time.monotonic()
-        self._poll_at = self._poll_after(wall_s)
+        self._poll_at = self._rhythm.after(self._poll_at, wall_s, self.table.poll_s / self._shared.clock.rate)
         told = () if self._controls is None else self._controls.reads
         if self._said is not None and wall_s < self._settings_at:
             self._gather((*live.reads, *told), self._polled)
@@ -362,14 +356,6 @@ class Link:
             self._complain("it can only be monitored: it has no model 704 or 123, or gives no WMax")
         if len(answers) > after or self._controls is None:
             self._failures = 0
-
-    def _poll_after(self, wall_s: float) -> float:
-        """Give the time of the next poll: a late one keeps its place in the period, so that a stall bunches none."""
-        period_s = self.table.poll_s / self._shared.clock.rate
-        if self._in_phase:
-            return self._poll_at + period_s * max(1, math.ceil((wall_s - self._poll_at) / period_s))
-        self._in_phase = True
-        return wall_s + period_s * self._phase
 
     def _read_back(self, answers: Sequence[bytes]) -> None:
         self._compare(answers, polled=False)
