@@ -82,7 +82,9 @@ def test_a_curve_is_served_by_itself_and_in_its_list_as_the_schema_has_it(head_e
     assert head_end.set_curve("envelope", VOLT_VAR) == "/derp/1/dc/1"
     assert head_end.set_curve("envelope", WATT_PF) == "/derp/1/dc/2"
     assert head_end.set_curve("envelope", replace(VOLT_VAR, v_ref=9_900)) == "/derp/1/dc/1"
-    for path in ("/derp/1", "/derp/1/dc", "/derp/1/dc/1", "/derp/1/dc/2"):
+    factor = {"displacement": 950, "excitation": True, "multiplier": -3}
+    head_end.issue("envelope", "modes", {"opModFixedPFInjectW": factor, "opModVoltWatt": {"href": "/dc"}}, 60, 60)
+    for path in ("/derp/1", "/derp/1/derc", "/derp/1/dc", "/derp/1/dc/1", "/derp/1/dc/2"):
         schema.assertValid(etree.fromstring(head_end.tree.handle("GET", path, {}, b"").body))
     listed = etree.fromstring(head_end.tree.handle("GET", "/derp/1/dc", {"s": "1"}, b"").body)
     assert (listed.get("all"), listed.get("results")) == ("2", "1")

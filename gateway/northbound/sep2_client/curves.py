@@ -1,6 +1,6 @@
 """Reads the curves that controls link to, each once for all that link to it, and again at their program's poll rate."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.northbound.sep2_client.exchange import Exchange, ServerFault
@@ -39,27 +39,34 @@ class CurveReader:
         """Give when a curve is next to be read, if that is before `at_most_ms`."""
         return min(at_most_ms, self._reader.next_due_ms()) if self._asked else at_most_ms
 
-    async def read(self, hrefs: Iterable[str], poll_s: int) -> dict[str, DERCurve | Missing]:
-        """Give these curves as they were read last; raise ServerDown where the server as a whole does not answer.
+    async def read(self, rates_s: Mapping[str, int]) -> dict[str, DERCurve | Missing]:
+        """Give the curves of these addresses, each with a poll rate (s), as they were read last.
 
-        One that was read before and cannot be read now holds, and is among `stale` with the reason.
+        One that was read before and cannot be read now holds, and is among `stale` with the reason. Those that failed
+        least often come first. Raises ServerDown where the server as a whole does not answer.
         """
-        return {href: await self._one(href, poll_s) for href in dict.fromkeys(hrefs)}
+        return {href: await self._one(href, rates_s[href]) for href in sorted(rates_s, key=self._tries)}
+
+    def _tries(self, href: str) -> int:
+        failing = self._reader.failing.get(href)
+        return 0 if failing is None else failing.tries
+
+    def _missing(self, href: str, why: str) -> Missing:
+        return Missing(why, soon=self._tries(href) <= len(AGAIN_S))
 
     async def _one(self, href: str, poll_s: int) -> DERCurve | Missing:
-        if href not in self._asked and len(self._asked) == CURVES_MAX:
+        if len(self._asked) == CURVES_MAX:
             return Missing(f"{href} is one curve more than the {CURVES_MAX} that are read", soon=False)
         self._asked.add(href)
         if self._hanging == HANGING_MAX:
             last = self._reader.last(href, DERCurve)
-            return last or Missing(f"{href} is not asked for while others give no answer", soon=True)
+            return last or self._missing(href, f"{href} is not asked for while others give no answer")
         before = self._reader.failing.get(href)
         try:
             curve = await self._reader.one(href, DERCurve, poll_s)
         except ServerFault as fault:
             self._note(href, before)
-            failing = self._reader.failing.get(href)
-            return Missing(str(fault), soon=failing is not None and failing.tries <= len(AGAIN_S))
+            return self._missing(href, str(fault))
         self._note(href, before)
         if href in self._reader.failing:
             self.stale[href] = self._reader.failing[href].why

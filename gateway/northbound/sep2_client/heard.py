@@ -95,7 +95,7 @@ class Heard:
         if not heard.default.effects and modes.awaits(control.base, curves):
             return
         self._unfit(f"the default of {group}", control.base, curves)
-        lacking = translate.default_uncarried(control, curves)
+        lacking = translate.default_uncarried(control)
         if lacking:
             text = f"the default of {group} asks for {', '.join(lacking)}, which this gateway cannot carry"
             self._said.amiss(f"default of {group}", text)

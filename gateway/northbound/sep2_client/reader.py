@@ -167,11 +167,9 @@ class Reader:
 
     def last(self, href: str, kind: type[Kind]) -> Kind | None:
         """Give a resource as it was read last and leave asking for it to the next round; None where it never was."""
-        found = self._last(href)
-        if not isinstance(found, kind):
-            return None
         self._due_ms.setdefault(href, self._now_ms + 1000 * AGAIN_S[0])
-        return found
+        found = self._last(href)
+        return found if isinstance(found, kind) else None
 
     def _is_due(self, href: str, inherited_s: int | None) -> bool:
         failing, kept = self.failing.get(href), self._kept.get(href)

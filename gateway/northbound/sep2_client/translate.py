@@ -184,10 +184,13 @@ def default(
     return Default(party, program.mrid.upper(), group, program.primacy, carried, gradient, service)
 
 
-def default_uncarried(control: DefaultDERControl, curves: modes.Curves = NO_CURVES) -> tuple[str, ...]:
-    """Name what a default asks for and this gateway cannot carry: modes, and the ramp after a reconnection."""
-    _carried, lacking = effects(control.base, curves)
-    return (*lacking, "setSoftGradW") if control.set_soft_grad_w_hundredths else lacking
+def default_uncarried(control: DefaultDERControl) -> tuple[str, ...]:
+    """Name what a default asks for and no default of this gateway carries: modes, and the ramp after a reconnection.
+
+    Why any other of its modes is not carried is what `modes.read` says.
+    """
+    _carried, lacking = _of_active_power(control.base)
+    return (*lacking, "setSoftGradW") if control.set_soft_grad_w_hundredths else tuple(lacking)
 
 
 def response(answer: Answer, lfdi: str, codes: Mapping[str, int], created_s: int) -> DERControlResponse | None:

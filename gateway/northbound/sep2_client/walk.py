@@ -29,6 +29,7 @@ from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
 from gateway.wire.sep2.resources import (
     DefaultDERControl,
     DERControl,
+    DERControlBase,
     DERControlList,
     DERProgram,
     DERProgramList,
@@ -60,6 +61,10 @@ class Linking(NamedTuple):
     poll_s: int
     defaults: list[DefaultDERControl]
     controls: list[DERControl]
+
+    def bases(self) -> list[DERControlBase]:
+        """Give all modes."""
+        return [*(each.base for each in self.defaults), *(each.base for each in self.controls)]
 
 
 class Walker:
@@ -161,8 +166,7 @@ class Walker:
         self._heard.assigned(programs)
         self._heard.compare(programs.programs.values())
         linking = [await self._program(program, programs.poll_s[group]) for group, program in programs.programs.items()]
-        for each in linking:
-            await self._with_curves(each)
+        await self._with_curves([each for each in linking if each.bases()])
         self._reader.end()
         self._curves.end()
         if not found.end_devices or not programs.whole or self._reader.failing:
@@ -285,16 +289,18 @@ class Walker:
                 self._heard.controls(plain, program, now_ms, self.server_ms(now_ms))
         return linking
 
-    async def _with_curves(self, linking: Linking) -> None:
-        bases = [*(each.base for each in linking.defaults), *(each.base for each in linking.controls)]
-        hrefs = [href for base in bases for href in modes.links(base).values()]
-        if not hrefs:
-            return
-        curves = await self._curves.read(hrefs, linking.poll_s)
-        for default in linking.defaults:
-            self._heard.default(default, linking.program, curves)
+    async def _with_curves(self, linking: list[Linking]) -> None:
+        """Hear what links to curves, once these were read as far as they can be."""
+        rates_s: dict[str, int] = {}
+        for each in linking:
+            for href in (href for base in each.bases() for href in modes.links(base).values()):
+                rates_s[href] = min(each.poll_s, rates_s.get(href, each.poll_s))
+        curves = await self._curves.read(rates_s)
         now_ms = self._clock.now_ms()
-        self._heard.controls(linking.controls, linking.program, now_ms, self.server_ms(now_ms), curves)
+        for each in linking:
+            for default in each.defaults:
+                self._heard.default(default, each.program, curves)
+            self._heard.controls(each.controls, each.program, now_ms, self.server_ms(now_ms), curves)
 
     def _compare_clocks(self, assignment: FunctionSetAssignments) -> None:
         ours = self.found.capability.time_link if self.found.capability is not None else None
