@@ -137,6 +137,7 @@ def test_a_mode_is_one_effect_of_its_function(base: DERControlBase, effect: Mode
         (DERControlBase(op_mod_fixed_var=SentVar(reference=0, hundredths=1)), "opModFixedVar", "refType 0 is no base"),
         (DERControlBase(op_mod_fixed_var=SentVar(reference=7, hundredths=1)), "opModFixedVar", "refType 7 is no base"),
         (DERControlBase(op_mod_freq_droop=drooping(over_slope_thousandths=0)), "opModFreqDroop", "a slope of 0"),
+        (DERControlBase(op_mod_freq_droop=drooping(under_band_mhz=0)), "opModFreqDroop", "a dead band of 0"),
         (DERControlBase(op_mod_max_lim_w_inject=UnsignedActivePower(1)), "opModMaxLimWInject", "it is of 2023"),
     ],
 )

@@ -205,6 +205,8 @@ def _droop(sent: FreqDroop) -> Droop | str:
     """Turn a droop. Our reading: pMin of 2023, how far it may go down, is the DER's own."""
     if not (sent.over_slope_thousandths and sent.under_slope_thousandths):
         return "a slope of 0 has no meaning"
+    if not (sent.over_band_mhz and sent.under_band_mhz):
+        return "a dead band of 0 is none"
     return Droop(
         over_band_mhz=sent.over_band_mhz,
         under_band_mhz=sent.under_band_mhz,
