@@ -12,7 +12,7 @@ from gateway.core.functions import Function
 from gateway.core.modes import Curve, CurveBase, CurveKind, CurvePoint, Displacement, PowerFactor
 from gateway.core.orders import Ceiling, Effect
 from gateway.core.units import Watts
-from gateway.northbound.sep2_client import curves as curve_reader
+from gateway.northbound.sep2_client import curve_reader
 from gateway.wire.sep2.codes import CURVE_MODES
 from hil.head_end import HeadEnd
 from hil.sep2.curves import Curve as SentCurve

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.core.events import Assigned, DefaultHeard, OrderHeard, OrderUnreadable
-from gateway.core.orders import Order
 from gateway.northbound.sep2_client import modes, translate
 from gateway.northbound.sep2_client.modes import Curves
 from gateway.northbound.sep2_client.programs import Split
@@ -20,7 +19,6 @@ from gateway.wire.sep2 import Faulty, WireFault
 from gateway.wire.sep2.codes import EventState
 from gateway.wire.sep2.resources import DefaultDERControl, DERControl, DERControlBase, DERProgram
 
-WAIT_MS: Final = 60_000
 KEEP_OVER_MS: Final = 24 * 3_600_000
 
 
@@ -144,7 +142,7 @@ class Heard:
         draw = self._draw() if draw is None else draw
         service = self._split.service(program)
         order = translate.order(control, program, self._party, received_ms, draw, service, curves)
-        if known is None and self._waits(order, control, server_ms, curves):
+        if known is None and translate.may_wait(order, control.base, curves, server_ms):
             return
         self._unfit(f"event {mrid}", control.base, curves)
         if known is not None and known.order.scope != order.scope:
@@ -152,14 +150,6 @@ class Heard:
         elif known is None or known.order != order:
             self._orders[mrid] = OrderHeard(order)
             self._hear(self._orders[mrid])
-
-    def _waits(self, order: Order, control: DERControl, server_ms: int, curves: Curves) -> bool:
-        """Tell whether an event may wait for a curve that is missing: what it says must not change once it is heard.
-
-        It waits while the curve is asked for again soon, and nothing else that it bears is kept from acting in time.
-        """
-        due = bool(order.effects) and order.start_ms - abs(order.randomize_start_ms) < server_ms + WAIT_MS
-        return not due and modes.awaits(control.base, curves)
 
     def _unfit(self, what: str, base: DERControlBase, curves: Curves) -> None:
         for one in modes.read(base, curves).unfit:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from gateway.northbound.sep2_client.config import Sep2Client, Sep2Resource
-from gateway.northbound.sep2_client.curves import CurveReader
+from gateway.northbound.sep2_client.curve_reader import CurveReader
 from gateway.northbound.sep2_client.exchange import Exchange, ServerDown
 from gateway.northbound.sep2_client.mirror import Mirror
 from gateway.northbound.sep2_client.outbox import Outbox

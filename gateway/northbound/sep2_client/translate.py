@@ -38,6 +38,7 @@ from gateway.wire.sep2.resources import (
 
 CARRIED: Final = ("opModConnect", "opModEnergize", "opModFixedW", "opModMaxLimW", "opModTargetW", *modes.CARRIED)
 CARRIED_DOE: Final = ("opModExpLimW", "opModGenLimW", "opModImpLimW")
+WAIT_MS: Final = 60_000
 FOR_EVER_S: Final = 2**32 - 1
 LAST_S: Final = 253_402_300_799
 """The end of the year 9999: no instant beyond it is taken for one."""
@@ -150,6 +151,15 @@ def order(
         uncarried=lacking,
         service=service,
     )
+
+
+def may_wait(order: Order, base: DERControlBase, curves: modes.Curves, server_ms: int) -> bool:
+    """Tell whether an event may wait for a curve that is missing: what it says must not change once it was heard.
+
+    It waits while the curve is asked for again soon, and nothing else that it bears is kept from acting in time.
+    """
+    due = bool(order.effects) and order.start_ms - abs(order.randomize_start_ms) < server_ms + WAIT_MS
+    return not due and modes.awaits(base, curves)
 
 
 def withdrawal(control: DERControl, party: str) -> Withdrawn | None:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from gateway.core.events import Contact, Offset
 from gateway.northbound.sep2_client import modes, translate
 from gateway.northbound.sep2_client.config import Sep2Resource
-from gateway.northbound.sep2_client.curves import CurveReader
+from gateway.northbound.sep2_client.curve_reader import CurveReader
 from gateway.northbound.sep2_client.exchange import Impostor, ServerDown, ServerFault
 from gateway.northbound.sep2_client.heard import Heard, Programs
 from gateway.northbound.sep2_client.programs import Split
