@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core.functions import Function
 from gateway.core.modes import (
@@ -19,6 +21,7 @@ from gateway.core.modes import (
     RideThrough,
     TargetVar,
     VarBase,
+    fault,
 )
 from gateway.core.orders import Ceiling
 from gateway.core.units import Watts
@@ -127,6 +130,7 @@ def drooping(**others: Any) -> FreqDroop:
 def test_a_mode_is_one_effect_of_its_function(base: DERControlBase, effect: Mode) -> None:
     assert translate.effects(base) == ((effect,), ())
     assert modes.read(base, {}).unfit == ()
+    assert fault(effect) == ""
 
 
 @pytest.mark.parametrize(
@@ -373,3 +377,33 @@ def test_what_a_control_links_to_and_whether_it_is_worth_waiting_for() -> None:
     assert modes.awaits(base, {"/opModVoltVar": VOLT_VAR, "/opModVoltWatt": soon})
     assert not modes.awaits(base, {"/opModVoltVar": VOLT_VAR, "/opModVoltWatt": late})
     assert not modes.awaits(DERControlBase(), {"/opModVoltWatt": soon})
+
+
+@given(
+    mode=st.sampled_from(CURVE_MODES),
+    points=st.lists(st.tuples(st.integers(-150, 150), st.integers(-110, 110)), min_size=1, max_size=10),
+    scales=st.tuples(st.integers(-3, 2), st.integers(-3, 2)),
+    reference=st.integers(0, 9),
+    absorbs=st.none() | st.booleans(),
+    v_ref=st.none() | st.integers(0, 10_000),
+)
+def test_whatever_is_carried_is_no_fault_to_the_core(
+    mode: str,
+    points: list[tuple[int, int]],
+    scales: tuple[int, int],
+    reference: int,
+    absorbs: bool | None,
+    v_ref: int | None,
+) -> None:
+    """An order with a faulty mode is refused whole, so none may be heard with one."""
+    curve = sent(
+        mode,
+        points=tuple(CurveData(x=x, y=y, absorbs=absorbs) for x, y in sorted(points)),
+        x_multiplier=scales[0],
+        y_multiplier=scales[1],
+        y_reference=reference,
+        v_ref_hundredths=v_ref,
+    )
+    found = modes.read(linking(mode), {f"/{mode}": curve})
+    assert len(found.effects) + len(found.unfit) == 1
+    assert [fault(effect) for effect in found.effects] == [""] * len(found.effects)
