@@ -66,3 +66,16 @@ class Clock:
 
     def __str__(self) -> str:
         return self._text
+
+
+class HandClock(Clock):
+    """A clock that only its owner moves, by `ms`."""
+
+    __slots__ = ("ms",)
+
+    def __init__(self, at_ms: int) -> None:
+        super().__init__("hand", 0, Fraction(1))
+        self.ms = at_ms
+
+    def now_ms(self) -> int:
+        return self.ms

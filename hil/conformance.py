@@ -22,6 +22,7 @@ Finding = tuple[bool, str]
 _ANSWER_WITHIN_S = 1.0
 _CUT_PAUSE_S = 0.05
 _REGISTERS = {"ID", "L"}
+_MOST_SCALE = 10
 
 
 def discovery(device: Instrument) -> list[Finding]:
@@ -114,6 +115,47 @@ def _refuses(device: Instrument, name: str) -> Finding:
     except Refused as fault:
         return True, f"{name} is read-only: exception {fault.code}"
     return False, f"{name} is read-only and took a write"
+
+
+def scale_factors(device: Instrument) -> list[Finding]:
+    """Scale factor: every implemented point's factor is there, from -10 to 10."""
+    found = []
+    for model in device.models:
+        model.read()
+        wrong: list[str] = []
+        used = 0
+        for name, point in points_of(model, str(model.model_id)):
+            factor = point.pdef.get("sf")
+            if point.value is None or not isinstance(factor, str):
+                continue
+            used += 1
+            exponent = model.points[factor].value
+            if exponent is None or not -_MOST_SCALE <= exponent <= _MOST_SCALE:
+                wrong.append(f"{name} has {factor} = {exponent}")
+        text = f"model {model.model_id}: {used} scaled points; {_listed(wrong) or 'all factors hold'}"
+        found.append((not wrong, text))
+    return found
+
+
+def rejection(device: Instrument) -> list[Finding]:
+    """Rejection: what is outside the map is refused with an exception, and the next request is answered."""
+    last = device.models[-1]
+    beyond = int(last.model_addr) + int(last.model_len) + 2 + 200
+    found: list[Finding] = []
+    attempts: dict[str, Callable[[], object]] = {
+        f"a read at {beyond}, beyond the map": lambda: device.raw(beyond, 2),
+        f"a write at {beyond}, beyond the map": lambda: device.raw_write(beyond, bytes(2)),
+        "a write of the marker": lambda: device.raw_write(device.base, b"XXXX"),
+    }
+    for what, ask in attempts.items():
+        try:
+            ask()
+        except Refused as fault:
+            found.append((True, f"{what} is refused: exception {fault.code}"))
+        else:
+            found.append((False, f"{what} is taken; it must be refused"))
+    found.append((device.raw(device.base, 2) == b"SunS", "the marker is read after them"))
+    return found
 
 
 def tcp_interface(device: Instrument) -> list[Finding]:
@@ -225,4 +267,6 @@ CHECKS: dict[Check, Callable[[Instrument], list[Finding]]] = {
     "tcp_interface": tcp_interface,
     "partial_request": partial_request,
     "multiple_packets": multiple_packets,
+    "scale_factors": scale_factors,
+    "rejection": rejection,
 }

@@ -4,7 +4,8 @@ Accuracies are the minimum measurement accuracies (MRA) of IEEE 1547-2018, table
 side. A step of first order covers 1 - 10^-n of its way after n response times.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
@@ -21,6 +22,14 @@ TIME_MRA: Final = 0.01
 TRANSIENT_S: Final = WIDTH * 2 / 60
 """1.5 times the accuracy of time where voltage or frequency are abnormal, which is two cycles."""
 AXIS_MRA: Final[dict[Axis, float]] = {"V": V_MRA_PCT, "W": POWER_MRA_PCT, "Hz": HZ_MRA}
+
+
+def late_s(after_s: float) -> float:
+    """Give when what must have happened after this time is judged: 1.5 times the accuracy of time later.
+
+    Our reading: of the two accuracies of time, the greater.
+    """
+    return after_s + max(TRANSIENT_S, WIDTH * TIME_MRA * after_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,20 @@ def curve_band(points: Points, axis: Axis, x: float) -> Band:
     inside = [y for at, y in points if x - reach <= at <= x + reach]
     values = [along(points, x - reach), along(points, x + reach), *inside]
     return Band(min(values), max(values))
+
+
+def by_power_factor(factor: float, w: float) -> tuple[float, Band]:
+    """Give the var of a power factor at this power, + over-excited, and the same as a band."""
+    target = math.copysign(1, factor) * w * math.tan(math.acos(abs(factor)))
+    return target, Band(target, target)
+
+
+def droop_points(droop: Mapping[str, float], from_pct: float, nominal_hz: float) -> tuple[tuple[float, float], ...]:
+    """Give a droop as a curve of Hz and % of WMax about the power before it (IEEE 1547-2018, 6.5.2.7)."""
+    over, under, over_k, under_k = (droop[name] for name in ("DbOf", "DbUf", "KOf", "KUf"))
+    fall_hz, rise_hz = from_pct / 100 * nominal_hz * over_k, (100 - from_pct) / 100 * nominal_hz * under_k
+    low, high = nominal_hz - under, nominal_hz + over
+    return ((low - rise_hz, 100.0), (low, from_pct), (high, from_pct), (high + fall_hz, 0.0))
 
 
 def covered(after_s: float, response_s: float) -> float:

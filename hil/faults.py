@@ -44,6 +44,9 @@ FUNCTION_FAULTS: Final = {
     "slow": "power moves a hundred times as slowly",
     "trips_early": "trips as soon as voltage or frequency are abnormal",
     "never_trips": "neither trips nor ceases, whatever voltage and frequency are",
+    "no_serial": "is deaf on its serial line",
+    "one_baud_rate": "has 19200 bit/s alone on its serial line",
+    "keeps_partial": "waits for the rest of a broken frame on its serial line for ever",
     "takes_anything": "acknowledges every write, whether it can be taken or not",
 }
 """What a device does wrong with what it was told well: for the procedures that have to find it."""

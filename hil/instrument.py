@@ -182,6 +182,11 @@ class Instrument:
         self._connected()
         return bytes(self._device.read(address, count))
 
+    def raw_write(self, address: int, payload: bytes) -> None:
+        """Write registers as they are; raises Refused or DeviceError."""
+        self._connected()
+        self._device.write(address, payload)
+
     def address(self, name: str) -> int:
         """Register address of a point."""
         point = self.point(name)

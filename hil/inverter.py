@@ -1,6 +1,7 @@
 """Simulated SunSpec inverters on real Modbus TCP sockets, with physics, reversion timers and settable faults."""
 
 import math
+from collections.abc import Collection
 
 from hil import faults
 from hil.clock import Clock
@@ -133,6 +134,11 @@ class Inverter(Standing):
     def faults(self) -> frozenset[str]:
         """The faults that are on."""
         return frozenset(self._faults)
+
+    @property
+    def live_faults(self) -> Collection[str]:
+        """The faults that are on, as they change."""
+        return self._faults
 
     def told(self, write: Write) -> dict[str, Value]:
         """Return what a write said, by point name ("704.WMaxLimPct") in the point's unit."""
@@ -316,9 +322,11 @@ class Inverter(Standing):
 
 
 def _physics(spec: InverterSpec, models: tuple[int, ...], faults: set[str]) -> Physics:
-    """Make the inside that the spec asks for; raises ModuleNotFoundError where OpenDER is asked for and not there."""
+    """Make the inside that the spec asks for; raises ValueError where OpenDER is asked for and not installed."""
     if spec.physics == "first-order":
         return FirstOrder(spec, faults)
-    from hil.opender_physics import OpenDer  # noqa: PLC0415 - a second of imports that others need not pay
-
+    try:
+        from hil.opender_physics import OpenDer  # noqa: PLC0415 - a second of imports that others need not pay
+    except ModuleNotFoundError as lack:
+        raise ValueError(f'{spec.name}: physics "opender" needs {lack.name}; install it, or leave it out') from lack
     return OpenDer(spec, models, faults)

@@ -10,12 +10,13 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from hil.criteria import TRANSIENT_S, Axis, Quantity
+from hil.criteria import Axis, Quantity, late_s
 from hil.tables import Strict
 
 HERE = Path(__file__).parent
 PROCEDURES, SUITES, BENCHES = HERE / "procedures", HERE / "suites", HERE / "benches"
 PRESENT = "present"
+STEADY = "steady"
 
 T = TypeVar("T")
 Number = int | float
@@ -28,7 +29,10 @@ Check = Literal[
     "partial_request",
     "multiple_packets",
     "monitoring",
+    "scale_factors",
+    "rejection",
 ]
+SerialCheck = Literal["rtu_interface", "rtu_baud_rate", "rtu_partial_request"]
 
 
 class ProcedureError(ValueError):
@@ -92,7 +96,8 @@ class Grid(Strict):
 class Step(Strict, kw_only=True):
     """One step: set the grid, adopt, write, expect refusals, follow, keep, wait, check and read, in this order.
 
-    Points are written one by one in the order given. A value may be relative: "80 % of 702.WMaxRtg".
+    Points are written one by one in the order given. A value may be relative: "80 % of 702.WMaxRtg". A read may want
+    a value to be "present", or "steady": the same for as long as a few seconds.
     """
 
     name: str
@@ -103,7 +108,7 @@ class Step(Strict, kw_only=True):
     refused: dict[str, Number | str] = msgspec.field(default_factory=dict)
     wait_s: float = 0
     reads: dict[str, Number | str] = msgspec.field(default_factory=dict)
-    check: Check | None = None
+    check: Check | SerialCheck | None = None
     follow: tuple[Follow, ...] = ()
     keep: tuple[Keep, ...] = ()
 
@@ -151,7 +156,7 @@ def load(path: Path) -> Procedure:
         for follow in step.follow:
             if sum(x is not None for x in (follow.target_pct, follow.curve, follow.power_factor)) != 1:
                 raise ProcedureError(f"{path}: step[{number}].follow needs one of target_pct, curve, power_factor")
-        if any(keep.until_s <= keep.from_s + TRANSIENT_S or keep.high_pct < keep.low_pct for keep in step.keep):
+        if any(keep.until_s <= late_s(keep.from_s) or keep.high_pct < keep.low_pct for keep in step.keep):
             raise ProcedureError(f"{path}: step[{number}].keep needs until_s after from_s, and high_pct from low_pct")
     return msgspec.structs.replace(procedure, sha256=hashlib.sha256(text.encode()).hexdigest())
 

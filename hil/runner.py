@@ -7,18 +7,32 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from hil.conformance import CHECKS, Finding, monitoring
-from hil.criteria import POWER_MRA_PCT, TRANSIENT_S, WIDTH, Band, Mark, along, curve_band, response_band
+from hil.criteria import (
+    POWER_MRA_PCT,
+    WIDTH,
+    Band,
+    Mark,
+    along,
+    by_power_factor,
+    curve_band,
+    droop_points,
+    late_s,
+    response_band,
+)
 from hil.instrument import DeviceError, Instrument, NoPoint, Refused, Value
-from hil.procedure import PRESENT, Check, Curve, Follow, Grid, Keep, Procedure, Step
+from hil.procedure import PRESENT, STEADY, Check, Curve, Follow, Grid, Keep, Procedure, SerialCheck, Step
+from hil.serial_conformance import SERIAL_CHECKS
 from hil.testbed import NOMINAL_HZ, CannotSet, Sample, Testbed, next_moment_s
 
 Verdict = Literal["pass", "fail", "not run", "not applicable"]
 
 MARKS: Final = 4
 MOMENTS: Final = 12
+STEADY_READS: Final = 5
+STEADY_PAUSE_S: Final = 0.7
 _ADOPT_POLLS, _ADOPT_POLL_S = 10, 1.0
 _SPARE_SLOT = 2
 _RELATIVE = re.compile(r"(?P<percent>-?\d+(?:\.\d+)?) % of (?P<point>\d+\.\w+)")
@@ -261,9 +275,14 @@ class _Run:
             raise NoPoint(relative["point"])
         return round(float(relative["percent"]) / 100 * whole)
 
-    async def _check(self, check: Check) -> list[Finding]:
+    async def _check(self, check: Check | SerialCheck) -> list[Finding]:
+        if check in SERIAL_CHECKS:
+            if self._bench.line is None:
+                raise CannotSet('the bench has no serial line of the device; name it in "serial" if it has one')
+            serial_check = SERIAL_CHECKS[check]
+            return await asyncio.to_thread(serial_check, self._bench.instrument, self._bench.line)
         if check != "monitoring":
-            return await asyncio.to_thread(CHECKS[check], self._bench.instrument)
+            return await asyncio.to_thread(CHECKS[cast("Check", check)], self._bench.instrument)
         if not self._bench.independent:
             raise CannotSet("the bench has no instrument beside the device's own registers to compare them with")
         return await asyncio.to_thread(
@@ -281,12 +300,22 @@ class _Run:
     async def _read(self, name: str, told: float | str) -> None:
         wanted = await self._value(told)
         value = await asyncio.to_thread(self._bench.instrument.read, name)
-        if wanted == PRESENT:
+        if wanted == STEADY:
+            await self._steady(name, value)
+        elif wanted == PRESENT:
             self._judge(value not in {None, ""}, f"{name} reads {value}; must be there")
         elif isinstance(value, int | float) and isinstance(wanted, int | float):
             self._judge(math.isclose(value, wanted, abs_tol=1e-6), f"{name} reads {value:g}; must be {wanted:g}")
         else:
             self._judge(value == wanted, f"{name} reads {value}; must be {wanted}")
+
+    async def _steady(self, name: str, first: Value) -> None:
+        seen = [first]
+        for _ in range(STEADY_READS):
+            await self._wait(STEADY_PAUSE_S)
+            seen.append(await asyncio.to_thread(self._bench.instrument.read, name))
+        told = ", ".join(dict.fromkeys(map(str, seen)))
+        self._judge(len(set(seen)) == 1 and first is not None, f"{name} reads {told}; must be there and stay")
 
     async def _adopt(self, curve: Curve, adoption: str) -> None:
         """Write the curve into a spare slot, ask for it by its number, counted from 1, and poll the outcome."""
@@ -354,7 +383,7 @@ class _Run:
         began_ms, slack = self._bench.now_ms(), WIDTH * POWER_MRA_PCT / 100 * self._ratings["VAMax"]
         for keep in sorted(keeps, key=lambda each: each.from_s):
             low, high = (pct / 100 * self._ratings["WMax"] for pct in (keep.low_pct, keep.high_pct))
-            band, first_s, seen = Band(low, high).wider(slack), keep.from_s + TRANSIENT_S, []
+            band, first_s, seen = Band(low, high).wider(slack), late_s(keep.from_s), []
             for n in range(MOMENTS + 1):
                 at_ms = began_ms + round(1000 * (first_s + (keep.until_s - first_s) * n / MOMENTS))
                 await self._wait((at_ms - self._bench.now_ms()) / 1000)
@@ -362,7 +391,7 @@ class _Run:
                 seen.append(now.w if keep.quantity == "W" else now.var)
                 mark = Mark((now.at_ms - began_ms) / 1000, seen[-1], band)
                 self._result.wanted.setdefault(keep.quantity, []).append(Wanted(now.at_ms, (low + high) / 2, mark))
-            text = f"{keep.quantity} from {first_s:g} s to {keep.until_s:g} s: {min(seen):.0f} to {max(seen):.0f}"
+            text = f"{keep.quantity} from {first_s:.2f} s to {keep.until_s:g} s: {min(seen):.0f} to {max(seen):.0f}"
             self._judge(all(map(band.holds, seen)), f"{text}; needs {band}")
 
     def _response_s(self, follow: Follow) -> float:
@@ -392,11 +421,11 @@ class _Run:
             target = follow.target_pct / 100 * whole
             return target, Band(target, target)
         if follow.power_factor is not None:
-            return _by_power_factor(follow.power_factor, now.w)
+            return by_power_factor(follow.power_factor, now.w)
         assert follow.curve is not None
         curve = self._procedure.curve[follow.curve]
         whole = self._ratings[curve.of]
-        points = curve.points or _droop(curve, follow.from_pct)
+        points = curve.points or droop_points(curve.droop, follow.from_pct, NOMINAL_HZ)
         x = {"V": now.volts_pct, "Hz": now.hz, "W": 100 * now.w / self._ratings["WMax"]}[curve.x]
         near = curve_band(points, curve.x, x)
         most = math.inf if follow.at_most_pct is None else follow.at_most_pct
@@ -408,19 +437,6 @@ class _Run:
 
     def _say(self, text: str) -> None:
         self._result.messages.append((self._bench.now_ms(), self._step.name, text))
-
-
-def _by_power_factor(factor: float, w: float) -> tuple[float, Band]:
-    target = math.copysign(1, factor) * w * math.tan(math.acos(abs(factor)))
-    return target, Band(target, target)
-
-
-def _droop(curve: Curve, from_pct: float) -> tuple[tuple[float, float], ...]:
-    """Give a droop as a curve of Hz and % of WMax about the power before it (IEEE 1547-2018, 6.5.2.7)."""
-    over, under, over_k, under_k = (curve.droop[name] for name in ("DbOf", "DbUf", "KOf", "KUf"))
-    fall_hz, rise_hz = from_pct / 100 * NOMINAL_HZ * over_k, (100 - from_pct) / 100 * NOMINAL_HZ * under_k
-    low, high = NOMINAL_HZ - under, NOMINAL_HZ + over
-    return ((low - rise_hz, 100.0), (low, from_pct), (high, from_pct), (high + fall_hz, 0.0))
 
 
 def _set_in_words(grid: Grid) -> str:

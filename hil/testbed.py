@@ -8,18 +8,18 @@ import asyncio
 import random
 import sys
 import time
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 
-from hil.clock import Clock
+from hil.clock import HandClock
 from hil.faults import demand_fault
 from hil.instrument import DeviceError, Instrument
 from hil.inverter import Inverter, InverterSpec
 from hil.procedure import BENCHES, Grid, ProcedureError, names
+from hil.serial_line import SerialLine, SerialPort
 from hil.tables import Strict
 
 NOMINAL_HZ = 60.0
@@ -67,13 +67,18 @@ class SimulatedTable(Strict, kw_only=True):
 
 
 class DeviceTable(Strict, kw_only=True):
-    """A real device; `by_hand` are the knobs that a person moves when the bench asks."""
+    """A real device; `by_hand` are the knobs that a person moves when the bench asks.
+
+    `serial` is where its serial line ends at this machine, as "/dev/ttyUSB0"; `baud_rates` are those that it has.
+    """
 
     host: str
     port: Port = 502
     unit: Unit = 1
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=60)] = 3.0
     by_hand: tuple[Knob, ...] = ()
+    serial: str | None = None
+    baud_rates: tuple[Annotated[int, msgspec.Meta(ge=300)], ...] = (9600,)
 
 
 class BenchFile(Strict, kw_only=True):
@@ -90,9 +95,13 @@ class BenchFile(Strict, kw_only=True):
 
 
 class Testbed(Protocol):
-    """What a procedure needs of a bench; `independent` where it does not measure by the device's registers."""
+    """What a procedure needs of a bench; `independent` where it does not measure by the device's registers.
+
+    `line` is the device's serial line, None where the bench has none.
+    """
 
     instrument: Instrument
+    line: SerialPort | None
     file: BenchFile
     independent: bool
 
@@ -106,17 +115,6 @@ class Testbed(Protocol):
     async def measure(self) -> Sample: ...
 
 
-class _HandClock(Clock):
-    """A clock that only the bench moves."""
-
-    def __init__(self) -> None:
-        super().__init__("hand", 0, Fraction(1))
-        self.ms = _START_MS
-
-    def now_ms(self) -> int:
-        return self.ms
-
-
 class SimulatedBench:
     """One simulated device behind a real socket, which waiting steps; measures at its terminals, not its registers."""
 
@@ -125,7 +123,7 @@ class SimulatedBench:
     def __init__(self, file: BenchFile, table: SimulatedTable) -> None:
         self.file = file
         self._table = table
-        self._clock = _HandClock()
+        self._clock = HandClock(_START_MS)
         self._grid = Grid(volts_pct=100.0, hz=NOMINAL_HZ, light_pct=100.0)
         spec = InverterSpec(
             name="device",
@@ -138,9 +136,12 @@ class SimulatedBench:
             end_marker=table.end_marker,
         )
         self.inverter = Inverter(spec, self._clock)
+        self._line = SerialLine({spec.unit: self.inverter.registers}, self.inverter.live_faults)
+        self.line: SerialPort | None = None
 
     async def __aenter__(self) -> Self:
         await self.inverter.start()
+        self.line = self._line.start()
         for fault in self._table.faults:
             self.inverter.set_fault(fault, on=True)
         self._step()
@@ -159,6 +160,7 @@ class SimulatedBench:
     ) -> None:
         del kind, error, trace
         self.instrument.close()
+        self._line.stop()
         await self.inverter.stop()
 
     def now_ms(self) -> int:
@@ -199,6 +201,7 @@ class RealBench:
     def __init__(self, file: BenchFile, table: DeviceTable) -> None:
         self.file = file
         self._table = table
+        self.line = SerialPort(table.serial, table.baud_rates, table.timeout_s) if table.serial else None
         self._set: dict[str, float] = {"volts_pct": 100.0, "hz": NOMINAL_HZ, "light_pct": 100.0}
 
     async def __aenter__(self) -> Self:
@@ -279,9 +282,9 @@ def make_bench(file: BenchFile, where: str = "bench") -> Testbed:
     try:
         for name in file.simulated.faults:
             demand_fault(name)
+        return SimulatedBench(file, file.simulated)
     except ValueError as fault:
         raise ProcedureError(f"{where}: {fault}") from fault
-    return SimulatedBench(file, file.simulated)
 
 
 def next_moment_s(every_s: float, chance: random.Random) -> float:
