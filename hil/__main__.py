@@ -17,6 +17,7 @@ from hil import run
 from hil.bench import Bench, Line
 from hil.clock import Clock
 from hil.feeder import FeederError
+from hil.record import Record
 from hil.scenario import Scenario, ScenarioError, action_of, load
 
 DONE, FAULT_FOUND, BAD_INPUT = 0, 1, 2
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     serve.add_argument("--pki", type=Path, required=True, help="folder of NAME.pem, NAME.key and the authorities")
     serve.add_argument("--clock", default="real", help='"real" or "xN@T0" (default real)')
     serve.add_argument("--out", type=Path, help="write every JSON line to this file too")
+    serve.add_argument("--csv", type=Path, metavar="DIR", help="write what is measured and what happens as tables too")
     serve.add_argument("--admin", type=int, metavar="PORT", help="HTTP on 127.0.0.1: POST /act, GET /state; 0 any port")
     serve.add_argument("--schema", type=Path, metavar="XSD", help="judge every body received by this schema too")
     given = parser.parse_args(arguments)
@@ -45,7 +47,7 @@ def _serve_scenario(given: argparse.Namespace) -> int:
         scenario, clock = load(given.scenario), Clock.parse(given.clock)
         schema = etree.XMLSchema(file=str(given.schema)) if given.schema else None
         with ExitStack() as stack:
-            write = _writer(given.out, stack)
+            write = _writer(given.out, given.csv, stack)
             return asyncio.run(_serve(scenario, clock, given.pki, write, given.admin, schema))
     except (OSError, ScenarioError, FeederError, etree.XMLSchemaParseError, ValueError) as fault:
         sys.stderr.write(f"hil: {fault}\n")
@@ -120,7 +122,8 @@ async def _start_admin(bench: Bench, port: int) -> web.AppRunner:
     return runner
 
 
-def _writer(out: Path | None, stack: ExitStack) -> Callable[[Line], None]:
+def _writer(out: Path | None, tables: Path | None, stack: ExitStack) -> Callable[[Line], None]:
+    record = stack.enter_context(Record(tables)) if tables is not None else None
     kept = stack.enter_context(out.open("w", encoding="utf-8")) if out is not None else None
 
     def write(line: dict[str, Any]) -> None:
@@ -130,6 +133,8 @@ def _writer(out: Path | None, stack: ExitStack) -> Callable[[Line], None]:
         if kept is not None:
             kept.write(text)
             kept.flush()
+        if record is not None:
+            record.take(line)
 
     return write
 

@@ -339,10 +339,12 @@ class Bench:
         while True:
             if self.street.failure is not None:
                 raise self.street.failure
+            seen = {name: [round(pu, 5) for pu in volts] for name, volts in self.street.voltage_pu.items()}
             self._happened(
                 "measured",
                 w={name: round(w) for name, w in self.street.measured_w.items()},
                 limit_w={name: getattr(one, "limit_w", None) for name, one in self.street.devices.items()},
+                **({"voltage_pu": seen} if seen else {}),
             )
             due_ms = max(due_ms + 1000 * self.scenario.measure_s, self.clock.now_ms())
             await self.clock.sleep_until_ms(due_ms)
