@@ -230,6 +230,7 @@ def test_inverters_of_one_process_may_be_stepped_at_another_pace_each() -> None:
         other.clock.ms += 70
         other.inverter.step(other.clock.ms, (250.0,) * 3)
     assert there == pytest.approx(way)
+    assert way[-1] == pytest.approx(0.9 * -0.44 * 5 / 6 * 5000, rel=0.03)  # 90 % within the response time of 5 s
 
 
 @pytest.mark.parametrize("spec", [{"kind": "legacy"}, {"light": True}])

@@ -102,6 +102,17 @@ async def test_what_nobody_can_move_is_not_run_and_no_pass(tmp_path: Path) -> No
     assert "1 not run: " in out
 
 
+async def test_on_a_real_bench_cycles_and_a_line_that_is_not_there_are_not_run() -> None:
+    async with Street(Clock.parse("real"), [InverterSpec(name="roof", kind="autonomous")]) as street:
+        device = DeviceTable(host="127.0.0.1", port=street.ports["roof"], by_hand=("volts_pct",))
+        file = BenchFile(title="table", device=device, settle_s=0)
+        procedures = select("LVRT")[1] + select("RTU-1")[1]
+        found = (await perform(make_bench(file), "two", procedures, 1)).results
+    assert [result.verdict for result in found] == ["not run", "not run"]
+    assert "a grid simulator is needed" in found[0].note
+    assert 'name it in "serial"' in found[1].note
+
+
 async def test_a_foreign_device_that_drops_joined_requests_fails_that() -> None:
     inverter = Inverter(InverterSpec(name="roof"), Clock.starting(1, START_MS))
     await inverter.start()

@@ -105,6 +105,13 @@ async def test_what_a_device_does_not_have_is_not_applicable_and_no_pass() -> No
     assert not found.passed
 
 
+async def test_a_device_of_another_category_is_not_what_ride_through_is_about() -> None:
+    bench = SimulatedBench(BenchFile(title="simulated"), SimulatedTable())
+    bench.inverter._image.publish({"702.AbnOpCatRtg": 1})
+    found = (await perform(bench, "two", select("LVRT")[1], SEED)).results[0]
+    assert (found.verdict, found.note) == ("not applicable", "the device says 702.AbnOpCatRtg = 1; this is about 2")
+
+
 async def test_the_same_seed_measures_at_the_same_moments_and_another_at_others() -> None:
     moments = [[sample for _step, sample in (await run("CPF", seed)).results[0].samples] for seed in (1, 1, 2)]
     assert moments[0] == moments[1] != moments[2]
