@@ -12,6 +12,8 @@ Given = dict[str, float | bool | str]
 
 _DECADE: Final = 2.302585
 _NEVER_S: Final = 1e9
+_NEVER_HZ: Final = 1e3
+"""Dead band of a droop that is off: OpenDER 2.2.0 gives nothing any more once a droop is disabled while it acts."""
 _EARLY_S: Final = 0.05
 _PCT: Final = 100
 _CATEGORIES: Final = ("CAT_I", "CAT_II", "CAT_III")
@@ -68,12 +70,12 @@ def settings_of(
         "AP_LIMIT": min(limits_w) / spec.rated_w if limited else 1.0,
         **_trips(settings.trips, faults),
     }
-    given |= {"PV_MODE_ENABLE": False, "PF_MODE_ENABLE": False}
+    given |= {"PV_MODE_ENABLE": False, "PF_MODE_ENABLE": True, "PF_DBOF": _NEVER_HZ, "PF_DBUF": _NEVER_HZ}
     if 706 in models and image.value("706.Ena") == 1 and "ignores_limit" not in faults:
         given |= _volt_watt(spec, image, settings)
     if 711 in models and image.value("711.Ena") == 1 and "ignores_limit" not in faults:
         names = {"PF_DBOF": "DbOf", "PF_DBUF": "DbUf", "PF_KOF": "KOf", "PF_KUF": "KUf", "PF_OLRT": "RspTms"}
-        given |= {"PF_MODE_ENABLE": True} | {name: image.number(f"711.Ctl.1.{of}") for name, of in names.items()}
+        given |= {name: image.number(f"711.Ctl.1.{of}") for name, of in names.items()}
     return given | _reactive(spec, models, image, settings)
 
 

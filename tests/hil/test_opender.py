@@ -194,6 +194,18 @@ def test_it_enters_service_when_the_grid_is_well_for_the_delay_and_then_along_a_
 
 
 @pytest.mark.parametrize("physics", PHYSICS)
+def test_a_droop_that_is_disabled_while_it_acts_lets_go(physics: str) -> None:
+    bench = Stepped(physics=physics, kind="autonomous", step_ms=100)
+    bench.write("711.Ena", 1)
+    bench.hz = 60.6
+    bench.passes(30)
+    assert bench.inverter.w == pytest.approx(5000 * (1 - 0.564 / 3), abs=BAND_W)
+    bench.write("711.Ena", 0)
+    bench.passes(30)
+    assert bench.inverter.w == pytest.approx(5000, abs=BAND_W)
+
+
+@pytest.mark.parametrize("physics", PHYSICS)
 @pytest.mark.parametrize("phases", [(1,), (1, 2), (1, 2, 3)])
 def test_on_one_two_or_three_phases_it_gives_what_the_light_gives(physics: str, phases: tuple[int, ...]) -> None:
     bench = Stepped(physics=physics, phases=phases, irradiance=0.5)

@@ -238,7 +238,7 @@ def test_all_that_can_be_run_is_listed(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["list"]) == 0
     told = capsys.readouterr().out
     assert "LAP        Limit active power" in told
-    assert "benches: example-real, simulated" in told
+    assert "benches: example-real, opender, simulated" in told
 
 
 NOBODY = "title = 'nobody'\n[device]\nhost = '127.0.0.1'\nport = 1\n"
@@ -249,7 +249,7 @@ UNKNOWN = "title = 'x'\n[simulated]\nfaults = ['lazy']\n"
     ("asked", "bench", "why"),
     [
         ("LPA", None, 'no procedure or suite "LPA"; did you mean LAP?'),
-        ("LAP", None, "; give a file, or one of: example-real, simulated"),
+        ("LAP", None, "; give a file, or one of: example-real, opender, simulated"),
         ("LAP", NOBODY, "no SunSpec device at 127.0.0.1:1 unit 1"),
         ("LAP", UNKNOWN, 'fault "lazy" is not known; use one of ignores_limit'),
         ("LAP", "title = 'x'", "give either [simulated] or [device]"),
