@@ -53,6 +53,8 @@ FUNCTION_FAULTS: Final = {
 
 LATE_S = 2.5
 """Wall time by which a late reply is late."""
+SWING_MS = 1_000
+"""How long a moving scale factor stays where it is, by the clock that the device lives by."""
 SLOW_MS: Final = 3_000
 SLOW_CURVE_MS: Final = 5_000
 TIMER_SHARE: Final = 0.5
@@ -66,7 +68,6 @@ _EXCEPTIONS: Final = {"exception_4": 4, "exception_6": 6, "exception_0b": 11}
 _BASES: Final = {"base_0": 0, "base_50000": 50_000}
 _HEADER: Final = struct.Struct(">HHHBBB")
 _READ: Final = 3
-_SWING_MS: Final = 1_000
 
 
 def demand_fault(fault: str) -> None:
@@ -74,6 +75,11 @@ def demand_fault(fault: str) -> None:
     known = FAULTS | FUNCTION_FAULTS
     if fault not in known:
         raise ValueError(f'fault "{fault}" is not known; use one of {", ".join(known)}')
+
+
+def swings(now_ms: int) -> bool:
+    """Tell whether a moving scale factor is away from where it was at this time."""
+    return bool(now_ms // SWING_MS % 2)
 
 
 class Reply(NamedTuple):
@@ -179,9 +185,9 @@ class FaultyRegisters:
         return address
 
     def _shown(self, address: int, words: bytes) -> bytes:
-        swings = "moving_scale" in self._faults and self._now_ms() // _SWING_MS % 2
+        swinging = "moving_scale" in self._faults and swings(self._now_ms())
         blank = "all_zero" in self._faults
-        if not swings and not blank:
+        if not swinging and not blank:
             return words
         shown = bytearray(words)
         for place, register in self._image.within(address, len(words) // 2):
