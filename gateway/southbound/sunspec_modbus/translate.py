@@ -29,10 +29,10 @@ from gateway.southbound.sunspec_modbus.points import (
     writes,
 )
 from gateway.southbound.sunspec_modbus.profiles import Habits
-from gateway.wire.sunspec import Chain, Side, Unwritable, Value, compile_model, rescale
+from gateway.wire.sunspec import Chain, Reader, Side, Unwritable, Value, compile_model, rescale
 
-DECODED_MAX: Final = 1024
-"""So many different settings are kept decoded for each kind of device."""
+DECODED_MAX: Final = 4096
+"""So many different settings are kept decoded, of all devices together."""
 
 
 class Controls(Protocol):
@@ -102,17 +102,11 @@ class Controls2018:
     def __init__(self, control: Part, service: Part | None, max_w: int, habits: Habits) -> None:
         self._control, self._service, self._max_w, self._timer = control, service, max_w, habits.timer
         self.reads: tuple[Ask, ...] = (control.ask,) if service is None else (control.ask, service.ask)
-        self._decoded = lru_cache(maxsize=DECODED_MAX)(self._decode)
 
     def decode(self, answers: Sequence[bytes]) -> Values:
         """Decode the answers to `reads`; what was told reads the same at nearly every poll, and at many devices."""
-        return self._decoded(tuple(answers))
-
-    def _decode(self, answers: tuple[bytes, ...]) -> Values:
-        values = dict(self._control.reader.decode(answers[0]))
-        if self._service is not None:
-            values |= self._service.reader.decode(answers[1])
-        return values
+        service = None if self._service is None else self._service.reader
+        return _decoded(self._control.reader, service, tuple(answers))
 
     def steps(self, command: Command, values: Values, *, ours: bool) -> tuple[Step, ...] | Unwritable:
         """Cease first where ordered; then the limit with its reversion in one write; then set-point and permission."""
@@ -324,6 +318,15 @@ def _all_on(command: Command) -> int | None:
     """Give 0 where the command switches anything off, 1 where it switches on, None where nobody says."""
     said = [each for each in (command.connected, command.energized) if each is not None]
     return int(all(said)) if said else None
+
+
+@lru_cache(maxsize=DECODED_MAX)
+def _decoded(control: Reader, service: Reader | None, answers: tuple[bytes, ...]) -> Values:
+    """Decode what devices read; one cache for all, since a timer's countdown makes every read of each another."""
+    values = dict(control.decode(answers[0]))
+    if service is not None:
+        values |= service.decode(answers[1])
+    return values
 
 
 @lru_cache(maxsize=1024)
