@@ -18,12 +18,14 @@ from gateway.ports.clock import Clock
 from gateway.ports.feeder import FeederModel
 from gateway.ports.north import LOCAL, LocalInbox, NorthLink
 from gateway.ports.south import Lease, SouthLinks
-from gateway.store import Continued, Entry, Journal, JournalFault
+from gateway.store import Continued, Entry, Journal, JournalFault, pack
 
 log = logging.getLogger(__name__)
 
 SLICE_S: Final = 0.004
 BATCH: Final = 2_000
+TELLS_AN_ENTRY: Final = 200
+"""How much of what is told of one event is packed at once."""
 LEASE_S: Final = 3.0
 IDLE_S: Final = 0.5
 SNAPSHOT_MS: Final = 30 * 60_000
@@ -164,6 +166,7 @@ class Decider:
         for _event in range(min(len(self._queue), BATCH)):
             (event, asked), now_ms = self._queue.popleft(), self._tick_ms()
             batch.begin(now_ms, event, asked)
+            self.events += 1
             for effect in self.machine.handle(event, now_ms):
                 if batch.writes and isinstance(effect, Tell) and effect.topic is Topic.ANSWERED:
                     await self._commit(batch)
@@ -183,11 +186,11 @@ class Decider:
 
     async def _commit(self, batch: "_Batch") -> None:
         """Bring what was decided onto the disk, then perform it and show it."""
+        now_ms, packed = batch.close()
         entries, writes, owed, questions = batch.cut()
         start_s = time.monotonic()
-        self._journal.commit(entries)
+        self._journal.commit_packed(packed, now_ms)
         self.commit_s = time.monotonic() - start_s
-        self.events += len(entries)
         for write in writes:
             self._write(write)
             if time.monotonic() >= self._breathe_s:
@@ -231,6 +234,7 @@ class _Batch:
         self._owed: list[Owe] = []
         self._questions: list[Validate] = []
         self._entries: list[Entry] = []
+        self._packed: list[bytes] = []
         self._now_ms = 0
         self._event: Event | Continued = Tick()
         self._tells: list[Tell] = []
@@ -258,17 +262,23 @@ class _Batch:
             self._owed.append(effect)
         elif isinstance(effect, Validate):
             self._questions.append(effect)
-        else:
+        elif isinstance(effect, Tell):
             self._tells.append(effect)
             if self._asked is not None:
                 self._asked.tells.append(effect)
+            if len(self._tells) == TELLS_AN_ENTRY:
+                self._close()
+
+    def close(self) -> tuple[int, list[bytes]]:
+        """Give what there is to commit, and of when its last entry is."""
+        self._close()
+        packed, self._packed = self._packed, []
+        return self._now_ms, packed
 
     def cut(self) -> tuple[list[Entry], list[Write], list[Owe], list[Validate]]:
-        """Give what there is to commit and perform; what the event still brings about will be its continuation."""
-        self._close()
+        """Give what there is to perform; what the event still brings about will be its continuation."""
         cut = (self._entries, self.writes, self._owed, self._questions)
         self._entries, self.writes, self._owed, self._questions = [], [], [], []
-        self._event = Continued()
         return cut
 
     def settled(self) -> list[_Asked]:
@@ -277,6 +287,9 @@ class _Batch:
         return settled
 
     def _close(self) -> None:
+        """End an entry; what its event still brings about continues it."""
         if self._open or self._tells:
-            self._entries.append(Entry(self._now_ms, self._event, tuple(self._tells)))
-        self._tells, self._open = [], False
+            entry = Entry(self._now_ms, self._event, tuple(self._tells))
+            self._entries.append(entry)
+            self._packed.append(pack(entry))
+        self._tells, self._open, self._event = [], False, Continued()

@@ -149,6 +149,11 @@ def pack(value: object) -> bytes:
     return encode(tree(value))
 
 
+def join(packed: Iterable[bytes]) -> bytes:
+    """Give what `pack` gives of a tuple, of its values packed one by one."""
+    return _encoder.encode([TUPLE, *map(msgspec.Raw, packed)])
+
+
 def _is_shared(kind: type) -> bool:
     """Tell whether values of this class can be one object in several places: what is frozen can."""
     return kind is tuple or issubclass(kind, tuple) or (dataclasses.is_dataclass(kind) and kind.__hash__ is not None)
