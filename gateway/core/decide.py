@@ -11,7 +11,7 @@ from gateway.core.answers import IN_SUM
 from gateway.core.arbitrate import UNDRIVEN, Ruling
 from gateway.core.certify import Asking
 from gateway.core.commitments import shortfall
-from gateway.core.events import Effect, Write
+from gateway.core.events import Effect, Pause, Write
 from gateway.core.functions import Function
 from gateway.core.guard import Blocked, Bounds, Cleared, clear
 from gateway.core.ledger import Ledger
@@ -27,6 +27,8 @@ GRACE_MS = 5_000
 """How long a cleared command outlasts the next change of its ruling, so that the link is never left without one."""
 RENEWED_MS = 600_000
 """How long before its end a command that nothing changes at is cleared anew, so that everybody below hears in time."""
+AT_ONCE = 25
+"""So many resources are settled between two pauses."""
 
 Case = TypeVar("Case")
 Item = TypeVar("Item")
@@ -126,7 +128,9 @@ class Decider:
         names, shared = self._allotter.allot(touched, settler)
         loosening: list[Write] = []
         blocked: list[Blocked] = []
-        for name in names:
+        for number, name in enumerate(names, 1):
+            if number % AT_ONCE == 0:
+                yield Pause()
             resource = state.resources[name]
             settled = settler.of(resource)
             identity = (id(settled), id(resource.rulings))

@@ -287,4 +287,8 @@ class Tell(NamedTuple):
     why: str
 
 
-Effect = Write | Validate | Owe | Tell
+class Pause(NamedTuple):
+    """Nothing: much is being decided, and whoever performs may look at other things before asking for what follows."""
+
+
+Effect = Write | Validate | Owe | Tell | Pause
