@@ -225,9 +225,6 @@ class Gathering:
         self._next()
 
     def _next(self) -> None:
-        if self._at == len(self._reads):
-            self._gathered(self._answers)
-            return
         ask, parts = self._reads[self._at]
         if parts:
             self._blocks.attempt()
@@ -265,7 +262,10 @@ class Gathering:
             self._answers += [answer[first:after] for first, after in parts]
         else:
             self._answers.append(answer)
-        self._next()
+        if self._at == len(self._reads):
+            self._gathered(self._answers)
+        else:
+            self._next()
 
     def _piece(self, answer: bytes) -> None:
         """Take a piece of a span that is cut."""

@@ -143,11 +143,13 @@ class Link:
 
     def _due_s(self) -> float:
         """Give the monotonic time when it is to be swept next, unless something happens before."""
-        if self._connection is None or self._write_due:
+        connection = self._connection
+        if connection is None or self._write_due:
             return 0.0
-        if not self._ready():
-            return self._connection.due_s
-        return min(self._connection.due_s, self._poll_at, self._read_back_at, self._refresh_at(), self._modes.at)
+        if self._measure is None or not connection.idle:
+            return connection.due_s
+        due_s = min(connection.due_s, self._poll_at, self._read_back_at, self._modes.at)
+        return due_s if self._wanted is None else min(due_s, self._refresh_at())
 
     def _ready(self) -> bool:
         """Tell whether the device is found and nothing is under way with it."""
@@ -235,7 +237,7 @@ class Link:
         self._up = False
 
     def _idle(self) -> None:
-        if self._ready():
+        if self._measure is not None:
             self._next()
         self.due_s = self._due_s()
 
@@ -351,11 +353,11 @@ class Link:
         self._speaks = any(answers[0])
         self._show(live.observe(answers[:after], self._shared.clock.now_ms()))
         if len(answers) > after:
+            self._failures = 0
             self._compare(answers[after:], polled=True)
         elif self._controls is None:
-            self._complain("it can only be monitored: it has no model 704 or 123, or gives no WMax")
-        if len(answers) > after or self._controls is None:
             self._failures = 0
+            self._complain("it can only be monitored: it has no model 704 or 123, or gives no WMax")
 
     def _read_back(self, answers: Sequence[bytes]) -> None:
         self._compare(answers, polled=False)
@@ -478,5 +480,6 @@ class Link:
 
     def _show(self, live: Live) -> None:
         """Tell a reading that is news."""
-        if self._shown.news(live, time.monotonic() * self._shared.clock.rate):
-            self._shared.hear(Observed(self.device, *live))
+        shared = self._shared
+        if self._shown.news(live, time.monotonic() * shared.clock.rate):
+            shared.hear(Observed(self.device, *live))

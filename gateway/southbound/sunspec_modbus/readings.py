@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.core.events import NOT_STORED
-from gateway.core.known import Reading, Unknown
+from gateway.core.known import Known, Reading, Unknown
 from gateway.southbound.sunspec_modbus.points import MISSING, Ask, Part, number, part, reading, shown
 from gateway.southbound.sunspec_modbus.stored import Store, store
 from gateway.wire.sunspec import Chain, Value
@@ -55,19 +55,21 @@ class Measurement:
         a scale factor makes a power of about zero, and some answer all zeros now and then.
         """
         values = self._part.reader.decode(answers[0])
+        given = values.get
         for name in self._alive:
-            if number(values, name):
+            alive = given(name)
+            if alive and isinstance(alive, int):
                 break
         else:
             dead = Unknown("it gives neither voltage nor frequency: asleep, or not to be believed", now_ms)
             return Live(dead, dead, dead, None, dead if self._store else NOT_STORED)
         stored = NOT_STORED if self._store is None else self._store.stored(answers[1:], now_ms)
-        reads = number(values, self._state)
+        reads = given(self._state)
         return Live(
-            _possible(values.get(self._power, MISSING), now_ms),
-            _possible(values.get(self._reactive, MISSING), now_ms),
-            reading(values.get(self._voltage, MISSING), now_ms),
-            None if reads is None else self._connected.get(reads),
+            _possible(given(self._power, MISSING), now_ms),
+            _possible(given(self._reactive, MISSING), now_ms),
+            reading(given(self._voltage, MISSING), now_ms),
+            self._connected.get(reads) if isinstance(reads, int) else None,
             stored,
         )
 
@@ -84,9 +86,11 @@ _MOST_W: Final = 10**9
 
 
 def _possible(power: Value, now_ms: int) -> Reading:
-    if isinstance(power, int) and abs(power) > _MOST_W:
-        return Unknown(f"it reads {power} W or var, which no DER gives", now_ms)
-    return reading(power, now_ms)
+    if not isinstance(power, int):
+        return reading(power, now_ms)
+    if -_MOST_W <= power <= _MOST_W:
+        return Known(power, now_ms)
+    return Unknown(f"it reads {power} W or var, which no DER gives", now_ms)
 
 
 class Description(NamedTuple):

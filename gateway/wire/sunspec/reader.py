@@ -4,7 +4,8 @@ import ipaddress
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from operator import itemgetter
+from itertools import compress
+from operator import eq, itemgetter, mul
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
@@ -36,6 +37,16 @@ class _Planned(NamedTuple):
     absent: int | None
     factor: int
     wrong: Absent | None
+
+
+class _Plan(NamedTuple):
+    """What the scale factors of a read make of it: numbers to multiply, columns of one length, and the others."""
+
+    names: tuple[str, ...]
+    pick: Callable[[tuple[Any, ...]], tuple[int, ...]]
+    absent: tuple[int | None, ...]
+    factors: tuple[int, ...]
+    others: tuple[_Planned, ...]
 
 
 class Reader:
@@ -82,7 +93,7 @@ class Reader:
         self._numbers = [_number(*one, place) for one in present if one[0].type in WHOLE_NUMBERS]
         places = sorted({number.scale_at for number in self._numbers if number.scale_at >= 0})
         self._scales: Callable[[tuple[Any, ...]], object] = itemgetter(*places) if places else _unscaled
-        self._plans: dict[object, tuple[_Planned, ...]] = {}
+        self._plans: dict[object, _Plan] = {}
         self._others = [(place[one[0].name], *one) for one in present if one[0].type not in WHOLE_NUMBERS]
 
     def decode(self, registers: bytes) -> dict[str, Value]:
@@ -93,23 +104,34 @@ class Reader:
         if len(registers) < self._size:
             return self._decode_short(registers)
         raw = self._unpack(registers)
-        values: dict[str, Value] = self._always.copy() if self._always else {}
-        plan = self._plans.get(self._scales(raw)) or self._plan(raw)
-        for name, at, absent, factor, wrong in plan:
+        names, pick, absents, factors, others = self._plans.get(self._scales(raw)) or self._plan(raw)
+        picked = pick(raw)
+        values: dict[str, Value] = dict(zip(names, map(mul, picked, factors), strict=True))
+        for name in compress(names, map(eq, picked, absents)):
+            values[name] = NOT_IMPLEMENTED
+        for name, at, absent, factor, wrong in others:
             number = raw[at]
             if number == absent:
                 values[name] = NOT_IMPLEMENTED
-            elif factor > 0:
-                values[name] = number * factor
             else:
                 values[name] = self._divide(number, -factor) if wrong is None else wrong
+        if self._always:
+            values |= self._always
         for at, point, exponent in self._others:
             values[point.name] = _other(point, exponent, raw[at])
         return values
 
-    def _plan(self, raw: tuple[Any, ...]) -> tuple[_Planned, ...]:
+    def _plan(self, raw: tuple[Any, ...]) -> _Plan:
         """Settle what the scale factors of this read make of every number; devices hardly ever change them."""
-        plan = tuple(_planned(number, raw) for number in self._numbers)
+        planned = [_planned(number, raw) for number in self._numbers]
+        whole = [one for one in planned if one.factor > 0]
+        plan = _Plan(
+            tuple(one.name for one in whole),
+            _picking([one.at for one in whole]),
+            tuple(one.absent for one in whole),
+            tuple(one.factor for one in whole),
+            tuple(one for one in planned if one.factor <= 0),
+        )
         if len(self._plans) >= PLANS_MAX:
             self._plans.clear()
         self._plans[self._scales(raw)] = plan
@@ -178,6 +200,13 @@ def _planned(number: _Number, raw: tuple[Any, ...]) -> _Planned:
     factor = number.factors.get(scale, 0)
     wrong = None if factor else _no_scale(number.scale_name, scale)
     return _Planned(number.name, number.at, number.absent, factor, wrong)
+
+
+def _picking(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[int, ...]]:
+    """Give what picks these places of an unpacked read."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda raw: tuple(raw[at] for at in places)
 
 
 def _unscaled(_raw: tuple[Any, ...]) -> None:
