@@ -1,9 +1,10 @@
-"""`gateway certs`: make the certificates of a test authority, and show whom one names and what is wrong with it.
+"""`gateway certs`: make the certificates of an authority, and show whom one names and what is wrong with it.
 
 Source of the profile: IEEE 2030.5-2018, 6.3 and 6.11.
 """
 
 import argparse
+import datetime as dt
 import json
 import sys
 from pathlib import Path
@@ -12,20 +13,25 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.pki import PkiFault, files, identity, issue, profile
+from gateway.cli import certs_trial
+from gateway.pki import PkiFault, files, identity, issue, live, profile
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names its type in private
 
 DONE, FAULT_FOUND, WRONG_USE = 0, 1, 2
 JUDGED = "judged"
+PIN_DIGITS = 6
+LONG_DAYS = 36_500
 
 
 def register(subparsers: "Commands") -> None:
-    """Add `certs init` and `certs show` to the command line."""
-    certs = subparsers.add_parser("certs", help="make and inspect IEEE 2030.5 certificates")
-    actions = certs.add_subparsers(dest="action", required=True, metavar="init|show")
-    init = actions.add_parser("init", help="make a test authority and certificates, where they are missing")
+    """Add `certs` and its actions to the command line."""
+    about = "make, inspect, rotate and deny IEEE 2030.5 certificates; docs/certificates.md goes from CSR to rotation"
+    certs = subparsers.add_parser("certs", help="make, inspect, rotate and deny certificates", description=about)
+    certs.set_defaults(run=run)
+    actions = certs.add_subparsers(dest="action", required=True, metavar="ACTION")
+    init = actions.add_parser("init", help="make an authority and certificates, where they are missing")
     init.add_argument("directory", type=Path, metavar="DIR")
     for kind in ("device", "server"):
         init.add_argument(
@@ -39,18 +45,23 @@ def register(subparsers: "Commands") -> None:
     init.add_argument("--replace", action="store_true", help="issue the named ones anew; each gets a new LFDI")
     show = actions.add_parser("show", help="LFDI, SFDI, expiry and faults of a certificate")
     show.add_argument("file", type=Path, metavar="FILE")
-    show.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="root, MCA and MICA to judge the chain by",
-    )
-    show.add_argument("--test-policies", action="store_true", help="admit the policies of test certificates")
-    for parser, action in ((init, _init), (show, _show)):
+    show.add_argument("--pin", metavar="DIGITS", help="five digits give a registration PIN, six are checked as one")
+    check = actions.add_parser("check", help="judge a chain, certificate by certificate, up to a root")
+    check.add_argument("file", type=Path, metavar="CHAIN", help="the certificate and those above it")
+    for parser in (show, check):
+        parser.add_argument(
+            "--trust",
+            action="append",
+            default=[],
+            type=Path,
+            metavar="FILE",
+            help="root, MCA and MICA to judge the chain by",
+        )
+        parser.add_argument("--test-policies", action="store_true", help="admit the policies of test certificates")
+    for parser, action in ((init, _init), (show, _show), (check, _check)):
         parser.add_argument("--json", action="store_true", help="print JSON")
-        parser.set_defaults(run=run, certs_action=action)
+        parser.set_defaults(certs_action=action)
+    certs_trial.register(actions)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,11 +103,16 @@ def _show(args: argparse.Namespace) -> int:
     chain = files.read_certificates(args.file)
     trust = files.read_trust(args.trust) if args.trust else []
     shown = _shown(chain, trust, args.test_policies)
+    shown["faults"] += _key_faults(args.file, chain[0])
+    if args.pin is not None:
+        shown["pin"] = _pin(args.pin)
     if args.json:
         _print_json(shown)
     else:
-        for label in ("kind", "LFDI", "SFDI", "expires"):
-            print(f"{label:8} {shown[label.lower()]}")
+        for label in ("kind", "LFDI", "SFDI", "PIN", "expires"):
+            if label.lower() in shown:
+                left = f" ({_left(shown['days_left'])})" if label == "expires" else ""
+                print(f"{label:8} {shown[label.lower()]}{left}")
         print(f"chain    {_chain_in_words(shown)}")
         for fault in shown["faults"]:
             print(f"fault    {fault}")
@@ -129,8 +145,83 @@ def _shown(chain: list[x509.Certificate], trust: list[x509.Certificate], test_po
         "lfdi": lfdi,
         "sfdi": identity.sfdi_text(identity.sfdi(lfdi)),
         "expires": f"{leaf.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
+        "days_left": (leaf.not_valid_after_utc - dt.datetime.now(dt.UTC)).days,
         "chain": JUDGED if judged else "not judged" if authority else "not judged; give --trust FILE",
         "faults": faults,
+    }
+
+
+def _left(days: int) -> str:
+    if days < 0:
+        return "ended; put a new one in its place"
+    if days > LONG_DAYS:
+        return "as good as never"
+    return f"in {days} days" + ("; put a new one in its place before" if days <= live.WARN_DAYS else "")
+
+
+def _key_faults(file: Path, leaf: x509.Certificate) -> list[str]:
+    """Give what is wrong with the key that stands beside a certificate file, if one does."""
+    key = file.with_suffix(".key")
+    if not key.exists() or key == file:
+        return []
+    try:
+        files.require_pair([leaf], file, files.read_key(key), key)
+        files.require_private(key)
+    except PkiFault as fault:
+        return [str(fault)]
+    return []
+
+
+def _pin(digits: str) -> str:
+    """Give a registration PIN with its check digit; raises PkiFault where it is none."""
+    try:
+        if len(digits) != PIN_DIGITS:
+            return f"{identity.pin_with_check(digits):06d}"
+        if identity.pin_with_check(digits[:-1]) == int(digits):
+            return digits
+    except ValueError as fault:
+        raise PkiFault(f"--pin: {fault}") from fault
+    raise PkiFault(
+        f"--pin {digits}: its check digit is wrong; {identity.pin_with_check(digits[:-1]):06d} would be right"
+    )
+
+
+def _check(args: argparse.Namespace) -> int:
+    """Judge every certificate of a chain; without --trust by the root in the file itself, which proves nothing."""
+    chain = files.read_certificates(args.file)
+    roots = [one for one in chain if one.subject == one.issuer]
+    trust = files.read_trust(args.trust) if args.trust else roots
+    if not trust:
+        raise PkiFault(f"{args.file}: holds no root to judge by; give --trust FILE with root, MCA and MICA")
+    leaf = chain[0]
+    above = profile.authorities(leaf, [*trust, *chain[1:]])
+    faults = profile.check_peer(
+        [one.public_bytes(Encoding.DER) for one in chain], trust, test_policies=args.test_policies
+    )
+    shown_above = [one for one in chain[1:] if one.subject != one.issuer]
+    if shown_above != [one for one in above if one in shown_above]:
+        faults.append(f"{args.file}: is not in the order device, MICA, MCA; peers may refuse it")
+    rows = [_row(one, depth) for depth, one in enumerate((leaf, *above))]
+    if args.json:
+        by = "trust files" if args.trust else "root in the file"
+        _print_json({"length": len(rows), "judged_by": by, "certificates": rows, "faults": faults})
+        return FAULT_FOUND if faults else DONE
+    for row in rows:
+        print(f"{row['kind']:9} {row['lfdi']}  ends {row['expires'][:10]}  {row['name']}".rstrip())
+    for fault in faults:
+        print(f"fault     {fault}")
+    by = "the trust files" if args.trust else "the root in the file itself; give --trust to prove more"
+    print(f"a chain of {len(rows)}, judged by {by}: {f'{len(faults)} faults' if faults else 'good'}")
+    return FAULT_FOUND if faults else DONE
+
+
+def _row(certificate: x509.Certificate, depth: int) -> dict[str, str]:
+    root = certificate.subject == certificate.issuer
+    return {
+        "kind": "root" if root else "authority" if depth else "device",
+        "lfdi": identity.lfdi(certificate.public_bytes(Encoding.DER)),
+        "expires": f"{certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
+        "name": ascii(certificate.subject.rfc4514_string()[:80])[1:-1],
     }
 
 

@@ -1,8 +1,10 @@
 """Certificate and key files: read with one clear line for every fault, written whole or not at all."""
 
+import fcntl
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
@@ -141,6 +143,17 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Hold a directory against another run that changes what is in it; raises OSError where it is none."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def read_bytes(path: Path, kind: str) -> bytes:
