@@ -39,17 +39,20 @@ class Judge:
         trusted: Sequence[x509.Certificate],
         own_authorities: Sequence[bytes] = (),
         *,
-        pinned_lfdi: str | None = None,
+        pinned: Sequence[str] = (),
         by_profile: bool = True,
         test_policies: bool = False,
         on_refusal: Told | None = None,
     ) -> None:
-        """Judge `by_profile` of 2030.5, or, for other protocols, by the deny-list alone."""
+        """Judge `by_profile` of 2030.5, or, for other protocols, by the deny-list alone.
+
+        Where LFDIs are `pinned` (40 upper-case hex digits), the peer has to have one of them.
+        """
         self.trusted = tuple(trusted)
         self.own_authorities = tuple(own_authorities)
         self.edition = 0
         self._denied = DenyList()
-        self._pinned_lfdi = pinned_lfdi
+        self._pinned = tuple(pinned)
         self._by_profile = by_profile
         self._test_policies = test_policies
         self._on_refusal = on_refusal
@@ -71,7 +74,8 @@ class Judge:
         try:
             if self._by_profile:
                 peer = [leaf, *shown, *self.own_authorities]
-                profile.require_peer(peer, self._pinned_lfdi, self.trusted, test_policies=self._test_policies)
+                pin = next((one for one in self._pinned if one == identity.lfdi(leaf)), next(iter(self._pinned), None))
+                profile.require_peer(peer, pin, self.trusted, test_policies=self._test_policies)
             self._require_not_denied(leaf, shown)
         except PkiFault as fault:
             if self._on_refusal:

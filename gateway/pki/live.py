@@ -102,7 +102,7 @@ class Identities:
     # -- contexts; parameters and faults as of the functions of `tls` with these names
 
     def client(
-        self, certificate: Path, key: Path, trust: Sequence[Path], *, pinned_lfdi: str | None = None
+        self, certificate: Path, key: Path, trust: Sequence[Path], *, pinned_lfdi: str | Sequence[str] | None = None
     ) -> ssl.SSLContext:
         """Give the context of a client of IEEE 2030.5."""
         made = tls.judged_client(certificate, key, trust, pinned_lfdi=pinned_lfdi)

@@ -36,14 +36,15 @@ def client_context(
     key: Path,
     trust: Path | Sequence[Path],
     *,
-    pinned_lfdi: str | None = None,
+    pinned_lfdi: str | Sequence[str] | None = None,
     test_policies: bool = False,
 ) -> ssl.SSLContext:
     """Give a client context; a handshake with a server that breaks the profile or the pin raises PeerRefusedError.
 
     `certificate` is a PEM file with the leaf first and its MICA and MCA after it. `trust` holds roots and any MCA and
     MICA. `test_policies` as of `profile.check_peer`. Host names are not compared, because these certificates carry
-    none: pin the server's LFDI. Raises PkiFault when a file cannot be used. Source: IEEE 2030.5-2018, 6.1.
+    none: pin the server's LFDI, or those before and after its rotation. Raises PkiFault when a file cannot be used.
+    Source: IEEE 2030.5-2018, 6.1.
     """
     return judged_client(certificate, key, trust, pinned_lfdi=pinned_lfdi, test_policies=test_policies).context
 
@@ -53,7 +54,7 @@ def judged_client(
     key: Path,
     trust: Path | Sequence[Path],
     *,
-    pinned_lfdi: str | None = None,
+    pinned_lfdi: str | Sequence[str] | None = None,
     test_policies: bool = False,
 ) -> Judged:
     """Give a client context as `client_context` does, with its judge."""
@@ -190,17 +191,18 @@ def _context(protocol: int, certificate: Path, key: Path, trust: Path | Sequence
 def _judge(
     certificate: Path,
     trust: Path | Sequence[Path],
-    pinned_lfdi: str | None,
+    pinned_lfdi: str | Sequence[str] | None,
     test_policies: bool,
     on_refusal: Told | None,
 ) -> Judge:
     trusted = files.read_trust(trust)
     own_authorities = [_der(authority) for authority in files.read_certificates(certificate)[1:]]
     try:
-        pinned = None if pinned_lfdi is None else identity.parse_lfdi(pinned_lfdi)
+        pins = [pinned_lfdi] if isinstance(pinned_lfdi, str) else pinned_lfdi or ()
+        pinned = tuple(map(identity.parse_lfdi, pins))
     except ValueError as fault:
         raise PkiFault(f"pinned {fault}; take it from gateway certs show FILE") from fault
-    return Judge(trusted, own_authorities, pinned_lfdi=pinned, test_policies=test_policies, on_refusal=on_refusal)
+    return Judge(trusted, own_authorities, pinned=pinned, test_policies=test_policies, on_refusal=on_refusal)
 
 
 def _handshake_in_memory(folder: Path) -> None:

@@ -256,7 +256,8 @@ def _sep2_client(
     may_write: bool,
 ) -> NorthLink:
     resources = {resource.name: resource.tables["sep2"] for resource in site.resources if "sep2" in resource.tables}
-    context = identities.client(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)
+    pins = [lfdi for lfdi in (table.server_lfdi, table.server_lfdi_next) if lfdi is not None]
+    context = identities.client(table.certificate, table.key, table.trust, pinned_lfdi=pins)
     own_lfdi = identity.lfdi(files.read_certificates(table.certificate)[0].public_bytes(Encoding.DER))
     link = sep2_client.Link(
         table,

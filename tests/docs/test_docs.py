@@ -16,6 +16,7 @@ from hil.scenario import Issue, Scenario, Step, load
 ROOT = Path(__file__).parents[2]
 STARTED = (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8")
 BENCH = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
+CERTIFICATES = (ROOT / "docs" / "certificates.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -63,7 +64,9 @@ def test_the_bench_page_names_every_key_of_a_scenario() -> None:
 
 
 def commands() -> list[str]:
-    lines = [line for text in (STARTED, BENCH) for block in blocks(text, "") for line in block.splitlines()]
+    lines = [
+        line for text in (STARTED, BENCH, CERTIFICATES) for block in blocks(text, "") for line in block.splitlines()
+    ]
     return [line for line in lines if line.startswith("gateway ")]
 
 

@@ -138,6 +138,18 @@ async def test_server_other_than_the_pinned_one_is_left_before_a_word_is_said(pk
     assert served == []
 
 
+async def test_server_may_be_pinned_by_its_certificates_before_and_after_a_rotation(pki: Path) -> None:
+    pins = [lfdi(pki, "utility"), lfdi(pki, "other").lower()]
+    context = tls.client_context(*pair(pki, "gateway"), trust(pki), pinned_lfdi=pins)
+    served: list[str] = []
+    for name in ("utility", "other"):
+        async with server(tls.server_context(*pair(pki, name), trust(pki)), served) as port:
+            assert (await ask(port, context))[1] == lfdi(pki, name)
+    async with server(tls.server_context(*pair(pki, "gateway"), trust(pki)), served) as port:
+        with pytest.raises(PeerRefusedError, match="not the pinned"):
+            await ask(port, context)
+
+
 async def test_root_alone_is_trust_enough_inside_one_pki(pki: Path) -> None:
     served: list[str] = []
     root = pki / "serca.pem"

@@ -29,7 +29,8 @@ class Sep2Client:
     `poll_s` stands in for a poll rate that the server does not give (2018 schema: 900 s), `post_s` for a post rate;
     contact is lost after `contact_lost_s` without a complete read, by default twice the longest poll rate of a program
     and at least 300 s (RULES C14). Without `program` all programs of the server are one slot for each control function;
-    with it those of one service are (RULES B).
+    with it those of one service are (RULES B). `server_lfdi_next` is that of the certificate that the server is to
+    change to, believed beside the first.
     """
 
     party: str
@@ -42,6 +43,7 @@ class Sep2Client:
     post_s: Annotated[int, (1, 86_400)] = 300
     contact_lost_s: Annotated[int, (1, 86_400)] | None = None
     program: tuple[ProgramService, ...] = ()
+    server_lfdi_next: Lfdi | None = None
 
 
 def program_faults(table: Sep2Client, granted: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[Place, str]]:
