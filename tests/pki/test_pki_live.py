@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 from cryptography.hazmat.primitives.serialization import Encoding
 from forge import authority, forge, good_leaf
 
@@ -286,19 +287,25 @@ async def test_who_is_denied_is_cut_off_and_kept_out_by_itself_or_its_authority(
     assert cuts == [whose, None]
 
 
-async def test_a_client_leaves_a_server_that_is_denied(pki: Path) -> None:
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_client_leaves_a_server_that_is_denied(loop: Callable[[], asyncio.AbstractEventLoop], pki: Path) -> None:
     identities = Identities(pki / FILE)
     calling = identities.client(*pair(pki, "gateway"), trust(pki))
     served: list[str] = []
-    async with server(tls.server_context(*pair(pki, "utility"), trust(pki)), served) as port:
-        standing = await Caller.to(port, calling)
-        await standing.ask()
-        DenyList().with_one(lfdi(pki, "utility"), "").write(pki / FILE)
-        identities.look()
-        with pytest.raises(CUT_OFF):
+
+    async def talk() -> None:
+        async with server(tls.server_context(*pair(pki, "utility"), trust(pki)), served) as port:
+            standing = await Caller.to(port, calling)
             await standing.ask()
-        with pytest.raises(PeerRefusedError, match="it is denied; gateway certs allow lets it in again"):
-            await once(port, calling)
+            DenyList().with_one(lfdi(pki, "utility"), "").write(pki / FILE)
+            identities.look()
+            with pytest.raises(CUT_OFF):
+                await standing.ask()
+            with pytest.raises(PeerRefusedError, match="it is denied; gateway certs allow lets it in again"):
+                await once(port, calling)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(talk())
     assert len(served) == 1
 
 
