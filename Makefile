@@ -44,6 +44,7 @@ lock: .venv/.test ## resolve the locked dependencies again
 	@$(COMPILE) pyproject.toml -c requirements.lock --group hil -o requirements-hil.lock
 	@$(COMPILE) pyproject.toml -c requirements.lock --group hil --group dev -o requirements-dev.lock
 	@$(COMPILE) --no-deps --group schemas -o requirements-schemas.lock
+	@$(subst 3.11,3.12,$(COMPILE)) --no-deps --group procedures -o requirements-procedures.lock
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
@@ -60,9 +61,14 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
-.venv/.test: requirements-dev.lock requirements-schemas.lock requirements-hil.lock pyproject.toml | .venv/.made
+# The procedures are data: no Python runs them, and their wheel brings a package "tests" that would stand before ours.
+ASIDE = --ignore-requires-python --upgrade --target .venv/procedures
+
+.venv/.test: requirements-dev.lock requirements-schemas.lock requirements-procedures.lock requirements-hil.lock \
+		pyproject.toml | .venv/.made
 	@echo "installing what the tests need"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@$(PIP) install --require-hashes --no-deps -r requirements-schemas.lock
+	@$(PIP) install --require-hashes --no-deps -r requirements-procedures.lock $(ASIDE)
 	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch .venv/.demo $@

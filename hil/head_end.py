@@ -56,6 +56,7 @@ class Override(NamedTuple):
 class HeadEnd:
     """One server with its own certificate, port, clock offset, programs and faults.
 
+    `tree` is the kind of its resource tree: how its addresses are laid out.
     Only the client whose certificate has `client_lfdi` is served; others get 403. `report` is told of every happening;
     `schema`, if given, is asked about every body received, beside envoy-schema.
     """
@@ -72,6 +73,7 @@ class HeadEnd:
         report: Report | None = None,
         rates: Rates | None = None,
         schema: etree.XMLSchema | None = None,
+        tree: type[Tree] = Tree,
     ) -> None:
         self.name = name
         self.lfdi = certificate.lfdi
@@ -81,7 +83,7 @@ class HeadEnd:
         self._told = report
         self._clock = clock
         self._listener = Listener(self._serve, lambda: server_tls(certificate))
-        self.tree = Tree(
+        self.tree = tree(
             clock,
             client_lfdi.upper(),
             resources,

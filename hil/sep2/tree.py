@@ -49,6 +49,9 @@ class Rates:
 class Tree:
     """All resources that one authorised aggregator sees, and all that it has posted to them."""
 
+    own_index = OWN_INDEX
+    """Where the aggregator's own EndDevice is; those of its resources follow."""
+
     def __init__(
         self,
         clock: Clock,
@@ -183,24 +186,24 @@ class Tree:
         return bodies.time_body(self.now_s(), self.time_quality, self.rates.poll_rate_s)
 
     def _end_devices(self, path: str, page: Page) -> bytes:
-        indices = range(OWN_INDEX, OWN_INDEX + 1 + len(self.resources))
+        indices = range(self.own_index, self.own_index + 1 + len(self.resources))
         return self._paged(bodies.END_DEVICES, path, page, indices, self._end_device_item)
 
     def _end_device(self, _path: str, _page: Page, index: str) -> bytes:
-        if int(index) != OWN_INDEX:
+        if int(index) != self.own_index:
             self._resource(index)
         return bodies.encode(self._end_device_item(int(index)))
 
     def _end_device_item(self, index: int) -> end_device.EndDeviceResponse:
-        if index == OWN_INDEX:
+        if index == self.own_index:
             own = self.client_lfdi
             return bodies.end_device_item(index, own, sfdi_of(own), self._born_s, resource=None)
-        resource = self.resources[index - OWN_INDEX - 1]
+        resource = self.resources[index - self.own_index - 1]
         counts = (1 if self._member_of(resource) else 0, resource.ders)
         return bodies.end_device_item(index, resource.lfdi, sfdi_of(resource.lfdi), self._born_s, resource=counts)
 
     def _registration(self, path: str, _page: Page, index: str) -> bytes:
-        pin = OWN_PIN if int(index) == OWN_INDEX else self._resource(index).pin
+        pin = OWN_PIN if int(index) == self.own_index else self._resource(index).pin
         return bodies.registration_body(path, pin, self._born_s, self.rates.poll_rate_s)
 
     def _assignments_list(self, path: str, page: Page, index: str) -> bytes:
@@ -333,7 +336,7 @@ class Tree:
         )
 
     def _resource(self, index: str) -> Resource:
-        position = int(index) - OWN_INDEX - 1
+        position = int(index) - self.own_index - 1
         if not 0 <= position < len(self.resources):
             raise RefusedError(404, f"end device {index} is no resource", None)
         return self.resources[position]
