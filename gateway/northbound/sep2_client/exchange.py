@@ -15,20 +15,33 @@ TIMEOUT_S: Final = 10
 OK: Final = range(200, 300)
 REDIRECT: Final = range(300, 400)
 LATER: Final = (408, 425, 429)
+RETRY_AFTER_MAX_S: Final = 3_600
+"""A server that asks to be left alone for longer is asked again all the same."""
 
 Kind = TypeVar("Kind", bound=Resource)
 
 
 class ServerFault(Exception):  # noqa: N818 - "fault" is the word of this house for what is broken
-    """The server answers, and what it answers or asks for cannot be used; `status` is 0 where none came."""
+    """The server answers, and what it answers or asks for cannot be used; `status` is 0 where none came.
 
-    def __init__(self, why: str, status: int = 0) -> None:
+    It is not to be asked for the same again within `retry_after_s`.
+    """
+
+    def __init__(self, why: str, status: int = 0, retry_after_s: int = 0) -> None:
         super().__init__(why)
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class ServerDown(Exception):  # noqa: N818 - as above
-    """Nobody answers, or somebody who says that he cannot now (5xx, 408, 425, 429): the same may succeed later."""
+    """Nobody answers, or somebody who says that he cannot now (5xx, 408, 425, 429): the same may succeed later.
+
+    It is not to be tried within `retry_after_s`, where the server said so (RFC 9110 10.2.3).
+    """
+
+    def __init__(self, why: str, retry_after_s: int = 0) -> None:
+        super().__init__(why)
+        self.retry_after_s = retry_after_s
 
 
 class Impostor(ServerDown):
@@ -150,7 +163,9 @@ class Exchange:
         try:
             async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
                 if answer.status >= 500 or answer.status in LATER:
-                    raise ServerDown(f"{method} {href}: status {answer.status}")
+                    raise ServerDown(
+                        f"{method} {href}: status {answer.status}", _seconds(answer.headers.get("Retry-After", ""))
+                    )
                 content = await answer.content.read(MAX_BODY_OCTETS + 1)
                 while len(content) <= MAX_BODY_OCTETS and not answer.content.at_eof():
                     content += await answer.content.read(MAX_BODY_OCTETS + 1 - len(content))
@@ -178,6 +193,12 @@ class Exchange:
 def _origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, parts.netloc.lower().removesuffix(":443")
+
+
+def _seconds(retry_after: str) -> int:
+    """Read a Retry-After in seconds; one that is a date is not heeded."""
+    is_number = retry_after.isascii() and retry_after.isdigit()
+    return min(int(retry_after[:9]), RETRY_AFTER_MAX_S) if is_number else 0
 
 
 def _one_line(fault: BaseException) -> str:

@@ -194,9 +194,11 @@ class Reader:
 
     def _failed(self, href: str, fault: ServerFault, inherited_s: int | None) -> None:
         tries = self.failing[href].tries if href in self.failing else 0
-        again_s = self.rate_s(href, inherited_s)
-        if tries < len(AGAIN_S):
-            again_s = min(AGAIN_S[tries], again_s)
+        again_s = rate_s = self.rate_s(href, inherited_s)
+        if fault.retry_after_s:
+            again_s = rate_s * (fault.retry_after_s // rate_s + 1)
+        elif tries < len(AGAIN_S):
+            again_s = min(AGAIN_S[tries], rate_s)
         again_ms = self._now_ms + 1000 * again_s
         self.failing[href] = Failing(tries + 1, again_ms, str(fault), fault.status)
         self._due_ms[href] = again_ms
@@ -205,4 +207,4 @@ class Reader:
         """Tell one address that fails from a server that is down: its DeviceCapability is asked for as well."""
         if href == self._exchange.url or not await self._exchange.answers():
             raise fault
-        return ServerFault(str(fault))
+        return ServerFault(str(fault), retry_after_s=fault.retry_after_s)

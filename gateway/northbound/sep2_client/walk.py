@@ -141,7 +141,7 @@ class Walker:
         again_s = DOWN_AGAIN_S[min(self._downs, len(DOWN_AGAIN_S) - 1)]
         self._downs += 1
         self._reader.expire(self._url)
-        self._next_ms = self._clock.now_ms() + 1000 * again_s
+        self._next_ms = self._clock.now_ms() + 1000 * max(again_s, fault.retry_after_s)
 
     async def _round(self) -> None:
         capability = await self._reader.one(self._url, DeviceCapability)
