@@ -222,7 +222,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch, rate: float, reply_s: float) -> dict
     asked: dict[str, int] = defaultdict(int)
     gather = link.Link._gather
 
-    def noted(one: link.Link, asks: Sequence[Ask], gathered: Callable[[Sequence[bytes]], None]) -> None:
+    def noted(one: link.Link, asks: tuple[Ask, ...], gathered: Callable[[Sequence[bytes]], None]) -> None:
         asked[one.device] = one._shared.clock.now_ms()
         gather(one, asks, gathered)
 
