@@ -17,6 +17,7 @@ from gateway.wire.sep2.codes import CURVE_MODES
 from hil.head_end import HeadEnd
 from hil.sep2.curves import Curve as SentCurve
 from hil.sep2.curves import Point
+from hil.sep2.tree import Rates
 
 HOUR_S = 3600
 CURVE = "/derp/1/dc/1"
@@ -164,6 +165,19 @@ async def test_an_event_of_a_curve_alone_waits_until_the_curve_can_be_read(pki: 
         await world.until(world.orders)
         assert effects(world) == [(VOLT_VAR,)]
         assert world.lines == []
+
+
+async def test_a_curve_that_fails_is_asked_for_again_before_anything_else_is_due(pki: Path) -> None:
+    world = World(pki, rates=Rates(page_limit=50, poll_rate_s=4 * HOUR_S))
+    world.server.set_curve("street", SENT)
+    world.replace(CURVE, status=404)
+    world.server.issue("street", "sunny", LINK, 0, 4 * HOUR_S)
+    async with world:
+        await world.until(lambda: world.asked()[CURVE] >= 2)
+        world.mend(CURVE)
+        await world.until(world.orders)
+        assert effects(world) == [(VOLT_VAR,)]
+        assert world.asked()["/derp/1/derc"] == 1
 
 
 async def test_an_event_that_starts_later_waits_for_its_curve_and_a_limit_that_is_due_does_not(pki: Path) -> None:
