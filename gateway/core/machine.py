@@ -399,7 +399,7 @@ class Machine:
         """Take what the meter at a connection point shows: limits there are closed over the load behind it."""
         resource = self.state.resources[event.resource]
         devices = [self.state.devices[name] for name in resource.resource.devices]
-        if resource.load.read(event.power, [device.power for device in devices], self.state.now_ms):
+        if resource.load.read(event.power, [device.driven(self.state.now_ms) for device in devices], self.state.now_ms):
             self._decider.touch_due([event.resource])
         self.state.remind(self.state.now_ms + STALE_MS, "load", event.resource)
         yield from ()

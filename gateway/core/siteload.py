@@ -1,8 +1,10 @@
 """The load behind a connection point: what its DER generate minus what the meter there shows going out (RULES C2).
 
-Meter and DER are read at different instants, so a sample taken while power moves is of a load that is not there. What
-tightens a limit has to be so in the median of the last three samples, what loosens one in each of them; without all
-three, or with any part of them unknown, the load is taken as zero (C14).
+Meter and DER are read at different instants, so a sample taken while power moves is of a load that is not there. A DER
+that was just told something counts anywhere between what it was read to give and what it was told. What loosens a limit
+has to be so in each of the last three samples, however its DER are counted; what tightens one, in the median of them,
+or in a single one that no DER which keeps to what it was told explains. Without all three, or with any part of them
+unknown, the load is taken as zero (C14).
 """
 
 from collections.abc import Sequence
@@ -30,41 +32,92 @@ class LocalLoad(NamedTuple):
 UNMETERED: Final = LocalLoad(0, 0)
 
 
+class Driven(NamedTuple):
+    """A DER behind the meter: what it was read to give, what it is on its way to, and its bounds as told (W).
+
+    `heads_w` is None once it has had the time to get there. None in `most_w` or `least_w` is no bound.
+    """
+
+    power: Reading
+    heads_w: int | None = None
+    most_w: int | None = None
+    least_w: int | None = None
+
+
 @dataclass(slots=True)
 class SiteLoad:
-    """What the load behind a connection point is counted at, and the samples (W) that it is counted from."""
+    """What the load behind a connection point is counted at, and the samples (W) that it is counted from.
+
+    Beside each sample is what it is at least and at most, with DER on their way counted at either end of it.
+    """
 
     counted: LocalLoad = UNMETERED
     samples_w: tuple[int, ...] = ()
     read_ms: int = 0
+    lows_w: tuple[int, ...] = ()
+    highs_w: tuple[int, ...] = ()
 
-    def read(self, meter: Reading, generated: Sequence[Reading], now_ms: int) -> bool:
+    def read(self, meter: Reading, generated: Sequence[Driven], now_ms: int) -> bool:
         """Take one sample of the meter and of every DER behind it; tell whether the load counts anew."""
         self.read_ms = now_ms
-        known_w = [each.value for each in generated if isinstance(each, Known)]
-        if not isinstance(meter, Known) or len(known_w) < len(generated):
+        driven = [(each.power.value, each) for each in generated if isinstance(each.power, Known)]
+        if not isinstance(meter, Known) or len(driven) < len(generated):
             return self.lose()
-        self.samples_w = (*self.samples_w, sum(known_w) - meter.value)[-SAMPLES:]
+        out_w = meter.value
+        sample_w = sum(given_w for given_w, _ in driven) - out_w
+        low_w = sum(_least(given_w, each.heads_w) for given_w, each in driven) - out_w
+        high_w = sum(_most(given_w, each.heads_w) for given_w, each in driven) - out_w
+        self.samples_w = (*self.samples_w, sample_w)[-SAMPLES:]
+        self.lows_w, self.highs_w = (*self.lows_w, low_w)[-SAMPLES:], (*self.highs_w, high_w)[-SAMPLES:]
         if len(self.samples_w) < SAMPLES:
             return False
-        low_w, median_w, high_w = sorted(self.samples_w)
+        least_w, most_w = self._judged()
+        if sum(_most(given_w, each.most_w) for given_w, each in driven) - out_w < least_w:
+            least_w = _below(sample_w)
+        if sum(_least(given_w, each.least_w) for given_w, each in driven) - out_w > most_w:
+            most_w = _above(sample_w)
+        return self._count(LocalLoad(least_w, most_w))
+
+    def _judged(self) -> LocalLoad:
+        """Give what the last three samples together make of the load."""
         least_w, most_w = self.counted
         new = self.counted == UNMETERED
-        if new or low_w >= least_w + 2 * BAND_W:
-            least_w = low_w - low_w % BAND_W
-        elif median_w < least_w:
-            least_w = median_w - median_w % BAND_W
-        if new or high_w <= most_w - 2 * BAND_W:
-            most_w = high_w - high_w % BAND_W + 2 * BAND_W
-        elif median_w > most_w:
-            most_w = median_w - median_w % BAND_W + 2 * BAND_W
-        return self._count(LocalLoad(least_w, most_w))
+        lowest_w, highest_w = min(self.lows_w), max(self.highs_w)
+        if new or lowest_w >= least_w + 2 * BAND_W:
+            least_w = _below(lowest_w)
+        elif _median(self.highs_w) < least_w:
+            least_w = _below(_median(self.samples_w))
+        if new or highest_w <= most_w - 2 * BAND_W:
+            most_w = _above(highest_w)
+        elif _median(self.lows_w) > most_w:
+            most_w = _above(_median(self.samples_w))
+        return LocalLoad(least_w, most_w)
 
     def lose(self) -> bool:
         """Take the load as zero until it is known again; tell whether that is news."""
-        self.samples_w = ()
+        self.samples_w = self.lows_w = self.highs_w = ()
         return self._count(UNMETERED)
 
     def _count(self, load: LocalLoad) -> bool:
         changed, self.counted = load != self.counted, load
         return changed
+
+
+def _least(given_w: int, other_w: int | None) -> int:
+    return given_w if other_w is None else min(given_w, other_w)
+
+
+def _most(given_w: int, other_w: int | None) -> int:
+    return given_w if other_w is None else max(given_w, other_w)
+
+
+def _below(load_w: int) -> int:
+    return load_w - load_w % BAND_W
+
+
+def _above(load_w: int) -> int:
+    return _below(load_w) + 2 * BAND_W
+
+
+def _median(three_w: Sequence[int]) -> int:
+    return sorted(three_w)[SAMPLES // 2]

@@ -20,7 +20,7 @@ from gateway.core.orders import Default, Effect, Order, OrderKey
 from gateway.core.parties import Colour, Direction
 from gateway.core.plan import Command
 from gateway.core.sharing import Policy
-from gateway.core.siteload import SiteLoad
+from gateway.core.siteload import Driven, SiteLoad
 from gateway.core.timeline import FOR_EVER_MS, Interval
 from gateway.core.topology import Device, Resource, Site
 
@@ -194,6 +194,17 @@ class DeviceState:
     def told_w(self) -> int:
         """Give the limit that the device was told last (W), or its rating."""
         return self.device.rated_w if self.command is None else self.command.limit_w
+
+    def driven(self, now_ms: int) -> Driven:
+        """Give what it was read to give, and what it was told that it may still be on its way to."""
+        command = self.command
+        if command is None:
+            return Driven(self.power)
+        if command.connected is False or command.energized is False:
+            return Driven(self.power, 0, 0, 0)
+        heads_w = command.limit_w if command.target_w is None else command.target_w
+        arrived = self.adopted and self.verify_at_ms is not None and self.verify_at_ms <= now_ms
+        return Driven(self.power, None if arrived else heads_w, command.limit_w, command.target_w)
 
     def counted_w(self) -> int:
         """Give what the device must be counted at against a ceiling: its last word, or its rating (RULES E)."""

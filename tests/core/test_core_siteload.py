@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from core_world import CORNER, MARKET, STREET, Player, adopt_all, export, house, order, site, target
+from core_world import CORNER, MARKET, SETTLE_MS, STREET, Player, adopt, adopt_all, export, house, order, site, target
 
 from gateway.core.events import LinkDown, MeterRead, Observed
 from gateway.core.functions import Function
-from gateway.core.known import Known, Reading, Unknown
+from gateway.core.known import Known, Unknown
 from gateway.core.orders import Ceiling, Each, Floor
 from gateway.core.parties import Grant, Level
-from gateway.core.siteload import BAND_W, SAMPLES, STALE_MS, UNMETERED, SiteLoad
+from gateway.core.siteload import BAND_W, SAMPLES, STALE_MS, UNMETERED, Driven, SiteLoad
 from gateway.core.units import Watts
 
 NOBODY = Unknown("not asked", 0)
@@ -74,14 +74,55 @@ def test_more_load_loosens_only_once_every_sample_shows_it() -> None:
     assert limit_w(one) == 3_300
 
 
+def arrive(one: Player, now_s: int) -> None:
+    """Have the DER adopt what it was told, and the time pass that it has for it."""
+    adopt(one, now_s, "roof-10")
+    one.tick(now_s + SETTLE_MS // 1000)
+
+
 def test_less_load_tightens_after_two_samples() -> None:
     one = player()
     observe(one, 10, 2_000)
     read(one, 11, 500)
-    read(one, 14, 1_900, times=1)
+    arrive(one, 13)
+    read(one, 24, 1_900, times=1)
     assert limit_w(one) == 3_500
-    read(one, 15, 1_900, times=1)
+    read(one, 25, 1_900, times=1)
     assert limit_w(one) == 2_100
+
+
+def test_more_than_the_limit_at_the_meter_tightens_at_once() -> None:
+    one = player()
+    observe(one, 10, 3_500)
+    read(one, 11, 2_000)
+    arrive(one, 13)
+    assert limit_w(one) == 3_500
+    read(one, 24, 2_100, times=1)
+    assert limit_w(one) == 3_400
+
+
+def test_a_der_on_its_way_up_does_not_tighten_what_it_was_just_given() -> None:
+    one = player()
+    observe(one, 10, 2_000)
+    read(one, 11, 500)
+    assert limit_w(one) == 3_500
+    read(one, 14, 1_900)
+    assert limit_w(one) == 3_500, "it gives more by now than it was read to give"
+
+
+def test_a_der_on_its_way_down_does_not_loosen_what_was_just_taken() -> None:
+    one = player()
+    observe(one, 10, 3_500)
+    read(one, 11, 2_000)
+    arrive(one, 13)
+    read(one, 24, 3_500, times=1)
+    assert limit_w(one) == 2_000
+    read(one, 25, 2_000)
+    assert limit_w(one) == 2_000, "it gives less by now than it was read to give"
+    arrive(one, 28)
+    observe(one, 38, 2_000)
+    read(one, 39, 1_000)
+    assert limit_w(one) == 3_000
 
 
 @pytest.mark.parametrize("lost", ["meter", "device"])
@@ -149,7 +190,7 @@ def test_an_import_limit_leaves_to_a_store_what_the_load_does_not_take() -> None
 
 def test_the_load_counts_on_the_stricter_side_of_either_limit() -> None:
     load = SiteLoad()
-    readings: list[Reading] = [Known(1_000, 0)]
+    readings = [Driven(Known(1_000, 0))]
     for _ in range(SAMPLES):
         load.read(Known(-230, 0), readings, 0)
     assert load.counted.least_w <= 1_230 <= load.counted.most_w
