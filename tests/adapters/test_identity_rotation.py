@@ -92,6 +92,9 @@ async def test_the_client_goes_on_under_a_new_certificate_without_a_failed_reque
         first = head_end.came.index(new)
         await world.rounds(3)
         assert set(head_end.came[first + 2 :]) == {new}, "what was under way at most went on under the old one"
+        own = world.link._walker.found.own
+        assert own is not None
+        assert own.lfdi == new, "it knows itself again among the EndDevices"
         assert [path for _at, _method, path, status in head_end.requests if status >= 400] == []
         assert world.lines == []
         assert len(world.orders()) == heard, "no order is told anew"
