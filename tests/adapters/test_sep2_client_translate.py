@@ -300,10 +300,10 @@ FULL = Total(4_000, -150, 230_400, 2, 2, 10_000, 10_000, 500, 9_000, 2)
     [
         pytest.param(FULL, 0b111, 2, id="all connected and running"),
         pytest.param(FULL._replace(power_w=-10), 0b111, 2, id="charging"),
-        pytest.param(FULL._replace(power_w=0), 0b011, 2, id="idle"),
+        pytest.param(FULL._replace(power_w=0), 0b011, 1, id="idle"),
         pytest.param(FULL._replace(connected=0, power_w=0), 0, 1, id="all read, none connected"),
         pytest.param(FULL._replace(connected=1, known=1), None, 0, id="one of two not read"),
-        pytest.param(FULL._replace(connected=1), None, 0, id="one of two does not say"),
+        pytest.param(FULL._replace(connected=1), 0b111, 2, id="one of two says that it is connected"),
         pytest.param(FULL._replace(connected=0), None, 0, id="power from what says that it is not connected"),
         pytest.param(FULL._replace(connected=0, known=0, power_w=None), None, 0, id="nothing read"),
         pytest.param(Total(None, None, None, 0, 0, 0, 0, 0, 0, 0), None, 0, id="no device at all"),

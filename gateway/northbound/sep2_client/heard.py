@@ -162,6 +162,18 @@ class Heard:
             reply = translate.reply(item.reply_to, item.response_required)
             self._hear(OrderUnreadable(self._party, mrid, translate.group_of(self._party, program), why, reply))
 
+    def gradient_hundredths_per_s(self, resource: str) -> int:
+        """Give setGradW (hundredths of a percent a second) of the strongest default of a resource; 0 where none is."""
+        defaults = [
+            heard.default for group, heard in self._defaults.items() if resource in self._assigned.get(group, ())
+        ]
+        found = [
+            (default.precedence, default.id, default.gradient_hundredths_per_s)
+            for default in defaults
+            if default.gradient_hundredths_per_s
+        ]
+        return min(found)[2] if found else 0
+
     def compare(self, programs: Iterable[DERProgram]) -> None:
         """Say which programs the site file's split sets against their primacies."""
         for key, text in self._split.contradictions(programs):

@@ -74,7 +74,9 @@ class Link:
             Split(table.program, levels),
         )
         self._outbox = Outbox(self._exchange, resources, codes, clock, hear, self._walker.server_ms)
-        self._mirror = Mirror(table.party, self._exchange, resources, own_lfdi, table.post_s)
+        self._mirror = Mirror(
+            table.party, self._exchange, resources, own_lfdi, table.post_s, self._walker.gradient_hundredths_per_s
+        )
 
     @property
     def party(self) -> str:

@@ -5,7 +5,7 @@ shortest that the server gives our usage points. What cannot be sent is not kept
 Source: IEEE 2030.5-2018, DER and Metering Mirror function sets; CSIP-AUS telemetry.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -31,11 +31,21 @@ class Mirror:
     """What the server was last shown, so that ratings and settings are sent only when they change."""
 
     def __init__(
-        self, party: str, exchange: Exchange, resources: Mapping[str, Sep2Resource], own_lfdi: str, post_s: int
+        self,
+        party: str,
+        exchange: Exchange,
+        resources: Mapping[str, Sep2Resource],
+        own_lfdi: str,
+        post_s: int,
+        gradient: Callable[[str], int],
     ) -> None:
-        """Show these resources, and the whole under the gateway's own LFDI, every `post_s` unless the server says."""
+        """Show these resources, and the whole under the gateway's own LFDI, every `post_s` unless the server says.
+
+        `gradient` gives the gradient set for a resource (hundredths of a percent a second, 0 for none).
+        """
         self.post_s = post_s
         self._stand_in_s = post_s
+        self._gradient = gradient
         self._exchange = exchange
         self._lfdis = {name: resource.lfdi for name, resource in resources.items()} | {WHOLE: own_lfdi}
         self._said = Said(party)
@@ -70,6 +80,7 @@ class Mirror:
             if name in totals and device.der_list_link is not None:
                 total = totals[name]
                 status, settings = translate.status(total, now_s), translate.settings(total, now_s)
+                settings = replace(settings, set_grad_w_hundredths=self._gradient(name))
                 await self._show_der(name, device.der_list_link.href, translate.capability(total), settings, status)
         link = found.capability.mirror_usage_point_list_link if found.capability is not None else None
         if link is not None:

@@ -242,12 +242,13 @@ def settings(total: Total, updated_s: int) -> DERSettings:
 def status(total: Total, read_s: int) -> DERStatus:
     """Give the status of a resource.
 
-    Our reading: it is connected where all its devices say so, and not connected where all are read, none says so and
-    none has power; anything else is unknown, and unknown is left out.
+    Our reading, with the public procedures ALL-08 and MUL-01: of devices that are all read, it is connected while any
+    says so, and not connected where none says so and none has power; it is off while it has no power, connected or
+    not. Anything else is unknown, and unknown is left out.
     """
     running = (total.power_w or 0) != 0
     connect: int | None = None
-    if total.devices and total.connected == total.devices:
+    if total.connected and total.known == total.devices:
         connect = CONNECTED | AVAILABLE | (OPERATING if running else 0)
     elif 0 < total.devices == total.known and total.connected == 0 and not running:
         connect = 0
@@ -255,7 +256,7 @@ def status(total: Total, read_s: int) -> DERStatus:
         return DERStatus(operational_mode_status=Stamped(date_time_s=read_s, value=MODE_UNKNOWN), reading_time_s=read_s)
     return DERStatus(
         gen_connect_status=Stamped(date_time_s=read_s, value=connect),
-        operational_mode_status=Stamped(date_time_s=read_s, value=MODE_ON if connect else MODE_OFF),
+        operational_mode_status=Stamped(date_time_s=read_s, value=MODE_ON if running else MODE_OFF),
         reading_time_s=read_s,
     )
 

@@ -108,6 +108,10 @@ class Walker:
         """Give an instant of our clock on the server's (RULES C17)."""
         return at_ms + (self._offset_ms or 0)
 
+    def gradient_hundredths_per_s(self, resource: str) -> int:
+        """Give the gradient that the defaults heard set for a resource (hundredths of a percent a second)."""
+        return self._heard.gradient_hundredths_per_s(resource)
+
     def next_ms(self) -> int:
         """Give when the next round is due."""
         return self._next_ms
