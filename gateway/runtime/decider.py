@@ -26,6 +26,8 @@ SLICE_S: Final = 0.004
 BATCH: Final = 2_000
 TELLS_AN_ENTRY: Final = 200
 """How much of what is told of one event is packed at once."""
+WRITES_AT_ONCE: Final = 200
+"""How many devices are told before the loop breathes: what it does meanwhile holds up the last to be told."""
 LEASE_S: Final = 3.0
 IDLE_S: Final = 0.5
 SNAPSHOT_MS: Final = 30 * 60_000
@@ -191,9 +193,9 @@ class Decider:
         start_s = time.monotonic()
         self._journal.commit_packed(packed, now_ms)
         self.commit_s = time.monotonic() - start_s
-        for write in writes:
+        for number, write in enumerate(writes, 1):
             self._write(write)
-            if time.monotonic() >= self._breathe_s:
+            if number % WRITES_AT_ONCE == 0:
                 await self._breathe()
         for question in questions:
             self._validate(question)
