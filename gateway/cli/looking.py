@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final, NamedTuple
 
 from gateway.runtime import wiring
+from gateway.southbound.sunspec_modbus.config import Endpoint, Parity, Reach, endpoint
 from gateway.southbound.sunspec_modbus.profiles import PLAIN
-from gateway.southbound.sunspec_modbus.survey import REST_S, Nothing, Surveyed, survey
+from gateway.southbound.sunspec_modbus.survey import REST_S, Nothing, Surveyed, survey, survey_line
 
 FOUND, NOTHING_FOUND, WRONG_USE = 0, 1, 2
 UNITS: Final = range(256)
@@ -70,6 +71,25 @@ def _hosts(text: str) -> Iterator[str]:
         return
     for last in numbers(f"{ranged[2]}-{ranged[3]}", range(256), "range of addresses"):
         yield f"{ranged[1]}{last}"
+
+
+def lines(path: str, bauds: tuple[int, ...], parities: tuple[Parity, ...]) -> tuple[Endpoint, ...]:
+    """Give a serial line with every setting that it may have."""
+    return tuple(endpoint(Reach(serial=path, baud=baud, parity=parity)) for baud in bauds for parity in parities)
+
+
+async def along(settings: tuple[Endpoint, ...], units: tuple[int, ...]) -> AsyncIterator[Surveyed | Nothing]:
+    """Look at one unit of a serial line after another, with each setting until anything answers."""
+    for line in settings:
+        answers = False
+        for unit in units:
+            found = await survey_line(line, unit, wiring.device_profiles())
+            answers = answers or isinstance(found, Surveyed) or found.answers
+            yield found
+            if isinstance(found, Nothing) and not found.connected:
+                return
+        if answers:
+            return
 
 
 def add_one(parser: argparse.ArgumentParser) -> None:

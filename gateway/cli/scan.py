@@ -1,4 +1,4 @@
-"""`gateway scan HOST:PORT-PORT ...`: find SunSpec devices on TCP and print their blocks, ready for a site file."""
+"""`gateway scan TARGET ...`: find SunSpec devices on TCP and serial lines and print their blocks for a site file."""
 
 import argparse
 import asyncio
@@ -7,27 +7,46 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.cli.looking import FOUND, NOTHING_FOUND, UNITS, WRONG_USE, Place, WrongTarget, each, numbers, places
+from gateway.cli.looking import (
+    FOUND,
+    NOTHING_FOUND,
+    UNITS,
+    WRONG_USE,
+    Place,
+    WrongTarget,
+    along,
+    each,
+    lines,
+    numbers,
+    places,
+)
 from gateway.runtime import wiring
 from gateway.southbound.sunspec_modbus import findings
-from gateway.southbound.sunspec_modbus.survey import Surveyed
+from gateway.southbound.sunspec_modbus.config import RTU_UNITS, Endpoint, Parity
+from gateway.southbound.sunspec_modbus.survey import Nothing, Surveyed
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names its type in private
 
 AT_ONCE: Final = 32
+BAUDS: Final = range(4_800, 1_000_001)
 
 
 def register(subparsers: "Commands") -> None:
     """Add `scan` to the command line."""
-    about = "find SunSpec devices on TCP and print [[device]] blocks for a site file; they are only read"
+    about = (
+        "find SunSpec devices on TCP or a serial line and print [[device]] blocks for a site file; they are only read"
+    )
     parser = subparsers.add_parser("scan", help=about, description=about)
     parser.add_argument(
         "targets",
         nargs="+",
         metavar="TARGET",
-        help="HOST, HOST:PORT, HOST:PORT-PORT, 192.0.2.0/28 or 192.0.2.10-20, with :PORT where it is not 502 or 1502",
+        help="HOST, HOST:PORT, HOST:PORT-PORT, 192.0.2.0/28 or 192.0.2.10-20, with :PORT where it is not 502 or 1502; "
+        "or the device file of a serial line, as /dev/ttyUSB0",
     )
+    parser.add_argument("--bauds", default="19200,9600", help="of a serial line: speeds to try (default 19200,9600)")
+    parser.add_argument("--parity", default="even,none", help="of a serial line: parities to try (default even,none)")
     parser.add_argument("--units", metavar="1-5,126", help="unit ids to try; those that profiles know if not given")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
@@ -38,12 +57,15 @@ def run(args: argparse.Namespace) -> int:
     profiles = wiring.device_profiles()
     ports = tuple(sorted({profile.port for profile in profiles.profiles} | {502}))
     try:
-        where = [place for target in args.targets for place in places(target, ports)]
+        wired = [target for target in args.targets if target.startswith("/")]
+        where = [place for target in args.targets if target not in wired for place in places(target, ports)]
+        settings = numbers(args.bauds, BAUDS, "baud"), _parities(args.parity)
         units = profiles.units if args.units is None else numbers(args.units, UNITS, "unit id")
     except WrongTarget as wrong:
         print(f"gateway scan: {wrong}", file=sys.stderr)
         return WRONG_USE
-    found = asyncio.run(_everywhere(where, units))
+    paths = [lines(path, *settings) for path in wired]
+    found = asyncio.run(_everywhere(where, paths, units))
     named = _named(found)
     if args.json:
         print(json.dumps([_as_json(one, name) for name, one in named]))
@@ -51,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         print("\n\n".join(findings.block_of_site(one, name) for name, one in named))
     if not named:
         print(
-            f"gateway scan: no SunSpec device at {len(where)} places with {len(units)} unit ids; "
+            f"gateway scan: no SunSpec device at {len(where) + len(wired)} places with {len(units)} unit ids; "
             "check the addresses, give other --units, and see that no other client is connected",
             file=sys.stderr,
         )
@@ -59,7 +81,17 @@ def run(args: argparse.Namespace) -> int:
     return FOUND
 
 
-async def _everywhere(where: Sequence[Place], units: tuple[int, ...]) -> list[Surveyed]:
+def _parities(text: str) -> tuple[Parity, ...]:
+    """Read a list of parities; raise WrongTarget for what is none."""
+    said = [part.strip() for part in text.split(",")]
+    if not set(said) <= set(Parity):
+        raise WrongTarget(f'"{text}" is no parity; give {", ".join(Parity)}')
+    return tuple(map(Parity, said))
+
+
+async def _everywhere(
+    where: Sequence[Place], paths: Sequence[tuple[Endpoint, ...]], units: tuple[int, ...]
+) -> list[Surveyed]:
     """Look at many places at once, but at the units of one place in turn: it may take one client only."""
     gate = asyncio.Semaphore(AT_ONCE)
 
@@ -67,7 +99,16 @@ async def _everywhere(where: Sequence[Place], units: tuple[int, ...]) -> list[Su
         async with gate:
             return [found async for found in each(place, units) if isinstance(found, Surveyed)]
 
-    return [one for some in await asyncio.gather(*map(at, where)) for one in some]
+    async def on(settings: tuple[Endpoint, ...]) -> list[Surveyed]:
+        said = tuple(unit for unit in units if unit in RTU_UNITS)
+        found = [found async for found in along(settings, said)]
+        for one in found[:1]:
+            if isinstance(one, Nothing) and not one.connected:
+                print(f"gateway scan: {one.why}", file=sys.stderr)
+        return [one for one in found if isinstance(one, Surveyed)]
+
+    looked = await asyncio.gather(*map(at, where), *map(on, paths))
+    return [one for some in looked for one in some]
 
 
 def _named(found: Sequence[Surveyed]) -> list[tuple[str, Surveyed]]:
@@ -88,6 +129,6 @@ def _as_json(one: Surveyed, name: str) -> dict[str, Any]:
         "rated_w": findings.rated_w(one),
         "profile": one.profile.name,
         "dangers": list(one.profile.dangers),
-        "sunspec_modbus": {"port": one.port, "unit": one.unit, **findings.table(one)},
+        "sunspec_modbus": {**({} if one.line else {"port": one.port}), "unit": one.unit, **findings.table(one)},
         "block": findings.block_of_site(one, name),
     }

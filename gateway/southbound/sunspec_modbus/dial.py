@@ -4,13 +4,14 @@ import asyncio
 import importlib
 import ssl
 import termios
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gateway.southbound.sunspec_modbus.config import Endpoint, Framing
 from gateway.southbound.sunspec_modbus.connection import Connection
 from gateway.wire.modbus import Exchange, RtuExchange
 
 CONNECT_S: Final = 3.0
+NEEDED: Final = "serial lines need pymodbus and pyserial; install laminar-gateway[serial]"
 _OPENING_TURNS: Final = 10
 
 
@@ -25,7 +26,7 @@ async def dial(connection: Connection, to: Endpoint, context: ssl.SSLContext | N
     try:
         async with asyncio.timeout(CONNECT_S):
             if to.serial is not None:
-                await _open_serial(connection, to, to.serial)
+                await _open_serial(connection, to)
             elif context is not None and to.tls is not None:
                 named = to.tls.server_name or to.host
                 await _loop().create_connection(
@@ -38,19 +39,22 @@ async def dial(connection: Connection, to: Endpoint, context: ssl.SSLContext | N
     except (OSError, UnicodeError) as error:
         return f"cannot connect to {to.name}: {_said(error)}"
     except ImportError:
-        return f"cannot open {to.name}: serial lines need pymodbus and pyserial; install laminar-gateway[serial]"
+        return f"cannot open {to.name}: {NEEDED}"
     return "" if connection.open else "the device closed the connection"
 
 
-async def _open_serial(connection: Connection, to: Endpoint, path: str) -> None:
-    """Open a serial line by pymodbus' transport; opening discards what came in before."""
+async def open_line(protocol: asyncio.BaseProtocol, to: Endpoint) -> asyncio.Transport:
+    """Open a serial line by pymodbus' transport; opening discards what came in before.
+
+    Raises OSError where it cannot be opened or set so, ImportError where a library is missing.
+    """
     importlib.import_module("serial")
     transports: Any = importlib.import_module("pymodbus.transport.serialtransport")
     try:
-        await transports.create_serial_connection(
+        transport, _ = await transports.create_serial_connection(
             _loop(),
-            lambda: connection,
-            path,
+            lambda: protocol,
+            to.serial,
             baudrate=to.baud,
             bytesize=8,
             parity=to.parity.name[0],
@@ -59,6 +63,11 @@ async def _open_serial(connection: Connection, to: Endpoint, path: str) -> None:
         )
     except termios.error as error:
         raise OSError(f"it cannot be set to {to.baud} baud and {to.parity} parity ({error})") from error
+    return cast("asyncio.Transport", transport)
+
+
+async def _open_serial(connection: Connection, to: Endpoint) -> None:
+    await open_line(connection, to)
     for _ in range(_OPENING_TURNS):
         if connection.open:
             return

@@ -94,7 +94,7 @@ CARRIED: Final[tuple[tuple[str, tuple[tuple[int, tuple[str, ...], str], ...]], .
 NOT_YET: Final = {127: "frequency droop with hysteresis", 802: "battery"}
 """Models that the gateway knows of and does not use."""
 _NUMBERS: Final = ("NCrv", "NCrvSet", "NCtl", "NPt")
-REACHED: Final = ("host", "port", "unit")
+REACHED: Final = ("host", "port", "serial", "baud", "parity", "unit")
 HIDDEN: Final = ("ID", "L")
 
 
@@ -182,7 +182,9 @@ def _text(model: Model, name: str, value: Value) -> str:
 def table(found: Surveyed) -> dict[str, str | int]:
     """Give the device's table of the site file: what is needed to reach it, and what differs from the defaults."""
     said: dict[str, str | int] = {"host": found.host}
-    if found.port != PLAIN.port:
+    if found.line is not None:
+        said = {"serial": found.line.name, "baud": found.line.baud, "parity": found.line.parity.value}
+    elif found.port != PLAIN.port:
         said["port"] = found.port
     if found.unit != PLAIN.unit:
         said["unit"] = found.unit
@@ -204,9 +206,7 @@ def block_of_site(found: Surveyed, name: str) -> str:
     ]
     if not kind:
         models = " ".join(str(block.id) for block in found.chain.models)
-        return "\n".join(
-            [*lines, f"# at {found.host}:{found.port} unit {found.unit}: nothing to measure by in {models}"]
-        )
+        return "\n".join([*lines, f"# at {found.where} unit {found.unit}: nothing to measure by in {models}"])
     keys = table(found) if kind == "device" else {key: table(found)[key] for key in REACHED if key in table(found)}
     lines += [
         f"[[{kind}]]",
