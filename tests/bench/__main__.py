@@ -3,6 +3,7 @@
 import argparse
 import resource
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,11 +47,13 @@ def main(arguments: list[str] | None = None) -> int:
     broken = False
     for name in chosen:
         sys.stderr.write(f"measuring {name}\n")
+        began_s = time.monotonic()
         try:
             results += BENCHMARKS[name](ROOT / "build" / "bench" / name)
         except OSError as fault:
             sys.stderr.write(f"bench: {name} could not be measured: {fault}\n")
             broken = True
+        sys.stderr.write(f"{name} took {time.monotonic() - began_s:.0f} s\n")
     write(results, given.out)
     sys.stdout.write(table(results) + "\n")
     return FAULT_FOUND if broken else DONE
