@@ -94,12 +94,20 @@ class Spread:
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._deck: list[str] = []
+        self.dealt: set[str] = set()
+
+    @property
+    def done(self) -> bool:
+        """Tell whether every fault was dealt once at least."""
+        return self.dealt == set(FAULTS)
 
     def deal(self) -> str:
         if not self._deck:
             self._deck = list(FAULTS)
             self._chance.shuffle(self._deck)
-        return self._deck.pop()
+        fault = self._deck.pop()
+        self.dealt.add(fault)
+        return fault
 
 
 @dataclass(slots=True)
@@ -168,10 +176,10 @@ class Soak:
         return [spell for spell in self.spells if spell.device == name][-1:]
 
     async def play(self, name: str, plan: Plan, deck: Spread, until_ms: int) -> None:
-        """Trouble one device again and again, each time until it is well."""
+        """Trouble one device again and again until so late and all faults were dealt, each time until it is well."""
         chance = random.Random(f"{plan.seed} {name}")  # noqa: S311 - faults by chance, no secret
         await self.wait(chance.uniform(0, plan.rests_s[1]))
-        while self.clock.now_ms() < until_ms:
+        while self.clock.now_ms() < until_ms or not deck.done:
             spell = Spell(name, tuple({deck.deal() for _ in range(2 if chance.random() < plan.both else 1)}))
             self.spells.append(spell)
             began_ms = self.clock.now_ms()
