@@ -218,8 +218,8 @@ def _ride_through_faults(curves: tuple[Curve, ...]) -> Iterator[str]:
 
 
 def _droop_faults(droop: Droop) -> Iterator[str]:
-    if min(droop.over_band_mhz, droop.under_band_mhz) <= 0:
-        yield "frequency droop with a dead band of 0 mHz or less; give more than 0"
+    if min(droop.over_band_mhz, droop.under_band_mhz) < 0:
+        yield "frequency droop with a dead band below zero; give 0 mHz or more"
     if min(droop.over_slope_thousandths, droop.under_slope_thousandths) <= 0:
         yield "frequency droop with a slope of 0 or less; give more than 0"
     if droop.response_ms is not None and droop.response_ms < 0:

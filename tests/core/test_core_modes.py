@@ -65,7 +65,7 @@ def of_reactive(settlement: Settlement) -> Ruling:
         FixedVar(VarBase.MAX_W, -10_000),
         TargetVar(-99_999),
         PowerFactor(Displacement(0, absorbs=False), Displacement(10_000, absorbs=True)),
-        Droop(1, 1, 1, 1, 0),
+        Droop(0, 0, 1, 1, 0),
     ],
 )
 def test_what_is_right_has_no_fault(mode: Mode) -> None:
@@ -95,8 +95,8 @@ def test_what_is_right_has_no_fault(mode: Mode) -> None:
         (PowerFactor(None, None), "without any value"),
         (PowerFactor(Displacement(10_001, absorbs=False), None), "a power factor of 10001 ten-thousandths"),
         (PowerFactor(None, Displacement(-1, absorbs=False)), "a power factor of -1 ten-thousandths"),
-        (replace(DROOP, over_band_mhz=0), "dead band"),
-        (replace(DROOP, under_band_mhz=0), "dead band"),
+        (replace(DROOP, over_band_mhz=-1), "dead band"),
+        (replace(DROOP, under_band_mhz=-1), "dead band"),
         (replace(DROOP, over_slope_thousandths=0), "slope"),
         (replace(DROOP, under_slope_thousandths=-1), "slope"),
         (replace(DROOP, response_ms=-1), "response time"),

@@ -86,7 +86,7 @@ def test_what_is_right_is_cleared(command: dict[str, Any], bounds: dict[str, Any
         ({"revert_after_ms": -1}, {}, "never comes"),
         ({"modes": (TargetVar(1), FixedVar(VarBase.MAX_W, 1))}, {}, "two modes of one function"),
         ({"modes": (FixedVar(VarBase.MAX_W, 10_001),)}, {}, "fixed var of 10001"),
-        ({"modes": (TargetVar(1), Droop(0, 36, 50, 50))}, {}, "dead band"),
+        ({"modes": (TargetVar(1), Droop(-1, 36, 50, 50))}, {}, "dead band"),
         ({"connected": True}, {"may_connect": False}, "disconnects"),
         ({"energized": True}, {"may_energize": False}, "ceases to energize"),
         ({}, {"valid_until_ms": NOW_MS}, "within an hour"),
