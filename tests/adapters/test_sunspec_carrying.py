@@ -126,6 +126,18 @@ async def test_a_failed_adoption_is_told_left_as_it_was_and_not_hammered(monkeyp
         assert count(inverter, "705.AdptCrvReq") == 2
 
 
+async def test_a_device_that_failed_and_was_lost_is_not_asked_again_at_once() -> None:
+    async with roof() as (inverter, made):
+        inverter.set_fault("failed_curves", on=True)
+        await in_force(made, 1, VOLT_VAR)
+        inverter.set_fault("reset", on=True)
+        await made.ear.until(LinkDown)
+        inverter.set_fault("reset", on=False)
+        await made.ear.until(Adopted, 2)
+        assert made.ear.of(Adopted)[-1].cannot
+        assert count(inverter, "705.AdptCrvReq") == 1
+
+
 async def test_a_device_that_says_it_adopted_and_did_not_is_told_of() -> None:
     async with roof() as (inverter, made):
         inverter.set_fault("adopts_nothing", on=True)
