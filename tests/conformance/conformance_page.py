@@ -33,7 +33,7 @@ to the next, so nothing here depends on how fast a machine is.
 
 Where the procedures leave something open, our reading is:
 
-- The client is registered out of band, except where a procedure waits for it to register itself.
+- The client registers itself, and then looks at no PIN, except where the procedure registers it out of band.
 - A person does at once what a step asks of one, begins 20 s after all is ready, and presses "proceed" after 2 minutes.
 - What only a person can see is looked at too: 20 s after it was read, a control or default has to be obeyed by
   the DER, by a reading of the event rules that shares nothing with the gateway's.

@@ -86,6 +86,8 @@ class Gateway:
     def __init__(self, clock: SteppedClock, pki: Path, url: str, server_lfdi: str, houses: int, ders: int) -> None:
         self.clock = clock
         self.load_w = 0
+        self.registers = False
+        """Whether it registers itself; then it was given no PIN."""
         self.roofs = [Rooftop(f"roof {n} of {house}", house) for house in HOUSES[:houses] for n in range(1, ders + 1)]
         self._pki, self._url, self._server_lfdi, self._houses = pki, url, server_lfdi, HOUSES[:houses]
         self._events: deque[Event] = deque()
@@ -123,7 +125,10 @@ class Gateway:
         )
         self._link = Link(
             table,
-            {house: Sep2Resource(lfdi_of_house(house).lower(), PIN) for house in self._houses},
+            {
+                house: Sep2Resource(lfdi_of_house(house).lower(), None if self.registers else PIN, self.registers)
+                for house in self._houses
+            },
             self.own_lfdi(self._pki),
             tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi),
             CODES,

@@ -1,7 +1,7 @@
 """Plays one procedure: its steps wait for requests and for time, its actions are done to the server, its checks judged.
 
-Our reading, where the procedures leave it open: the client was registered out of band, except where the procedure waits
-for it to register itself; a person does at once what a step asks of one, and proceeds two minutes later.
+Our reading, where the procedures leave it open: the client registers itself, except where the procedure registers it; a
+person does at once what a step asks of one, begins 20 s after all is ready, and proceeds two minutes later.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,8 +25,6 @@ HOPELESS_MS = 5 * 60_000
 PERSON_MS = 120_000
 BEGIN_MS = 20_000
 """How long after all is ready a person begins."""
-
-IN_BAND = "/edev"
 
 
 @dataclass(slots=True)
@@ -78,14 +76,10 @@ class Play:
         for part in (*self.procedure.preconditions, *self.procedure.criteria):
             if not self.judge.knows(part.type):
                 raise CannotPlayError(f"no check {part.type}")
-        registers = any(part.type == "register-end-device" for part in self.procedure.actions)
-        posts = any(
-            step.event.type == "POST-request-received" and step.event.parameters["endpoint"] == IN_BAND
-            for step in self.procedure.steps
-        )
-        self.server.utility.registered = not registers and not posts
+        self.server.utility.registered = False
 
     async def _play(self, gateway: Gateway) -> Faults:
+        gateway.registers = not any(part.type == "register-end-device" for part in self.procedure.actions)
         prepare(self.procedure, gateway)
         self._do(self.procedure.before)
         if self.procedure.starts_at_once:

@@ -67,7 +67,11 @@ def program_faults(table: Sep2Client, granted: Mapping[str, Mapping[str, int]]) 
 
 @dataclass(frozen=True, slots=True)
 class Sep2Resource:
-    """How the servers above know a resource: its LFDI, and the PIN (with check digit) that its installer was given."""
+    """How the servers above know a resource: its LFDI, and the PIN (with check digit) that its installer was given.
+
+    With `register` an EndDevice is posted for it where a server lists none.
+    """
 
     lfdi: Lfdi
     pin: Annotated[int, (0, 999_999)] | None = None
+    register: bool = False

@@ -63,6 +63,7 @@ class Link:
         self._walker = _Walker(
             table.party,
             table.url,
+            self._exchange,
             Reader(self._exchange, clock, table.poll_s),
             CurveReader(self._exchange, clock, table.poll_s),
             resources,

@@ -116,6 +116,11 @@ class Reader:
             if href in ("", each):
                 self._kept[each] = kept._replace(read_ms=-1000 * RATE_MAX_S)
 
+    def is_fresh(self, href: str) -> bool:
+        """Tell whether an address was read in this round."""
+        kept = self._kept.get(href)
+        return kept is not None and kept.read_ms == self._now_ms
+
     def next_due_ms(self) -> int:
         """Give when something that the round came across is next to be read."""
         return min(self._due_ms.values(), default=self._now_ms)

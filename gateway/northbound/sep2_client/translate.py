@@ -20,6 +20,7 @@ from gateway.northbound.sep2_client import modes
 from gateway.ports.ranks import sep2_rank
 from gateway.wire.sep2 import WireFault
 from gateway.wire.sep2.codes import DOE_MODES, EventState, mode_bits
+from gateway.wire.sep2.devices import EndDevice
 from gateway.wire.sep2.metering import MirrorMeterReading, MirrorUsagePoint, Reading, ReadingType
 from gateway.wire.sep2.quantities import ActivePower, ApparentPower
 from gateway.wire.sep2.resources import (
@@ -43,6 +44,8 @@ FOR_EVER_S: Final = 2**32 - 1
 LAST_S: Final = 253_402_300_799
 """The end of the year 9999: no instant beyond it is taken for one."""
 PHOTOVOLTAIC: Final = 4
+VIRTUAL_OR_MIXED_DER: Final = 1 << 18
+"""The bit of DeviceCategoryType that says what a resource is."""
 UNIT_W: Final = 38
 UNIT_VAR: Final = 63
 UNIT_V: Final = 29
@@ -213,6 +216,21 @@ def response(answer: Answer, lfdi: str, codes: Mapping[str, int], created_s: int
         return None
     return DERControlResponse(
         created_date_time_s=created_s, end_device_lfdi=lfdi.upper(), status=code, subject=answer.order.id
+    )
+
+
+def end_device(lfdi: str, changed_s: int) -> EndDevice:
+    """Give the EndDevice by which a resource registers itself (s, the server's clock): DER behind one connection point.
+
+    The SFDI is the first 36 bits of the LFDI and a digit that makes its digit sum end in zero (IEEE 2030.5-2018 6.3.3).
+    """
+    number = int(lfdi[:9], 16)
+    check_digit = -sum(int(digit) for digit in str(number)) % 10
+    return EndDevice(
+        device_category=VIRTUAL_OR_MIXED_DER,
+        lfdi=lfdi.upper(),
+        sfdi=10 * number + check_digit,
+        changed_time_s=changed_s,
     )
 
 

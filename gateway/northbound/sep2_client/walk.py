@@ -16,10 +16,11 @@ from gateway.core.events import Contact, Offset
 from gateway.northbound.sep2_client import modes, translate
 from gateway.northbound.sep2_client.config import Sep2Resource
 from gateway.northbound.sep2_client.curve_reader import CurveReader
-from gateway.northbound.sep2_client.exchange import Impostor, ServerDown, ServerFault
+from gateway.northbound.sep2_client.exchange import Exchange, Impostor, ServerDown, ServerFault
 from gateway.northbound.sep2_client.heard import Heard, Programs
 from gateway.northbound.sep2_client.programs import Split
 from gateway.northbound.sep2_client.reader import Items, Reader
+from gateway.northbound.sep2_client.register import Registrar
 from gateway.northbound.sep2_client.said import Said
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
@@ -74,6 +75,7 @@ class Walker:
         self,
         party: str,
         url: str,
+        exchange: Exchange,
         reader: Reader,
         curves: CurveReader,
         resources: Mapping[str, Sep2Resource],
@@ -98,6 +100,7 @@ class Walker:
         self._hear = hear
         self._contact_lost_s = contact_lost_s
         self._said = Said(party)
+        self._registrar = Registrar(exchange, resources, self._said)
         self._heard = Heard(party, resources, hear, draw, self._said, split)
         self._downs = 0
         self._next_ms = 0
@@ -153,7 +156,7 @@ class Walker:
         if capability.end_device_list_link is None:
             self._said.amiss("edev", "offers no EndDeviceList; ask for this gateway to be registered")
             return
-        devices = await self._reader.all(capability.end_device_list_link.href, EndDeviceList)
+        devices = await self._end_devices(capability.end_device_list_link.href)
         programs = Programs()
         found = self._recognized(devices, capability)
         await self._check_registrations(found, programs)
@@ -204,6 +207,16 @@ class Walker:
         self.timed.set()
 
     # -- whom the server knows
+
+    async def _end_devices(self, href: str) -> tuple[Items, ...]:
+        """Read the EndDeviceList, and once more where anything that was not listed could be registered."""
+        devices = await self._reader.all(href, EndDeviceList)
+        if self._reader.is_fresh(href):
+            now_s = self.server_ms(self._clock.now_ms()) // 1000
+            if await self._registrar.register(href, devices, now_s):
+                self._reader.expire(href)
+                devices = await self._reader.all(href, EndDeviceList)
+        return devices
 
     def _recognized(self, devices: tuple[Items, ...], capability: DeviceCapability) -> Found:
         found = Found(capability=capability)
