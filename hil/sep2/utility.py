@@ -21,6 +21,8 @@ from hil.sep2.records import Program, Resource, mrid_of, sfdi_of
 from hil.sep2.tree import Page, Tree
 
 RATE_S = 300
+HIDDEN = 0
+"""Where programs are that no FunctionSetAssignments shows any more."""
 POLLED: Mapping[bodies.Listing, str] = {
     bodies.END_DEVICES: "edev_list",
     bodies.ASSIGNMENTS: "fsa_list",
@@ -62,8 +64,10 @@ class UtilityTree(Tree):
         return self._assigned_to.get(program.name, 1)
 
     def hide_assignment(self, assignment: int) -> None:
-        """Take a FunctionSetAssignments off its list; what is below it stays where it is."""
-        self._hidden.add(assignment)
+        """Take a FunctionSetAssignments, as it is now, off its list; its programs stay where they are."""
+        for name, number in self._assigned_to.items():
+            if number == assignment:
+                self._assigned_to[name] = HIDDEN
 
     def register(self, pin: int) -> None:
         """Register the resources with this PIN (check digit included)."""
@@ -81,7 +85,6 @@ class UtilityTree(Tree):
     def _readable(self) -> list[tuple[str, Callable[..., bytes]]]:
         self._polls_s: dict[str, int] = {}
         self._assigned_to: dict[str, int] = {}
-        self._hidden: set[int] = set()
         self.posted = {}
         self._seen_from = "1"
         home = r"/edev/(\d+)"
@@ -160,7 +163,7 @@ class UtilityTree(Tree):
 
     def _assignments_shown(self, resource: Resource) -> list[int]:
         numbers = {self.assignment_of(program) for program in self._member_of(resource)}
-        return sorted(numbers - self._hidden)
+        return sorted(numbers - {HIDDEN})
 
     def _assignments_list(self, path: str, page: Page, index: str) -> bytes:
         resource = self._resource(index)
