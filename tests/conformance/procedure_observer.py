@@ -17,6 +17,7 @@ SLACK_W = 150
 """What counting the load behind a connection point may cost: its bands, and a percent of rounding."""
 SLACK_MS = 20_000
 """How long after a control was read, or has begun, the DER may take to come to it; ramps are not waited for."""
+RECEIVED, STARTED = 1, 2
 REFUSALS = {8, 10, 13, 14, 252, 253, 254}
 """Responses of a client that did not do, or not wholly do, what was asked."""
 
@@ -54,6 +55,28 @@ class Observer:
         """Give the answers that say that something asked for is not done."""
         found = {one.status for one in self._server.tree.intake.answers} & REFUSALS
         return [f"a control was answered with {status}" for status in sorted(found)]
+
+    def starts(self) -> list[str]:
+        """Give what is amiss with when randomized controls were said to start: in their windows, and not all alike.
+
+        One that was received when it had begun already starts at once, so it says nothing.
+        """
+        controls = [one for program in self._server.tree.programs for one in program.controls.values()]
+        windows_s = {one.mrid: (one.start_s, one.randomize_start_s) for one in controls if one.randomize_start_s}
+        said = {(one.mrid, one.status): one.created_s or 0 for one in self._server.tree.intake.answers}
+        delays_s = {
+            mrid: said[mrid, STARTED] - start_s
+            for mrid, (start_s, _spread_s) in windows_s.items()
+            if (mrid, STARTED) in said and said.get((mrid, RECEIVED), start_s) < start_s
+        }
+        faults = [
+            f"a control started {delay_s} s late, of {windows_s[mrid][1]} s at random"
+            for mrid, delay_s in delays_s.items()
+            if not min(0, windows_s[mrid][1]) <= delay_s <= max(0, windows_s[mrid][1])
+        ]
+        if len(delays_s) > 1 and len(set(delays_s.values())) == 1:
+            faults.append(f"all of {len(delays_s)} randomized controls started equally late")
+        return faults
 
     def _seen(self, wanted: Wanted) -> list[str]:
         power_w, load_w = sum(roof.end_w() for roof in self._gateway.roofs), self._gateway.load_w

@@ -99,7 +99,7 @@ class Play:
             stated_ms + HOPELESS_MS if self._hopeless else 2 * stated_ms + OVER_MS,
         )
         faults = (self._finished or []) + self._amiss(self._criteria)
-        return [*faults, *self.observer.faults, *self.observer.refusals()]
+        return [*faults, *self.observer.faults, *self.observer.refusals(), *self.observer.starts()]
 
     def _begin(self) -> None:
         self._all = list(self._waiting.values())
