@@ -11,8 +11,12 @@ from sunspec_paper import curve
 from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, Observed
 from gateway.core.functions import Function
 from gateway.core.modes import CurveBase, CurveKind, Displacement, FixedVar, PowerFactor, VarBase
+from gateway.ports.south import Lease
 from gateway.southbound import sunspec_modbus
 from gateway.southbound.sunspec_modbus import adoption, carrying, link
+from gateway.southbound.sunspec_modbus.config import endpoint
+from gateway.southbound.sunspec_modbus.connection import Shared
+from gateway.southbound.sunspec_modbus.line import Line, Pace, Seat
 from hil import faults
 from hil.clock import Clock
 from hil.inverter import Inverter, InverterSpec, Kind
@@ -309,3 +313,17 @@ async def test_a_neighbour_on_the_line_is_told_its_limit_while_a_curve_is_being_
                 await linked.ear.until(Adopted)
         finally:
             await server.stop()
+
+
+@pytest.mark.parametrize(("slow", "first"), [(True, "read"), (False, "write")], ids=["a mode's", "a limit's"])
+def test_a_write_of_a_mode_takes_its_turn_on_a_line_and_one_of_a_limit_goes_first(slow: bool, first: str) -> None:
+    clock = clock_at(RATE)
+    shared = Shared(clock, lambda _event: None, Lease(clock), may_write=True)
+    line = Line(endpoint(at(1)), None, Pace())
+    one, other = (Seat(line, unit, shared, lambda: None, lambda _why: None) for unit in (1, 2))
+    one.taken = other.taken = True
+    other.read(40_000, 2, lambda _answer: None)
+    one.write(40_000, b"\0\0", lambda _answer: None, slow=slow)
+    waiting = sorted(line._queue, key=lambda each: each[:2])
+    _due_s, _number, request = waiting[0]
+    assert ("read" if request.quantity else "write") == first
