@@ -16,11 +16,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.core.answers import Kind
 from gateway.core.events import LinkDown, LinkUp
+from gateway.northbound.sep2_client.exchange import Sent
+from gateway.northbound.sep2_client.mirror import Mirror
 from gateway.pki import files, identity, issue, tls
 from gateway.pki.denied import FILE, DenyList
 from gateway.pki.live import Identities
 from gateway.runtime.daemon import watch
 from gateway.southbound.sep2_server import Links, build
+from gateway.wire.sep2 import Resource
+from gateway.wire.sep2.metering import MirrorMeterReading
 from hil.head_end import HeadEnd
 
 CUT_WITHIN_S = 5.0
@@ -98,6 +102,27 @@ async def test_the_client_goes_on_under_a_new_certificate_without_a_failed_reque
         assert [path for _at, _method, path, status in head_end.requests if status >= 400] == []
         assert world.lines == []
         assert len(world.orders()) == heard, "no order is told anew"
+
+
+async def test_a_new_certificate_in_the_middle_of_showing_leaves_that_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, new = Mirror._send, "A" * 40
+    renewed: list[str] = []
+
+    async def sending(mirror: Mirror, method: str, href: str, body: Resource) -> Sent | None:
+        if not renewed and isinstance(body, MirrorMeterReading) and href == mirror._points.get(""):
+            renewed.append(href)
+            world.link.renew(new)
+        return await send(mirror, method, href, body)
+
+    monkeypatch.setattr(Mirror, "_send", sending)
+    async with sep2_world.World(sep2_world.make_pki(tmp_path)) as world:
+        world.server.tree.intake._known_lfdis |= {new}
+        await world.until(lambda: renewed)
+        shown = world.asked("PUT")["/edev/2/der/1/ders"]
+        await world.until(lambda: world.asked("PUT")["/edev/2/der/1/ders"] >= shown + 3, "it goes on showing")
+        assert not world._tasks[0].done()
 
 
 def whole(world: sep2_world.World) -> set[str]:

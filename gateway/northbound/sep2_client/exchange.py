@@ -102,8 +102,8 @@ class Exchange:
         """Close the sessions of earlier certificates that nothing is under way on any more."""
         done = [session for session, asking in self._asking.items() if not asking and session is not self._session]
         for session in done:
-            del self._asking[session]
             await session.close()
+            self._asking.pop(session, None)
 
     async def get(self, href: str, kind: type[Kind]) -> Kind:
         """Read a resource of a kind; raise ServerDown or ServerFault where it cannot be had."""

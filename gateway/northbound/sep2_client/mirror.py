@@ -48,6 +48,7 @@ class Mirror:
         self._gradient = gradient
         self._exchange = exchange
         self._lfdis = {name: resource.lfdi for name, resource in resources.items()} | {WHOLE: own_lfdi}
+        self._lfdi_to_be = own_lfdi
         self._said = Said(party)
         self._means: dict[str, translate.Mean] = {}
         self._ders: dict[str, DER] = {}
@@ -56,8 +57,13 @@ class Mirror:
         self._troubles: dict[str, str] = {}
 
     def known_as(self, own_lfdi: str) -> None:
-        """Show the whole under another LFDI, and everything anew."""
-        self._lfdis[WHOLE] = own_lfdi
+        """Show the whole under another LFDI, and everything anew, from the next time on; what is under way ends."""
+        self._lfdi_to_be = own_lfdi
+
+    def _be_known(self) -> None:
+        if self._lfdi_to_be == self._lfdis[WHOLE]:
+            return
+        self._lfdis[WHOLE] = self._lfdi_to_be
         self._ders.pop(WHOLE, None)
         self._points.pop(WHOLE, None)
         self._contents.clear()
@@ -72,6 +78,7 @@ class Mirror:
 
         Raises ServerDown where the server does not answer.
         """
+        self._be_known()
         means, self._means = self._means, {}
         before, self._troubles = self._troubles, {}
         devices = dict(found.end_devices) | ({} if found.own is None else {WHOLE: found.own})
