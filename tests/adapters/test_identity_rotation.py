@@ -95,7 +95,8 @@ async def test_the_client_goes_on_under_a_new_certificate_without_a_failed_reque
         await world.until(lambda: whole(world) == {world.own_lfdi, new}, "the whole is shown under it")
         first = head_end.came.index(new)
         await world.rounds(3)
-        assert set(head_end.came[first + 2 :]) == {new}, "what was under way at most went on under the old one"
+        late = [lfdi for lfdi in head_end.came[first:] if lfdi != new]
+        assert len(late) <= 2, "what was under way at most went on under the old one"
         own = world.link._walker.found.own
         assert own is not None
         assert own.lfdi == new, "it knows itself again among the EndDevices"
