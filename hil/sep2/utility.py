@@ -109,7 +109,7 @@ class UtilityTree(Tree):
             (rf"POST /edev/(\d+)/rsps/{RESPONSES}/rsp", self._post_response),
         ]
 
-    def _href(self, program: Program) -> str:
+    def href(self, program: Program) -> str:
         return f"/edev/{self._seen_from}/derp/{self.programs.index(program) + 1}"
 
     def _paged(
@@ -193,7 +193,7 @@ class UtilityTree(Tree):
         return self._paged(bodies.PROGRAMS, path, page, self._member_of(self._resource(index)), self._program_item)
 
     def _control_item(self, program: Program, control: Control) -> der.DERControlResponse:
-        href = f"{self._href(program)}/derc/{control.mrid}"
+        href = f"{self.href(program)}/derc/{control.mrid}"
         mark = marking(control, program.controls.values(), self.now_s() - self.status_lag_s)
         return bodies.control_item(href, f"/edev/{self._seen_from}/rsps/{RESPONSES}/rsp", control, mark)
 
