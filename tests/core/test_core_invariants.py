@@ -24,7 +24,7 @@ from gateway.core.events import (
 )
 from gateway.core.functions import CEILINGS, FLOORS, Function
 from gateway.core.machine import Machine
-from gateway.core.orders import Release, Total
+from gateway.core.orders import Release
 from gateway.core.state import Live, State
 from gateway.core.timeline import Interval, effective
 
@@ -92,16 +92,10 @@ def accounted_for(state: State) -> None:
                 if effect.function in lost:
                     continue
                 ruling = rulings.get(effect.function)
-                unsaid = released(state, key.issuer, effect.function) or unshared(live)
-                if isinstance(effect, Release) or (ruling is None and unsaid):
+                if isinstance(effect, Release) or (ruling is None and released(state, key.issuer, effect.function)):
                     continue
                 assert ruling is not None
                 assert key in (ruling.binding, *ruling.slack, *ruling.suspended, *ruling.beaten)
-
-
-def unshared(live: Live) -> bool:
-    """Tell whether an order in sum may not be shared out yet: it is, once it runs where it first takes effect."""
-    return isinstance(live.order.scope, Total) and not live.uniform
 
 
 def released(state: State, issuer: str, function: Function) -> bool:
