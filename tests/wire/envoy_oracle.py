@@ -19,6 +19,7 @@ from envoy_schema.server.schema.sep2 import (  # noqa: E402 - the edition must b
     error,
     function_set_assignments,
     metering_mirror,
+    pub_sub,
     response,
     time,
 )
@@ -46,6 +47,9 @@ MODELS: dict[str, Any] = {
     "ResponseList": response.ResponseListResponse,
     "ResponseSet": response.ResponseSet,
     "ResponseSetList": response.ResponseSetList,
+    "SubscriptionList": pub_sub.SubscriptionListResponse,
+    "Subscription": pub_sub.Subscription,
+    "Notification": pub_sub.Notification,
     "MirrorUsagePointList": metering_mirror.MirrorUsagePointListResponse,
     "MirrorUsagePoint": metering_mirror.MirrorUsagePointRequest,
     "MirrorMeterReadingList": metering_mirror.MirrorMeterReadingList,

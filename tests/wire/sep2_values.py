@@ -64,6 +64,7 @@ from gateway.wire.sep2.resources import (
 )
 from gateway.wire.sep2.responses import ResponseList, ResponseSet, ResponseSetList
 from gateway.wire.sep2.scalars import Scalar
+from gateway.wire.sep2.subscriptions import Condition, Notification, Subscription, SubscriptionList
 from gateway.wire.sep2.table import Attribute, Row, Table
 
 CAPTURES = Path(__file__).parents[3] / "shared" / "reference" / "sep2-captures"
@@ -224,6 +225,21 @@ ANSWERS = ResponseList(
     results=1,
     items=(Response(created_date_time_s=1_682_475_024, end_device_lfdi=LFDI, status=1, subject=MRID),),
 )
+SUBSCRIPTION = Subscription(
+    href="/edev/0/sub/1",
+    subscribed_resource="/edev/1/derp/1/derc",
+    condition=Condition(attribute_identifier=0, lower_threshold=-5, upper_threshold=230_000),
+    encoding=0,
+    level="+S1",
+    limit=1,
+    notification_uri="https://gateway.example:8444/ntf/1",
+)
+NOTIFICATION = Notification(
+    subscribed_resource="/edev/1/derp/1/derc",
+    new_resource_uri="/edev/1/derp/2/derc",
+    status=2,
+    subscription_uri="https://utility.example/edev/0/sub/1",
+)
 EXAMPLES: tuple[Resource, ...] = (
     DeviceCapability(
         href="/dcap",
@@ -333,6 +349,9 @@ EXAMPLES: tuple[Resource, ...] = (
     ResponseSetList(href="/rsps", total=1, results=1, poll_rate_s=60, items=(RESPONSES,)),
     RESPONSES,
     ANSWERS,
+    SubscriptionList(href="/edev/0/sub", total=1, results=1, poll_rate_s=900, items=(SUBSCRIPTION,)),
+    SUBSCRIPTION,
+    NOTIFICATION,
     MirrorUsagePointList(href="/mup", total=1, results=1, poll_rate_s=60, items=(USAGE_POINT,)),
     USAGE_POINT,
     MirrorMeterReadingList(href="/mup/1/mr", total=1, results=1, items=(SERIES,)),
@@ -348,6 +367,7 @@ def _text(longest: int) -> st.SearchStrategy[str]:
     return st.text(_TEXT, max_size=longest)
 
 
+TEXTS = ((scalars.STRING6, 6), (scalars.STRING16, 16), (scalars.STRING32, 32), (scalars.STRING192, 192))
 RANGES: dict[int, st.SearchStrategy[Any]] = {
     id(kind): strategy
     for kind, strategy in (
@@ -369,9 +389,7 @@ RANGES: dict[int, st.SearchStrategy[Any]] = {
         (scalars.HEX8, st.integers(0, 0xFF)),
         (scalars.HEX16, st.integers(0, 0xFFFF)),
         (scalars.HEX32, st.integers(0, 0xFFFF_FFFF)),
-        (scalars.STRING6, _text(6)),
-        (scalars.STRING32, _text(32)),
-        (scalars.STRING192, _text(192)),
+        *((kind, _text(longest)) for kind, longest in TEXTS),
         (scalars.URI, st.from_regex(r"/[a-z0-9/_.~?=&;-]{0,40}", fullmatch=True)),
         (scalars.LFDI, st.text("0123456789ABCDEF", min_size=40, max_size=40)),
         (scalars.CLAIMED_LFDI, st.text("0123456789ABCDEF", min_size=40, max_size=40)),

@@ -78,3 +78,11 @@ def test_envoy_reads_the_values_that_we_meant(envoy: dict[str, dict[str, Any]]) 
     reading = point["mirrorMeterReadings"][0]
     assert (reading["reading"]["value"], reading["readingType"]["uom"]) == (-1500, 38)
     assert envoy["Registration"]["read"]["pIN"] == 111_115
+    subscription = envoy["Subscription"]["read"]
+    assert (subscription["subscribedResource"], subscription["limit"], subscription["level"]) == (
+        "/edev/1/derp/1/derc",
+        1,
+        "+S1",
+    )
+    assert subscription["condition"]["lowerThreshold"] == -5
+    assert envoy["Notification"]["read"]["status"] == 2

@@ -30,6 +30,7 @@ from gateway.wire.sep2.resources import (
     Time,
 )
 from gateway.wire.sep2.responses import ResponseList, ResponseSet, ResponseSetList
+from gateway.wire.sep2.subscriptions import Notification, Subscription, SubscriptionList
 
 Resource = (
     DeviceCapability
@@ -56,6 +57,9 @@ Resource = (
     | ResponseList
     | ResponseSet
     | ResponseSetList
+    | SubscriptionList
+    | Subscription
+    | Notification
     | MirrorUsagePointList
     | MirrorUsagePoint
     | MirrorMeterReadingList

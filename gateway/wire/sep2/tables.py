@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.wire.sep2 import devices, metering, resources, responses
+from gateway.wire.sep2 import devices, metering, resources, responses, subscriptions
 from gateway.wire.sep2.scalars import (
     BOOLEAN,
     CLAIMED_LFDI,
@@ -21,10 +21,12 @@ from gateway.wire.sep2.scalars import (
     MRID,
     MULTIPLIER,
     PIN,
+    STRING16,
     UINT8,
     UINT16,
     UINT32,
     UINT48,
+    URI,
 )
 from gateway.wire.sep2.table import (
     HREF,
@@ -157,6 +159,41 @@ RESPONSE_SET_LIST = Table(
     (*PAGE, POLL_RATE),
     (Row("ResponseSet", "items", RESPONSE_SET, many=True, isolated=True),),
 )
+CONDITION = Table(
+    subscriptions.Condition,
+    rows=(
+        Row("attributeIdentifier", "attribute_identifier", UINT8, required=True),
+        Row("lowerThreshold", "lower_threshold", INT48, required=True),
+        Row("upperThreshold", "upper_threshold", INT48, required=True),
+    ),
+)
+SUBSCRIPTION = Table(
+    subscriptions.Subscription,
+    (HREF,),
+    (
+        Row("subscribedResource", "subscribed_resource", URI, required=True),
+        Row("Condition", "condition", CONDITION),
+        Row("encoding", "encoding", UINT8, required=True),
+        Row("level", "level", STRING16, required=True),
+        Row("limit", "limit", UINT32, required=True),
+        Row("notificationURI", "notification_uri", URI, required=True),
+    ),
+)
+SUBSCRIPTION_LIST = Table(
+    subscriptions.SubscriptionList,
+    (*PAGE, POLL_RATE),
+    (Row("Subscription", "items", SUBSCRIPTION, many=True, isolated=True),),
+)
+NOTIFICATION = Table(
+    subscriptions.Notification,
+    (HREF,),
+    (
+        Row("subscribedResource", "subscribed_resource", URI, required=True),
+        Row("newResourceURI", "new_resource_uri", URI),
+        Row("status", "status", UINT8, required=True),
+        Row("subscriptionURI", "subscription_uri", URI, required=True),
+    ),
+)
 ERROR = Table(
     resources.Error,
     rows=(Row("maxRetryDuration", "max_retry_duration_s", UINT16), Row("reasonCode", "reason_code", UINT16, True)),
@@ -264,6 +301,9 @@ ROOTS: dict[str, Table] = {
     "ResponseList": RESPONSE_LIST,
     "ResponseSet": RESPONSE_SET,
     "ResponseSetList": RESPONSE_SET_LIST,
+    "SubscriptionList": SUBSCRIPTION_LIST,
+    "Subscription": SUBSCRIPTION,
+    "Notification": NOTIFICATION,
     "MirrorUsagePointList": MIRROR_USAGE_POINT_LIST,
     "MirrorUsagePoint": MIRROR_USAGE_POINT,
     "MirrorMeterReadingList": MIRROR_METER_READING_LIST,
