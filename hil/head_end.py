@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +17,9 @@ from hil.listener import Listener, Outage
 from hil.sep2 import bodies
 from hil.sep2.curves import Curve
 from hil.sep2.events import Control
-from hil.sep2.intake import Report
+from hil.sep2.intake import Reply, Report
 from hil.sep2.records import Program, Resource, lfdi_of, mrid_of
+from hil.sep2.subscribing import Notice, Notifier, Subscriptions
 from hil.sep2.tree import Rates, Tree
 
 CIPHERS = "ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0"
@@ -58,7 +59,8 @@ class HeadEnd:
 
     `tree` is the kind of its resource tree: how its addresses are laid out.
     Only the client whose certificate has `client_lfdi` is served; others get 403. `report` is told of every happening;
-    `schema`, if given, is asked about every body received, beside envoy-schema.
+    `schema`, if given, is asked about every body received, beside envoy-schema. With `notifies` the client may
+    subscribe to what it reads, and is told of what changes, at once and once.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class HeadEnd:
         rates: Rates | None = None,
         schema: etree.XMLSchema | None = None,
         tree: type[Tree] = Tree,
+        notifies: bool = False,
     ) -> None:
         self.name = name
         self.lfdi = certificate.lfdi
@@ -93,6 +96,10 @@ class HeadEnd:
             schema=schema,
         )
 
+        own_href = f"/edev/{self.tree.own_index}"
+        self.subscriptions = Subscriptions(own_href, self._read, self._report) if notifies else None
+        self.notifier = Notifier(lambda: client_tls(certificate), self._report)
+
     @property
     def url(self) -> str:
         """Address of the DeviceCapability; valid once started."""
@@ -104,6 +111,7 @@ class HeadEnd:
 
     async def stop(self) -> None:
         """Drop all connections and free the port."""
+        await self.notifier.stop()
         await self._listener.stop()
 
     def issue(
@@ -151,6 +159,7 @@ class HeadEnd:
             raise ValueError(f'head-end "{self.name}" already holds control "{name}" or mRID {control.mrid}')
         home.controls[control.mrid] = control
         self._report("issued", program=program, control=name, mrid=control.mrid, modes=control.modes, start_s=start_s)
+        self.changed()
         return control
 
     def cancel(self, name: str) -> Control:
@@ -159,6 +168,7 @@ class HeadEnd:
             if control.name == name:
                 control.cancelled_s = self.tree.now_s()
                 self._report("cancelled", control=name, mrid=control.mrid)
+                self.changed()
                 return control
         raise ValueError(f'head-end "{self.name}" holds no control "{name}"')
 
@@ -178,6 +188,32 @@ class HeadEnd:
         home = self.tree.program(program)
         home.default, home.set_grad_w = modes, set_grad_w
         self._report("default", program=program, modes=modes)
+        self.changed()
+
+    def changed(self) -> None:
+        """Tell the client of what it is subscribed to and is not as it was."""
+        if self.subscriptions is not None:
+            self._notify(self.subscriptions.changed(self._origin()))
+
+    def lose_subscriptions(self) -> None:
+        """Know of no subscription any more, as after a restart without a disk."""
+        if self.subscriptions is not None:
+            self.subscriptions.held.clear()
+
+    def end_subscriptions(self, status: int) -> None:
+        """End all subscriptions for a reason (1 to 4) that the client is told."""
+        if self.subscriptions is not None:
+            self._notify(self.subscriptions.end(self._origin(), status))
+
+    def _notify(self, notices: Iterable[Notice]) -> None:
+        for notice in notices:
+            self.notifier.post(notice)
+
+    def _origin(self) -> str:
+        return self.url.removesuffix("/dcap")
+
+    def _read(self, path: str, query: Mapping[str, str]) -> Reply:
+        return self.tree.handle("GET", path, query, b"")
 
     def set_curve(self, program: str, curve: Curve) -> str:
         """List a curve, in place of the program's curve of that name if there is one; give its address."""
@@ -232,10 +268,21 @@ class HeadEnd:
         body = await request.read()
         if body and request.content_type != bodies.MEDIA_TYPE:
             return web.Response(status=415)
-        reply = self.tree.handle(request.method, request.path, request.query, body)
+        reply = self._reply(request, body)
         headers = {"Location": reply.location} if reply.location else {}
         kind = bodies.MEDIA_TYPE if reply.body else None
         return web.Response(status=reply.status, body=reply.body or None, content_type=kind, headers=headers)
+
+    def _reply(self, request: web.Request, body: bytes) -> Reply:
+        told = self.subscriptions
+        if told is None:
+            return self.tree.handle(request.method, request.path, request.query, body)
+        reply = told.handle(request.method, request.path, request.query, body)
+        if reply is None:
+            reply = self.tree.handle(request.method, request.path, request.query, body)
+            if request.method == "GET" and reply.status == 200:
+                return reply._replace(body=told.mark(reply.body))
+        return reply
 
     def _report(self, kind: str, **particulars: object) -> None:
         if self._told is not None:
@@ -252,6 +299,18 @@ def server_tls(certificate: Certificate) -> ssl.SSLContext:
     for authority in certificate.trust:
         context.load_verify_locations(authority)
     context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_tls(certificate: Certificate) -> ssl.SSLContext:
+    """The same suite for the other direction; clients are known by their authorities, for they bear no host name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.load_cert_chain(certificate.chain, certificate.key)
+    for authority in certificate.trust:
+        context.load_verify_locations(authority)
+    context.check_hostname = False
     return context
 
 

@@ -18,7 +18,7 @@ from gateway.grid import Feeder, Model, Place
 from gateway.grid import build as build_feeder
 from gateway.northbound import openadr_ven, sep2_client
 from gateway.northbound.openadr_ven import OpenadrResource, OpenadrVen
-from gateway.northbound.sep2_client import Sep2Client, Sep2Resource, program_faults
+from gateway.northbound.sep2_client import Sep2Client, Sep2Resource, client_faults
 from gateway.pki import files, identity, modbus_role
 from gateway.pki.live import Identities
 from gateway.ports.clock import Clock
@@ -74,7 +74,7 @@ def unit_faults(
 
 
 TABLES: Final[Mapping[str, TableSpec]] = {
-    "sep2_client": TableSpec(Sep2Client, many=True, references={"party": "party"}, faults=program_faults),
+    "sep2_client": TableSpec(Sep2Client, many=True, references={"party": "party"}, faults=client_faults),
     "openadr_ven": TableSpec(OpenadrVen, many=True, references={"party": "party"}),
     "sep2_server": TableSpec(Sep2Server),
     "mqtt_device": TableSpec(MqttDevices, faults=broker_faults, note=ONE_WRITER),
@@ -258,6 +258,7 @@ def _sep2_client(
     resources = {resource.name: resource.tables["sep2"] for resource in site.resources if "sep2" in resource.tables}
     pins = [lfdi for lfdi in (table.server_lfdi, table.server_lfdi_next) if lfdi is not None]
     context = identities.client(table.certificate, table.key, table.trust, pinned_lfdi=pins)
+    notify = None if table.notify_port is None else identities.server(table.certificate, table.key, table.trust)
     own_lfdi = identity.lfdi(files.read_certificates(table.certificate)[0].public_bytes(Encoding.DER))
     link = sep2_client.Link(
         table,
@@ -270,7 +271,10 @@ def _sep2_client(
         look,
         may_write=may_write,
         levels=_levels(site, table.party),
+        notify=notify,
     )
+    if notify is not None:
+        identities.on_denial(notify, link.cut)
     identities.on_renewal(context, link.renew)
     return link
 

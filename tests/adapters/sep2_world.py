@@ -89,6 +89,8 @@ class World:
         clock_rate: int = RATE,
         split: tuple[ProgramService, ...] = (),
         levels: Mapping[str, int] | None = None,
+        notifies: bool = False,
+        listens: bool = False,
     ) -> None:
         text = f"x{clock_rate}@{1_800_000_000 - clock_rate * time.monotonic():.3f}"
         self.clock = parse(text)
@@ -99,6 +101,8 @@ class World:
         self._pins = dict.fromkeys(HOUSES, PIN) if pins is None else pins
         self._may_write, self._contact_lost_s, self._post_s = may_write, contact_lost_s, post_s
         self._is_parent, self._split, self._levels = is_parent, split, levels
+        self._notifies, self._listens = notifies, listens
+        self.notify_url: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.own_lfdi = identity.lfdi(files.read_certificates(pki / "gateway.pem")[0].public_bytes(Encoding.DER))
         self.rates = Rates(page_limit=50, poll_rate_s=POLL_S, post_rate_s=30) if rates is None else rates
@@ -115,6 +119,7 @@ class World:
             resources=self._resources,
             programs=programs,
             rates=self.rates,
+            notifies=self._notifies,
         )
 
     async def __aenter__(self) -> Self:
@@ -136,6 +141,8 @@ class World:
             post_s=self._post_s,
             contact_lost_s=self._contact_lost_s,
             program=self._split,
+            notify_port=0 if self._listens else None,
+            notify_url=self.notify_url,
         )
         context = tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)
         resources = {house: Sep2Resource(lfdi(house).lower(), pin) for house, pin in self._pins.items()}
@@ -150,6 +157,7 @@ class World:
             self.look if self._is_parent else None,
             may_write=self._may_write,
             levels=self._levels,
+            notify=tls.server_context(table.certificate, table.key, table.trust) if self._listens else None,
         )
         self._tasks = [asyncio.create_task(self.link.run())]
 

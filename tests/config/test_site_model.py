@@ -225,6 +225,17 @@ service = "flexibility"
 """
 
 
+def test_an_address_for_notifications_needs_a_port_to_listen_at() -> None:
+    told = SITE + PROGRAMS.replace(
+        "[[sep2_client.program]]", 'notify_url = "https://us.example"\n[[sep2_client.program]]', 1
+    )
+    [line] = faults_of(told)
+    assert '"notify_url": nobody listens there; give notify_port as well' in line
+    [client] = built(told.replace("notify_url", "notify_port = 8444\nnotify_url", 1)).tables["sep2_client"]
+    assert isinstance(client, Sep2Client)
+    assert (client.notify_port, client.notify_url) == (8444, "https://us.example")
+
+
 def test_programs_are_told_apart_by_mrid_or_description() -> None:
     [client] = built(SITE + PROGRAMS).tables["sep2_client"]
     assert isinstance(client, Sep2Client)

@@ -1,6 +1,6 @@
 """IEEE 2030.5 client, north: the servers that speak for the tier above."""
 
-from gateway.northbound.sep2_client.config import Sep2Client, Sep2Resource, program_faults
+from gateway.northbound.sep2_client.config import Sep2Client, Sep2Resource, client_faults
 from gateway.northbound.sep2_client.link import Link
 
-__all__ = ["Link", "Sep2Client", "Sep2Resource", "program_faults"]
+__all__ = ["Link", "Sep2Client", "Sep2Resource", "client_faults"]

@@ -31,6 +31,9 @@ class Sep2Client:
     and at least 300 s (RULES C14). Without `program` all programs of the server are one slot for each control function;
     with it those of one service are (RULES B). `server_lfdi_next` is that of the certificate that the server is to
     change to, believed beside the first.
+
+    With `notify_port` (0 is any free one) we listen for notifications at `notify_host` and subscribe to what the server
+    offers, to be told below `notify_url`, by default at that host and port. Without it the server is polled alone.
     """
 
     party: str
@@ -44,6 +47,16 @@ class Sep2Client:
     contact_lost_s: Annotated[int, (1, 86_400)] | None = None
     program: tuple[ProgramService, ...] = ()
     server_lfdi_next: Lfdi | None = None
+    notify_host: Annotated[str, "host name or address"] = "127.0.0.1"
+    notify_port: Annotated[int, (0, 65_535)] | None = None
+    notify_url: Annotated[str, re.compile(r"https://[^/?#]+(/[^?#]*)?"), "https://host[:port][/path]"] | None = None
+
+
+def client_faults(table: Sep2Client, granted: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[Place, str]]:
+    """Give what is wrong with the table of a server, each with its place; `granted` are the parties' services."""
+    if table.notify_url is not None and table.notify_port is None:
+        yield ("notify_url",), '"notify_url": nobody listens there; give notify_port as well, or leave it out'
+    yield from program_faults(table, granted)
 
 
 def program_faults(table: Sep2Client, granted: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[Place, str]]:

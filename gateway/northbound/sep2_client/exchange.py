@@ -144,6 +144,13 @@ class Exchange:
         status, _body, location = await self._request(method, href, body)
         return Sent(status, location)
 
+    async def delete(self, href: str) -> int:
+        """Delete a resource and give the status; 0 where this gateway may not write. Raises as `send` does."""
+        if not self.may_write:
+            return 0
+        status, _body, _location = await self._request("DELETE", href, None)
+        return status
+
     async def _request(self, method: str, href: str, body: bytes | None) -> tuple[int, bytes, str]:
         url = self._resolved(method, href)
         session = self._session

@@ -4,17 +4,19 @@ import asyncio
 import logging
 import secrets
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
 from gateway.northbound.sep2_client.config import Sep2Client, Sep2Resource
 from gateway.northbound.sep2_client.curve_reader import CurveReader
 from gateway.northbound.sep2_client.exchange import Exchange, ServerDown
+from gateway.northbound.sep2_client.listener import Listener
 from gateway.northbound.sep2_client.mirror import Mirror
 from gateway.northbound.sep2_client.outbox import Outbox
 from gateway.northbound.sep2_client.programs import Split
 from gateway.northbound.sep2_client.reader import Reader
+from gateway.northbound.sep2_client.subscriber import Subscriber
 from gateway.northbound.sep2_client.walk import Walker
 from gateway.ports.clock import Clock
 from gateway.ports.north import Answer, Hear, Look
@@ -50,11 +52,13 @@ class Link:
         *,
         may_write: bool,
         levels: Mapping[str, int] | None = None,
+        notify: ssl.SSLContext | None = None,
     ) -> None:
         """Be ready to speak with the server of this table for these resources.
 
         `look` gives the picture to show it; None where the server is not the parent's, who alone is reported to (A2).
-        `levels` is the level that the party stands at with each service that it is granted.
+        `levels` is the level that the party stands at with each service that it is granted. `notify` is what we listen
+        for notifications by; without it, and where we may not write, the server is polled alone.
         """
         self._party = table.party
         self._clock = clock
@@ -75,6 +79,11 @@ class Link:
             Split(table.program, levels),
         )
         self._outbox = Outbox(self._exchange, resources, codes, clock, hear, self._walker.server_ms)
+        self._walked = asyncio.Event()
+        self._subscriber = self._listener = None
+        if notify is not None and may_write:
+            self._subscriber = Subscriber(table.party, self._exchange, clock)
+            self._listener = Listener(table, notify, self._subscriber.reach, self._subscriber.notified)
         self._mirror = Mirror(
             table.party, self._exchange, resources, own_lfdi, table.post_s, self._walker.gradient_hundredths_per_s
         )
@@ -89,6 +98,13 @@ class Link:
         self._exchange.renew()
         self._walker.known_as(own_lfdi)
         self._mirror.known_as(own_lfdi)
+        if self._subscriber is not None:
+            self._subscriber.look_again()
+
+    def cut(self, why_denied: Callable[[bytes], str | None]) -> None:
+        """Cut the open connections of those who notify us and whose certificate (DER) is denied."""
+        if self._listener is not None:
+            self._listener.cut(why_denied)
 
     def owe(self, answer: Answer) -> None:
         """Send this answer until it is acknowledged."""
@@ -101,11 +117,56 @@ class Link:
             tasks.create_task(self._answer())
             if self._look is not None:
                 tasks.create_task(self._show(self._look))
+            if self._listener is not None and self._subscriber is not None:
+                tasks.create_task(self._listener.run())
+                tasks.create_task(self._subscribe(self._subscriber))
 
     async def _poll(self) -> None:
         while True:
+            if self._subscriber is not None:
+                self._expire(self._subscriber)
             await self._walker.walk()
-            await self._clock.sleep_until_ms(max(self._walker.next_ms(), self._clock.now_ms() + SHORTEST_MS))
+            self._walked.set()
+            soonest_ms = self._clock.now_ms() + SHORTEST_MS
+            if self._subscriber is not None and not self._walker.is_down:
+                await self._clock.sleep_until_ms(soonest_ms)
+                await self._until(self._subscriber.changed, self._walker.next_ms())
+            else:
+                await self._clock.sleep_until_ms(max(self._walker.next_ms(), soonest_ms))
+
+    def _expire(self, subscriber: Subscriber) -> None:
+        """Have read again what we were told of, and everything after an outage, when nobody could tell us."""
+        for href in subscriber.take_stale():
+            self._walker.expire(href)
+        if self._walker.is_down:
+            self._walker.expire()
+            subscriber.look_again()
+
+    async def _subscribe(self, subscriber: Subscriber) -> None:
+        """Keep subscribed to what the server offers, apart from the polls, which wait for nothing here."""
+        await subscriber.reached.wait()
+        await self._walker.seen.wait()
+        await self._walked.wait()
+        while True:
+            if not self._walker.is_down:
+                own = self._walker.found.own
+                link = None if own is None else own.subscription_list_link
+                href = None if link is None else link.href
+                await subscriber.keep(href, self._walker.subscribable(), whole=self._walker.is_whole)
+                soonest_ms = self._clock.now_ms() + SHORTEST_MS
+                await self._until(self._walked, max(subscriber.next_ms(), soonest_ms))
+            else:
+                await self._walked.wait()
+            self._walked.clear()
+
+    async def _until(self, event: asyncio.Event, at_ms: int) -> None:
+        """Return when an event is set, or when the clock shows `at_ms`."""
+        waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._clock.sleep_until_ms(at_ms))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
 
     async def _answer(self) -> None:
         """Answer from the moment on at which the server's clock is known, because answers bear its time."""

@@ -23,32 +23,48 @@ from gateway.wire.sep2.resources import (
     FunctionSetAssignments,
     FunctionSetAssignmentsList,
 )
+from gateway.wire.sep2.subscriptions import Subscription, SubscriptionList
 
 PAGE: Final = 255
 PAGES_MAX: Final = 1_000
 ITEMS_MAX: Final = 20_000
 RATE_MAX_S: Final = 86_400
+SUBSCRIBABLE: Final = (1, 3)
+"""Without a condition, and with or without one (2018 schema, SubscribableType)."""
 AGAIN_S: Final = (1, 5, 15)
 
 Kind = TypeVar("Kind", bound=Resource)
-Lists = EndDeviceList | FunctionSetAssignmentsList | DERProgramList | DERControlList | DERList | MirrorUsagePointList
-Items = EndDevice | FunctionSetAssignments | DERProgram | DERControl | DER | MirrorUsagePoint | Faulty
+Lists = (
+    EndDeviceList
+    | FunctionSetAssignmentsList
+    | DERProgramList
+    | DERControlList
+    | DERList
+    | MirrorUsagePointList
+    | SubscriptionList
+)
+Items = EndDevice | FunctionSetAssignments | DERProgram | DERControl | DER | MirrorUsagePoint | Subscription | Faulty
 
 
 class Pages(NamedTuple):
-    """A list as it was read: its items, its own poll rate (s, or None), and why it cannot be complete (or "")."""
+    """A list as it was read: its items, its own poll rate (s, or None), and why it cannot be complete (or "").
+
+    `subscribable` is what it says of itself.
+    """
 
     items: tuple[Items, ...]
     poll_rate_s: int | None
     lacking: str = ""
+    subscribable: int | None = None
 
 
 class Kept(NamedTuple):
-    """What was read of one address, when, and the poll rate that it gave itself."""
+    """What was read of one address, when, the poll rate that it gave itself, and whether it can be subscribed to."""
 
     value: object
     read_ms: int
     rate_s: int | None
+    subscribable: bool
 
 
 @dataclass(slots=True)
@@ -83,7 +99,7 @@ async def pages(exchange: Exchange, href: str, kind: type[Lists]) -> Pages:
         if len(items) > total or (len(items) < total and not page.items):
             return Pages(items, rate_s, f"says that it holds {total} items and gives {len(items)}")
         if len(items) == total:
-            return Pages(items, rate_s)
+            return Pages(items, rate_s, subscribable=getattr(page, "subscribable", None))
     return Pages(items, rate_s, f"does not end within {PAGES_MAX} pages")
 
 
@@ -113,7 +129,7 @@ class Reader:
     def expire(self, href: str = "") -> None:
         """Read this address, or everything, again in the next round, however lately it was read."""
         for each, kept in self._kept.items():
-            if href in ("", each):
+            if href in ("", each, each.partition("?")[0]):
                 self._kept[each] = kept._replace(read_ms=-1000 * RATE_MAX_S)
 
     def is_fresh(self, href: str) -> bool:
@@ -124,6 +140,10 @@ class Reader:
     def next_due_ms(self) -> int:
         """Give when something that the round came across is next to be read."""
         return min(self._due_ms.values(), default=self._now_ms)
+
+    def subscribable(self) -> tuple[str, ...]:
+        """Give the addresses, without a query, that the server offers to tell of."""
+        return tuple(dict.fromkeys(href.partition("?")[0] for href, kept in self._kept.items() if kept.subscribable))
 
     def rate_s(self, href: str, inherited_s: int | None = None) -> int:
         """Give the poll rate of an address: its own, else that of the list above it, else the stand-in."""
@@ -143,7 +163,8 @@ class Reader:
             except ServerDown as fault:
                 self._failed(href, await self._blamed(href, fault), inherited_s)
             else:
-                self._keep(href, value, getattr(value, "poll_rate_s", None), inherited_s)
+                rate_s, subscribable = getattr(value, "poll_rate_s", None), getattr(value, "subscribable", None)
+                self._keep(href, Kept(value, self._now_ms, rate_s, subscribable in SUBSCRIBABLE), inherited_s)
                 self.failing.pop(href, None)
         found = self._last(href)
         if not isinstance(found, kind):
@@ -160,7 +181,8 @@ class Reader:
             except ServerDown as fault:
                 self._failed(href, await self._blamed(href, fault), inherited_s)
             else:
-                self._keep(href, found.items, found.poll_rate_s, inherited_s)
+                can_tell = found.subscribable in SUBSCRIBABLE
+                self._keep(href, Kept(found.items, self._now_ms, found.poll_rate_s, can_tell), inherited_s)
                 if found.lacking:
                     self._failed(href, ServerFault(f"GET {href}: the list {found.lacking}"), inherited_s)
                 else:
@@ -186,8 +208,8 @@ class Reader:
         self._due_ms[href] = min(self._due_ms.get(href, due_ms), due_ms)
         return due_ms <= self._now_ms
 
-    def _keep(self, href: str, value: object, rate_s: int | None, inherited_s: int | None) -> None:
-        self._kept[href] = Kept(value, self._now_ms, rate_s)
+    def _keep(self, href: str, kept: Kept, inherited_s: int | None) -> None:
+        self._kept[href] = kept
         self._due_ms[href] = self._now_ms + 1000 * self.rate_s(href, inherited_s)
 
     def _last(self, href: str) -> object:

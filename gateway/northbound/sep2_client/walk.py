@@ -115,6 +115,24 @@ class Walker:
         """Give the gradient that the defaults heard set for a resource (hundredths of a percent a second)."""
         return self._heard.gradient_hundredths_per_s(resource)
 
+    @property
+    def is_down(self) -> bool:
+        """Whether the server did not answer in the last round."""
+        return self._downs > 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing that the last round came across is lacking."""
+        return not self._downs and not self._reader.failing
+
+    def subscribable(self) -> tuple[str, ...]:
+        """Give the addresses that the server offers to tell of."""
+        return self._reader.subscribable()
+
+    def expire(self, href: str = "") -> None:
+        """Read this address, or everything, again in the next round."""
+        self._reader.expire(href)
+
     def next_ms(self) -> int:
         """Give when the next round is due."""
         return self._next_ms
