@@ -41,6 +41,8 @@ class UtilityTree(Tree):
     own_index = 0
     registered = True
     has_registration_links = True
+    device_post_rate_s: int | None = None
+    """What every EndDevice says of how often to post (s); nothing where it is None."""
     posted: dict[str, str]
     """What a client told of itself when it registered in band."""
 
@@ -141,6 +143,7 @@ class UtilityTree(Tree):
             resource = self._resource(str(index))
             counts = (len(self._assignments_shown(resource)), resource.ders)
             item = bodies.end_device_item(index, resource.lfdi, sfdi_of(resource.lfdi), self._born_s, resource=counts)
+        item.postRate = self.device_post_rate_s
         if not self.has_registration_links:
             item.RegistrationLink = None
         return item

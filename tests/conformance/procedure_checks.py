@@ -43,6 +43,8 @@ class Judge:
             "response-contents": self._responses,
             "all-polls-at-correct-time": self._polls,
             "resource-requests": self._requests,
+            "subscription-contents": self._subscribed,
+            "all-notifications-transmitted": self._notified,
         }
 
     def knows(self, kind: str) -> bool:
@@ -190,6 +192,17 @@ class Judge:
         if bool(found) is not given.get("exists", True):
             return [f"response {status} to {tag}: {len(found)} found among {[one.status for one in answers]}"]
         return []
+
+    def _subscribed(self, given: Parameters) -> Faults:
+        held = self._server.subscriptions
+        wanted = given["subscribed_resource"]
+        return [] if held is not None and wanted in held.paths() else [f"no subscription to {wanted}"]
+
+    def _notified(self, _given: Parameters) -> Faults:
+        delivered = self._server.notifier.delivered
+        if not delivered:
+            return ["there was nothing to notify of"]
+        return [f"{one.path}: status {one.status}" for one in delivered if not 200 <= one.status < 300]
 
     def _asked(self, method: str, endpoint: str) -> dict[str, list[int]]:
         """Give when each address of an endpoint was asked for (ms since the procedure began), first pages alone."""

@@ -83,13 +83,24 @@ class Rooftop:
 class Gateway:
     """Link, machine and DER on one clock; `load_w` is what else is behind each connection point."""
 
-    def __init__(self, clock: SteppedClock, pki: Path, url: str, server_lfdi: str, houses: int, ders: int) -> None:
+    def __init__(
+        self,
+        clock: SteppedClock,
+        pki: Path,
+        url: str,
+        server_lfdi: str,
+        houses: int,
+        ders: int,
+        *,
+        subscribes: bool = False,
+    ) -> None:
         self.clock = clock
         self.load_w = 0
         self.registers = False
         """Whether it registers itself; then it was given no PIN."""
         self.roofs = [Rooftop(f"roof {n} of {house}", house) for house in HOUSES[:houses] for n in range(1, ders + 1)]
         self._pki, self._url, self._server_lfdi, self._houses = pki, url, server_lfdi, HOUSES[:houses]
+        self._subscribes = subscribes
         self._events: deque[Event] = deque()
         self._machine = Machine()
         self._read_ms = 0
@@ -122,6 +133,7 @@ class Gateway:
             self._pki / "gateway.key",
             tuple(self._pki / f"{name}.pem" for name in ("serca", "mca", "mica")),
             post_s=60,
+            notify_port=0 if self._subscribes else None,
         )
         self._link = Link(
             table,
@@ -136,6 +148,7 @@ class Gateway:
             self.hear,
             self._look,
             may_write=True,
+            notify=tls.server_context(table.certificate, table.key, table.trust) if self._subscribes else None,
         )
         self.hear(Started(self.site()))
         for roof in self.roofs:

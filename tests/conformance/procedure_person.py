@@ -68,14 +68,17 @@ BEFORE: Mapping[str, Hand] = {
     "ALL-06": load(QUARTER),
     "ALL-11": load(QUARTER),
     "ALL-12": load(QUARTER),
+    "ALL-15": load(QUARTER),
+    "ALL-16": load(QUARTER),
     "ALL-29": load(ONE_TENTH),
 }
-"""What a person sees to before a procedure begins. ALL-11 and ALL-12 forbid export, so a load lets their DER run."""
+"""What a person sees to before a procedure begins. ALL-11, ALL-12, ALL-15 and ALL-16 forbid export, so a load
+lets their DER run."""
 
 
 def prepare(procedure: Procedure, gateway: Gateway) -> None:
     """Set the site up as a procedure and its classes ask."""
-    if LOADS & set(procedure.classes) and "DR-G" not in procedure.classes:
+    if LOADS & set(procedure.classes) and not {"DR-G", "S-G"} & set(procedure.classes):
         sun(-SUN_W)(gateway)
     if procedure.id in BEFORE:
         BEFORE[procedure.id](gateway)

@@ -26,6 +26,9 @@ PERSON_MS = 120_000
 BEGIN_MS = 20_000
 """How long after all is ready a person begins."""
 
+SUBSCRIBERS = {"S-L", "S-G"}
+"""Classes of procedures for clients that subscribe; all others only poll."""
+
 
 @dataclass(slots=True)
 class Waiting:
@@ -63,8 +66,18 @@ class Play:
         """Play it to its end and give what is amiss; raises CannotPlayError where it asks for what is not there."""
         self._see_what_it_takes()
         await self.server.start()
+        subscribes = bool(SUBSCRIBERS & set(self.procedure.classes))
+        self.server.has_empty_defaults = subscribes
         ders = 2 if "M" in self.procedure.classes else 1
-        gateway = Gateway(self._clock, self._pki, self.server.url, self.server.lfdi, self._houses, ders)
+        gateway = Gateway(
+            self._clock,
+            self._pki,
+            self.server.url,
+            self.server.lfdi,
+            self._houses,
+            ders,
+            subscribes=subscribes,
+        )
         self.gateway = gateway
         try:
             return await self._play(gateway)
@@ -119,6 +132,8 @@ class Play:
         deadline_ms = self._clock.now_ms() + patience_ms
         while True:
             await self._requests.settle()
+            while await self.server.notifier.settle():
+                await self._requests.settle()
             if self._fault is not None:
                 raise self._fault
             if holds():

@@ -29,7 +29,7 @@ POLLS = {
     "der_list_poll_seconds": "der_list",
     "mup_list_poll_seconds": "mup_list",
 }
-SOME_RATE = {"edev_post_seconds", "tp_list_poll_seconds", "tti_list_poll_seconds"}
+SOME_RATE = {"tp_list_poll_seconds", "tti_list_poll_seconds"}
 """Rates of resources that this server does not have."""
 
 WANTS = {
@@ -84,9 +84,12 @@ class ProcedureServer(HeadEnd):
             programs=[],
             rates=Rates(page_limit=50, poll_rate_s=300, post_rate_s=60),
             tree=UtilityTree,
+            notifies=True,
         )
         self.tell = tell
         self.in_contact = True
+        self.has_empty_defaults = False
+        """Whether a program has a default, of nothing, before one is set: only what is there can be subscribed to."""
         self.read_ms: int | None = None
         """When both controls and defaults were read first after any was made or changed; None while they were not."""
         self._unread: set[str] = set()
@@ -144,18 +147,21 @@ class ProcedureServer(HeadEnd):
         if kind in WANTS:
             self.read_ms = None
             self._unread.add(WANTS[kind])
+        self.changed()
 
     def _set_rates(self, given: Parameters) -> None:
         for name, rate_s in given.items():
             if name == "mup_post_seconds":
                 self.tree.rates.post_rate_s = rate_s
+            elif name == "edev_post_seconds":
+                self.utility.device_post_rate_s = rate_s
             elif name in POLLS:
                 self.utility.poll_at(POLLS[name], rate_s)
             elif name not in SOME_RATE:
                 raise CannotPlayError(f"no rate {name}")
 
     def _create_program(self, given: Parameters) -> None:
-        program = self.utility.add_program(given["primacy"], given.get("fsa_id", 1))
+        program = self._added(given["primacy"], given.get("fsa_id", 1))
         if "tag" in given:
             self.homes[given["tag"]] = program
 
@@ -200,7 +206,13 @@ class ProcedureServer(HeadEnd):
         for program in self.tree.programs:
             if program.primacy == wanted and fsa_id in (None, self.utility.assignment_of(program)):
                 return program
-        return self.utility.add_program(wanted, fsa_id or 1)
+        return self._added(wanted, fsa_id or 1)
+
+    def _added(self, primacy: int, assignment: int) -> Program:
+        program = self.utility.add_program(primacy, assignment)
+        if self.has_empty_defaults:
+            program.default = {}
+        return program
 
     def _cancel(self, _given: Parameters) -> None:
         """Cancel all that is not over, whether it has begun or not."""
