@@ -53,6 +53,8 @@ class Subscriber:
         self._again_ms: dict[str, int] = {}
         self._refused: dict[str, int] = {}
         self._look_ms = 0
+        self._hold_ms = 0
+        """Until when the server is left alone."""
         self._stale: set[str] = set()
 
     def reach(self, base: str) -> None:
@@ -67,12 +69,12 @@ class Subscriber:
 
     def look_again(self) -> None:
         """Look at the server's list as soon as may be."""
-        self._look_ms = 0
+        self._look_ms = self._hold_ms = 0
 
     def next_ms(self) -> int:
         """Give when something is to be asked of the server."""
         renewals_ms = (each.since_ms + RENEW_MS for each in self._standing.values())
-        return min([self._look_ms, *renewals_ms, *self._again_ms.values()])
+        return max(self._hold_ms, min([self._look_ms, *renewals_ms, *self._again_ms.values()]))
 
     def reread(self, href: str) -> None:
         """Have an address, or everything, read again."""
@@ -108,6 +110,8 @@ class Subscriber:
         Where they are the `whole` of what is offered, subscriptions of ours to others are deleted.
         """
         now_ms = self._clock.now_ms()
+        if now_ms < self._hold_ms:
+            return
         wanted = {} if list_href is None else {self._place(href): href for href in list(offered)[:MOST]}
         self._standing = {place: standing for place, standing in self._standing.items() if place in wanted}
         self._again_ms = {place: at_ms for place, at_ms in self._again_ms.items() if place in wanted}
@@ -124,7 +128,7 @@ class Subscriber:
                 if self._is_due(place, now_ms):
                     await self._subscribe(list_href, place, href, now_ms)
         except (ServerDown, ServerFault) as fault:
-            self._look_ms = now_ms + 1000 * RETRY_S
+            self._hold_ms = now_ms + 1000 * max(RETRY_S, fault.retry_after_s)
             self._said.amiss("list", f"subscriptions: {fault}; it is polled meanwhile", "subscriptions are kept again")
         if self._refused:
             place, status = next(iter(self._refused.items()))
