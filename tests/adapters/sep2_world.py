@@ -102,7 +102,7 @@ class World:
         self._may_write, self._contact_lost_s, self._post_s = may_write, contact_lost_s, post_s
         self._is_parent, self._split, self._levels = is_parent, split, levels
         self._notifies, self._listens = notifies, listens
-        self.notify_url: str | None = None
+        self.notify_port, self.notify_url = 0, ""
         self._tasks: list[asyncio.Task[None]] = []
         self.own_lfdi = identity.lfdi(files.read_certificates(pki / "gateway.pem")[0].public_bytes(Encoding.DER))
         self.rates = Rates(page_limit=50, poll_rate_s=POLL_S, post_rate_s=30) if rates is None else rates
@@ -141,8 +141,8 @@ class World:
             post_s=self._post_s,
             contact_lost_s=self._contact_lost_s,
             program=self._split,
-            notify_port=0 if self._listens else None,
-            notify_url=self.notify_url,
+            notify_port=self.notify_port if self._listens else None,
+            notify_url=self.notify_url or None,
         )
         context = tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)
         resources = {house: Sep2Resource(lfdi(house).lower(), pin) for house, pin in self._pins.items()}

@@ -13,11 +13,14 @@ from gateway.wire.sep2 import encode
 from gateway.wire.sep2.resources import Error
 from gateway.wire.sep2.subscriptions import Notification
 from hil.head_end import Certificate, client_tls
+from hil.mqtt.broker import free_port
 from hil.sep2.tree import Rates
 
 SLOW_S = 86_400
 """A poll rate that no test waits for: seven minutes of real time."""
 CONTROLS, DEFAULT = "/derp/1/derc", "/derp/1/dderc"
+REGISTRATION = "/edev/2/rg"
+"""What is read and cannot be subscribed to."""
 OFFERED = ["/edev", "/edev/2/fsa", "/edev/3/fsa", "/edev/2/fsa/1/derp", "/edev/3/fsa/1/derp", CONTROLS]
 SEP2 = {"Content-Type": "application/sep+xml"}
 
@@ -126,21 +129,39 @@ async def test_nobody_notifies_without_a_certificate(pki: Path) -> None:
 async def test_subscriptions_that_the_server_lost_are_made_anew_and_what_was_missed_is_read(pki: Path) -> None:
     async with slow_world(pki) as world:
         await settled(world)
+        before = world.asked()[REGISTRATION]
         world.server.lose_subscriptions()
         world.server.issue("street", "missed", LIMIT, 0, 7_200)
         await world.until(world.orders, "the order that nobody told of")
         await world.until(lambda: subscribed(world) == sorted(OFFERED), "subscribed again")
         assert len(world.told("has lost subscriptions of this gateway")) == 1
+        await world.until(lambda: world.asked()[REGISTRATION] > before, "everything read")
 
 
 async def test_subscriptions_that_the_server_ends_are_asked_for_again(pki: Path) -> None:
     async with slow_world(pki) as world:
         await settled(world)
+        before = world.asked()[REGISTRATION]
         world.server.end_subscriptions(1)
         await world.until(lambda: not subscribed(world), "ended")
         world.server.issue("street", "untold", LIMIT, 0, 7_200)
         await world.until(lambda: subscribed(world) == sorted(OFFERED), "subscribed again")
         await world.until(world.orders, "the order that nobody told of")
+        await world.until(lambda: world.asked()[REGISTRATION] > before, "everything read")
+
+
+async def test_a_notification_for_a_subscription_of_before_a_restart_is_taken(pki: Path) -> None:
+    async with slow_world(pki) as world:
+        await settled(world)
+        place = place_of(world, CONTROLS).rpartition("/")[2]
+        await world.disconnect()
+        world.replace("/edev/1/sub", status=500)
+        port = world.notify_port = free_port()
+        world.connect()
+        await world.rounds()
+        read = world.asked()[CONTROLS]
+        assert await post(pki, "dso", f"https://127.0.0.1:{port}/{place}", notification()) == 204
+        await world.until(lambda: world.asked()[CONTROLS] > read, "read again")
 
 
 async def test_after_an_outage_all_is_read(pki: Path) -> None:

@@ -88,12 +88,15 @@ class Subscriber:
         return stale
 
     def notified(self, place: str, notification: Notification) -> str:
-        """Take a notification that came to a place of ours, and give why it is refused, if it is."""
-        href = self._places.get(place)
+        """Take a notification that came to a place of ours, and give why it is refused, if it is.
+
+        Before the server's list was looked at, a place is ours if it is the one that stands for the address.
+        """
+        about = urlsplit(notification.subscribed_resource).path
+        href = self._places.get(place) or (about if self._place(about) == place else None)
         if href is None:
             return "a notification for a subscription that is not ours"
-        about = notification.subscribed_resource
-        if urlsplit(about).path != urlsplit(href).path:
+        if about != urlsplit(href).path:
             return f"a notification of {about} for a subscription to {href}"
         if notification.status in CANCELLED:
             self._said.say(f"ended the subscription to {href} (status {notification.status}); it is asked for again")
