@@ -291,6 +291,7 @@ class Bench:
             report=self._happened,
             rates=Rates(plan.page_limit, plan.poll_rate_s, plan.post_rate_s),
             schema=schema,
+            notifies=plan.notifies,
         )
         head_end.tree.time_offset_ms = plan.time_offset_ms
         head_end.tree.status_lag_s = plan.status_lag_s

@@ -68,6 +68,7 @@ class HeadEndPlan(Strict):
     """One 2030.5 server; `resources` empty means all of the scenario; port 0 is any free one.
 
     `status_lag_s` is how much later than it happens the server shows that an event has begun, ended or been replaced.
+    With `notifies` its client may subscribe, and is told of changes.
     """
 
     name: str
@@ -78,6 +79,7 @@ class HeadEndPlan(Strict):
     post_rate_s: int = 60
     time_offset_ms: int = 0
     status_lag_s: int = 0
+    notifies: bool = False
     resources: tuple[str, ...] = ()
     programs: tuple[ProgramPlan, ...] = msgspec.field(name="program", default=())
 
