@@ -183,12 +183,16 @@ async def test_after_an_outage_all_is_read(pki: Path) -> None:
 
 async def test_a_list_of_subscriptions_that_cannot_be_read_leaves_the_polls_as_they_are(pki: Path) -> None:
     async with World(pki, notifies=True, listens=True, is_parent=False) as world:
+        begin_ms = world.clock.now_ms()
         world.edit("/edev", ("</EndDevice>", '<SubscriptionListLink href="/edev/1/nowhere" all="0"/></EndDevice>'))
         await world.rounds(2)
         world.server.lose_subscriptions()
         world.server.issue("street", "polled", LIMIT, 0, 7_200)
         await world.until(world.orders, "the order, by a poll")
         assert len(world.told("it is polled meanwhile")) == 1
+        await world.polled("/edev/1/nowhere", 8)
+        times = [at_ms for at_ms, _method, path, _status in world.server.requests if "/nowhere" in path]
+        assert times[-1] - begin_ms >= 60_000 * (len(times) - 1), "no oftener than once a minute"
 
 
 async def test_subscriptions_that_are_refused_are_told_once_and_asked_for_again(pki: Path) -> None:
