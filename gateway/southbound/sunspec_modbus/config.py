@@ -64,13 +64,15 @@ class SunspecModbus(Reach):
     """One SunSpec device on Modbus.
 
     `poll_s` is how often it is read; after `settle_s` its measurement is proof; it falls back after `revert_s` without
-    the gateway. `profile` names the family that it is taken to be of before it says so itself.
+    the gateway. `profile` names the family that it is taken to be of before it says so itself. `depth` is how many
+    reads may be on their way at once on a Modbus TCP connection of its own; None is as the profile says, else 1.
     """
 
     poll_s: Annotated[int, (1, 3600)] = 5
     settle_s: Annotated[int, (1, 600)] = 10
     revert_s: Annotated[int, (5, 86_400)] = 60
     profile: Annotated[str, "the name of a device profile"] = ""
+    depth: Annotated[int | None, (1, 16)] = None
 
 
 @dataclass(frozen=True, slots=True)

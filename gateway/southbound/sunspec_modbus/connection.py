@@ -1,22 +1,24 @@
-"""One connection to a device: one request at a time, and any doubt ends it (MODBUS Messaging on TCP/IP V1.0b).
+"""One connection to a device: one request at a time unless it may be more, and any doubt ends it (Messaging V1.0b).
 
 A deadline missed, a reply that nobody asked for or that does not fit: what follows on such a stream could be taken for
 another request's answer, so it is never resynchronised. A new connection goes on counting transactions where the last
 one stopped, so that a bridge that keeps a late reply cannot pass it off either.
+Only reads of one volley are ever outstanding together, and only where the device is known to bear that.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
 from gateway.ports.south import Lease
-from gateway.southbound.sunspec_modbus.points import OneRegister
+from gateway.southbound.sunspec_modbus.points import Ask, OneRegister
 from gateway.southbound.sunspec_modbus.profiles import NONE, Catalogue
-from gateway.wire.modbus import Broken, Exchange, Refused, Registers, RtuExchange, Stray
+from gateway.southbound.sunspec_modbus.volley import Salvo, Volley
+from gateway.wire.modbus import Broken, Exchange, Outcome, Refused, Registers, RtuExchange, Stray
 
 REPLY_S: Final = 2.0
 NEVER: Final = float("inf")
@@ -41,12 +43,21 @@ class Shared:
 class Door(Protocol):
     """What a link asks and tells its unit through: a connection of its own, or a seat on one that is shared."""
 
+    depth: int
+    """How many reads of one volley may be outstanding; 1 is one after another."""
+
     @property
     def idle(self) -> bool:
         """Tell whether nothing of this link is outstanding."""
 
     def read(self, address: int, quantity: int, settle: Callable[[Reply], None], *, slow: bool = False) -> None:
         """Ask for registers; what is `slow` leaves others on the same line their turn first."""
+
+    def deepen(self, depth: int) -> None:
+        """Bear so many reads of one volley at once, as far as this way to the unit can tell their replies apart."""
+
+    def read_all(self, asks: Sequence[Ask], settle: Callable[[Salvo], None]) -> None:
+        """Ask for several spans, `depth` of them ahead of their answers; only where `depth` is above 1."""
 
     def write(self, address: int, registers: bytes, settle: Callable[[Reply], None], *, slow: bool = False) -> bool:
         """Write registers; tell whether that was allowed to leave; what is `slow` takes its turn as a slow read."""
@@ -83,6 +94,9 @@ class Connection(asyncio.Protocol):
         self._unit = unit
         self._shared = shared
         self._exchange = exchange
+        self._whole: Callable[[bytes], bytes | None] = exchange.whole
+        self._volley: Volley | None = None
+        self.depth = 1
         self._told_idle = idle
         self._told_lost = lost
         self._transport: asyncio.Transport | None = None
@@ -116,6 +130,38 @@ class Connection(asyncio.Protocol):
             return
         self._settle, self._deadline = settle, time.monotonic() + REPLY_S
         transport.write(frame)
+
+    def deepen(self, depth: int) -> None:
+        """Bear so many reads of one volley at once; RTU frames carry nothing to tell their replies apart by."""
+        self.depth = depth if isinstance(self._exchange, Exchange) else 1
+
+    def read_all(self, asks: Sequence[Ask], settle: Callable[[Salvo], None]) -> None:
+        """Ask for several spans, `depth` of them ahead of their answers."""
+        if self._transport is None or not isinstance(self._exchange, Exchange):
+            return
+        volley = Volley(self._exchange, self._unit, self.depth, asks, settle)
+        self._volley, self._settle, self._whole = volley, _alone, _nothing
+        self._volleyed(volley)
+
+    def _volleyed(self, volley: Volley) -> None:
+        """Send what may go by now, and hand the answers over once there are all of them."""
+        for frame in volley.frames(time.monotonic()):
+            if self._transport is not None:
+                self._transport.write(frame)
+        if not volley.over:
+            self._deadline = volley.sent_s + REPLY_S
+            return
+        self._calm()
+        volley.settle(volley.salvo)
+        if self._settle is None and self._transport is not None:
+            self._told_idle()
+
+    def _calm(self) -> None:
+        """Have nothing outstanding."""
+        self._settle, self._deadline = None, NEVER
+        if self._volley is not None:
+            self._volley.end()
+            self._volley, self._whole = None, self._exchange.whole
 
     def write(self, address: int, registers: bytes, settle: Callable[[Reply], None], *, slow: bool = False) -> bool:
         """Write registers; tell whether that was allowed to leave."""
@@ -160,7 +206,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """End the connection and tell nobody."""
         transport, self._transport = self._transport, None
-        self._settle, self._deadline = None, NEVER
+        self._calm()
         if transport is not None:
             transport.abort()
 
@@ -171,12 +217,13 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Be closed by the device or the network."""
         if self._transport is not None:
-            self._transport, self._settle, self._deadline = None, None, NEVER
+            self._transport = None
+            self._calm()
             self._told_lost(f"connection lost: {exc}" if exc else "the device closed the connection")
 
     def data_received(self, data: bytes) -> None:
         """Settle the one reply that is outstanding; whatever else comes ends the connection before it is believed."""
-        registers, settle = self._exchange.whole(data), self._settle
+        registers, settle = self._whole(data), self._settle
         if registers is None or settle is None:
             self._judge(data)
             return
@@ -194,6 +241,9 @@ class Connection(asyncio.Protocol):
         if isinstance(outcome, Broken):
             self.end(outcome.why)
             return
+        if self._volley is not None:
+            self._judge_volley(self._volley, outcomes)
+            return
         if settle is None or len(outcomes) > 1 or isinstance(outcome, Stray):
             self.end(f"a reply that answers nothing, transaction {outcome.transaction}")
             return
@@ -204,3 +254,19 @@ class Connection(asyncio.Protocol):
             settle(outcome if isinstance(outcome, Refused) else b"")
         if self._transport is not None and self._settle is None:
             self._told_idle()
+
+    def _judge_volley(self, volley: Volley, outcomes: Sequence[Outcome]) -> None:
+        """Settle what answers a volley; all that came is looked at before any of it is believed."""
+        why = volley.take(outcomes)
+        if why:
+            self.end(why)
+        else:
+            self._volleyed(volley)
+
+
+def _nothing(_received: bytes) -> None:
+    """Settle nothing by its size and place: replies to a volley come in any order."""
+
+
+def _alone(_reply: Reply) -> None:
+    """Stand for a volley, which settles as a whole."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from gateway.southbound.sunspec_modbus.config import SunspecModbus
 from gateway.southbound.sunspec_modbus.connection import Door, Reply
 from gateway.southbound.sunspec_modbus.points import Ask
 from gateway.wire.modbus import Refused
@@ -52,7 +53,7 @@ class Blocks:
 
     Our reading: exception 3 to a long read may be about its length (Application Protocol V1.1b3, 6.3). A cut never
     goes through a point that the chain shows. Spans that lie close enough are read as one, until the device refuses
-    that or falls silent at it before it ever gave one.
+    that or falls silent at it before it ever gave one. So it is with reads that are sent ahead of their answers.
     """
 
     def __init__(self, most: int) -> None:
@@ -61,6 +62,8 @@ class Blocks:
         self._chain: Chain | None = None
         self._joins = True
         self._joined = self._trying = False
+        self._bears = True
+        self._bore = self._probing = False
 
     def know(self, chain: Chain) -> None:
         """Know where the points of a device are."""
@@ -85,6 +88,30 @@ class Blocks:
         """
         if self._trying:
             self.part()
+        if self._probing:
+            self.queue()
+
+    def depth(self, table: SunspecModbus) -> int:
+        """Give how many reads may be on their way at once; a rest between requests leaves room for one."""
+        return 1 if table.gap_ms or not self._bears else table.depth or 1
+
+    def overlap(self) -> None:
+        """Know that reads are sent ahead of their answers."""
+        self._probing = not self._bore
+
+    def bear(self) -> None:
+        """Know that the device answers reads that are sent ahead."""
+        self._bore, self._probing = True, False
+
+    def balk(self, refused: Refused) -> bool:
+        """Take a refusal of reads that were sent ahead; tell whether the device seems to bear none."""
+        self._bears = self._bore or not refused.transient
+        self._probing = False
+        return not self._bears
+
+    def queue(self) -> None:
+        """Send no read ahead from now on."""
+        self._bears = self._probing = False
 
     def part(self) -> None:
         """Read each span for itself from now on."""

@@ -10,13 +10,15 @@ import heapq
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.southbound.sunspec_modbus.config import Endpoint
 from gateway.southbound.sunspec_modbus.connection import Connection, Reply, Shared
 from gateway.southbound.sunspec_modbus.dial import dial, exchange
+from gateway.southbound.sunspec_modbus.points import Ask
+from gateway.southbound.sunspec_modbus.volley import Salvo
 from gateway.wire.modbus import Refused
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,9 @@ class Request:
 
 
 class Seat:
-    """A link's place on a line: the door to its unit."""
+    """A link's place on a line: the door to its unit; a line takes one request at a time, whatever a unit bears."""
+
+    depth = 1
 
     def __init__(
         self, line: "Line", unit: int, shared: Shared, idle: Callable[[], None], lost: Callable[[str], None]
@@ -84,6 +88,14 @@ class Seat:
             return self._ask(Request(self, address, 0, registers, settle), time.monotonic() + SLOW_S)
         self._hurried_until = 0.0
         return self._ask(Request(self, address, 0, registers, settle), AT_ONCE)
+
+    def deepen(self, depth: int) -> None:
+        """Stay at one: what others ask comes between."""
+
+    def read_all(self, asks: Sequence[Ask], settle: Callable[[Salvo], None]) -> None:
+        """Refuse; raises RuntimeError."""
+        del settle
+        raise RuntimeError(f"{len(asks)} reads at once on a shared line: ask for one after another")
 
     def _ask(self, request: Request, due_s: float) -> bool:
         if not self.taken:

@@ -12,6 +12,7 @@ from typing import Final
 from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopted, Observed
 from gateway.core.known import Known
 from gateway.ports.south import Cleared
+from gateway.southbound.sunspec_modbus.ahead import Ahead
 from gateway.southbound.sunspec_modbus.carriers import carriers
 from gateway.southbound.sunspec_modbus.carrying import Carrying
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
@@ -258,6 +259,8 @@ class Link:
         def met() -> None:
             self.table, self._measure = self._family.table, measure
             self._blocks.most = min(self._blocks.most, self.table.block_max)
+            if self._connection is not None:
+                self._connection.deepen(self._blocks.depth(self.table))
             habits = self._family.profile.habits
             self._modes.know(carriers(found, habits), habits)
             self._poll()
@@ -295,9 +298,11 @@ class Link:
     # -- reading
 
     def _gather(self, asks: tuple[Ask, ...], gathered: Callable[[Sequence[bytes]], None]) -> None:
-        """Read several spans one after another, then hand over all answers."""
-        if self._connection is not None:
-            Gathering(self._connection, asks, self._blocks, gathered, self._not_read)
+        """Read several spans, one after another unless the device bears more, then hand over all answers."""
+        connection = self._connection
+        if connection is not None:
+            kind = Gathering if connection.depth == 1 else Ahead
+            kind(connection, asks, self._blocks, gathered, self._not_read)
 
     def _not_read(self, answer: Refused) -> None:
         if self._up and answer.transient and self._busy < BUSY_MAX:

@@ -89,7 +89,8 @@ class Profile:
     """One family of devices. Times are in the unit of their name, lengths in registers.
 
     `bases` are tried in this order. `end_marker` says whether its chain ends with one. `clients_max` is how many TCP
-    connections it takes at once, None where nobody says. `poll_min_s` is how often it may be read at most.
+    connections it takes at once, None where nobody says. `poll_min_s` is how often it may be read at most. `depth` is
+    how many reads may be on their way to it at once, None where nobody says: then one.
     """
 
     name: str = "sunspec"
@@ -105,6 +106,7 @@ class Profile:
     gap_ms: int = 0
     connect_pause_ms: int = 0
     clients_max: int | None = None
+    depth: int | None = None
     poll_min_s: int = 1
     settle_s: int = 10
     persistence: str = "volatile"
@@ -142,7 +144,7 @@ class Profile:
         return {key: value for key, value in said.items() if value != named[key]}
 
 
-ON_THE_LINK: Final = ("block_max", "gap_ms", "connect_pause_ms")
+ON_THE_LINK: Final = ("block_max", "gap_ms", "connect_pause_ms", "depth")
 """What a profile and a device's table both have, and what a link does with it."""
 PLAIN: Final = Profile()
 
@@ -291,6 +293,7 @@ SETTINGS: Final[Mapping[str, _Setting]] = {
     "gap_ms": _whole(0, 10_000),
     "connect_pause_ms": _whole(0, 60_000),
     "clients_max": _whole(1, 100),
+    "depth": _whole(1, 16),
     "poll_min_s": _whole(1, 3_600),
     "settle_s": _whole(1, 600),
     "persistence": _one_of(PERSISTENCE),

@@ -47,17 +47,18 @@ class _Read(NamedTuple):
 class Exchange:
     """Builds requests and settles replies; the caller owns the socket and the deadlines.
 
-    `depth` requests may be outstanding (default 1: many devices answer only the last of overlapping requests).
+    `depth` requests may be outstanding (default 1: many devices answer only the last of overlapping requests); it may
+    be set anew between requests.
     Transactions count up from `first_transaction` (0..65535) and wrap. Build methods give the frame to send and raise
     ValueError for what Modbus cannot carry, RuntimeError when `depth` requests are outstanding or the stream is broken.
     """
 
-    __slots__ = ("_depth", "_last", "_partial", "_pending", "broken")
+    __slots__ = ("_last", "_partial", "_pending", "broken", "depth")
 
     def __init__(self, depth: int = 1, first_transaction: int = 1) -> None:
         if depth < 1:
             raise ValueError(f"depth {depth}: at least one request must be allowed")
-        self._depth = depth
+        self.depth = depth
         self._last = (first_transaction - 1) & 0xFFFF
         self._partial = b""
         self._pending: dict[int, _Pending] = {}
@@ -165,7 +166,7 @@ class Exchange:
     def _next(self) -> int:
         if self.broken is not None:
             raise RuntimeError(f"the stream is broken ({self.broken}): open a new connection")
-        if len(self._pending) >= self._depth:
+        if len(self._pending) >= self.depth:
             raise RuntimeError(f"{len(self._pending)} request outstanding: settle or abandon it first")
         transaction = (self._last + 1) & 0xFFFF
         while transaction in self._pending:
