@@ -160,7 +160,7 @@ async def test_no_more_are_on_their_way_than_the_depth_says() -> None:
     async with overlapping(Bank()) as server, desk({"roof": at(server.port, depth=3, block_max=20)}) as made:
         await made.ear.until(LinkUp)
         await server.more(40)
-        assert max(server.depths) == 3
+        assert (max(server.depths), server.connections) == (3, 1)
 
 
 async def test_nothing_ever_goes_ahead_of_an_answer_unless_somebody_says_so() -> None:
