@@ -1,5 +1,7 @@
 """Adoption on a device on paper: the spare slot, the device's word, the proof, timers, and what was there before."""
 
+from dataclasses import replace
+
 import pytest
 from sunspec_paper import Paper, curve
 
@@ -15,9 +17,13 @@ from gateway.core.modes import (
     VarBase,
 )
 from gateway.southbound.sunspec_modbus import adoption
+from gateway.southbound.sunspec_modbus.carriers import carriers
 from gateway.southbound.sunspec_modbus.effort import Stopped, Tenure
 from gateway.southbound.sunspec_modbus.profiles import Habits
 from gateway.southbound.sunspec_modbus.wanted import Off
+from gateway.wire.sunspec import Block, Chain, EndedBy, compile_model
+from gateway.wire.sunspec.model import LAID_OUT_MAX
+from hil.inverter import Kind
 
 VOLT_VAR = curve(CurveKind.VOLT_VAR, (9_000, 3_000), (11_000, -3_000), base=CurveBase.MAX_VAR)
 OTHER = curve(CurveKind.VOLT_VAR, (9_500, 2_000), (10_500, -2_000), base=CurveBase.MAX_VAR)
@@ -83,6 +89,28 @@ def test_slots_that_its_length_does_not_hold_are_not_believed() -> None:
     with pytest.raises(Stopped, match="it counts 60000 slots"):
         paper.put(VOLT_VAR)
     assert paper.writes == []
+
+
+@pytest.mark.parametrize(("kind", "count"), [("autonomous", "705.NCrv"), ("legacy-curves", "126.NCrv")])
+def test_slots_beyond_all_reason_are_not_laid_out(kind: Kind, count: str) -> None:
+    """Laying out what a lying device counts in a long model would hold up every other device for seconds."""
+    paper = Paper(kind)
+    honest = paper.carrier(VOLT_VAR)
+    model = int(count.partition(".")[0])
+    [block] = paper.chain.of(model)
+    long = Chain(paper.chain.base, (Block(1, 2, 66), replace(block, length=50_000)), EndedBy.MARKER)
+    [lied_to] = [each for each in carriers(long, Habits()) if each.key == honest.key]
+    paper.raw(count, 4_000)
+    laid_out = compile_model.cache_info().misses
+    with pytest.raises(Stopped, match=r"counts 4000 .*at most 32 are laid out"):
+        paper.play(lied_to.put(Tenure({}), paper.wanted(VOLT_VAR), None))
+    assert compile_model.cache_info().misses == laid_out
+
+
+def test_a_device_that_counts_otherwise_each_time_does_not_fill_the_memory() -> None:
+    for points in range(1, LAID_OUT_MAX + 9):
+        compile_model(705, (("Crv", 1), ("Pt", points)))
+    assert compile_model.cache_info().currsize <= LAID_OUT_MAX
 
 
 def test_what_a_device_says_it_could_not_adopt_is_not_switched_on() -> None:

@@ -40,6 +40,12 @@ COMPLETED: Final = 1
 FAILED: Final = 2
 ADDRESSES: Final = 0x10000
 READ_ONLY: Final = 1
+SLOTS_MOST: Final = 32
+SLOT_POINTS_MOST: Final = 512
+"""Beyond so many slots, or points in all of them, a device is not believed: what is laid out for it costs all others.
+
+Our reading: the models set no bound, and devices have 2 to 4 slots of 4 to 10 points.
+"""
 
 
 class Adopting:
@@ -126,6 +132,8 @@ class Adopting:
         points = (number(head, "NPt") or 0) if self._slots.has_points else 0
         if slots < 1 or slots * max(1, points) > self._block.length or (self._slots.has_points and points < 1):
             raise Stopped(f"it counts {slots} slots of {points} points in {self._block.length} registers")
+        if slots > SLOTS_MOST or slots * points > SLOT_POINTS_MOST:
+            raise Stopped(f"it counts {slots} slots of {points} points; at most {SLOTS_MOST} are laid out")
         self._counts = (slots, points)
         model = compile_model(self._slots.model, _counts(self._slots, slots, points))
         if model.length > self._block.length:

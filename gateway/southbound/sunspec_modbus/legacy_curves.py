@@ -42,6 +42,8 @@ ADDRESSES: Final = 0x10000
 UNITY: Final = 10_000
 NOMINAL: Final = 10_000
 POINTS_MOST: Final = 20
+CURVES_MOST: Final = 32
+"""Beyond so many curves a device is not believed: what is laid out for it costs all others (our reading)."""
 PT1_SHARE: Final = 1_301
 """Thousandths: 95 % of a first-order response takes 3.00 time constants, the 90 % of an open-loop one 2.30."""
 
@@ -211,6 +213,8 @@ class Selecting:
         curves = number(head, "NCrv") or 0
         if not 1 <= curves <= self._block.length:
             raise Stopped(f"it counts {curves} curves in {self._block.length} registers")
+        if curves > CURVES_MOST:
+            raise Stopped(f"it counts {curves} curves; at most {CURVES_MOST} are laid out")
         model = compile_model(self._array.model, (("curve", curves),))
         if model.length != self._block.length:
             raise Stopped(f"its {curves} curves take {model.length} registers and it gives {self._block.length}")

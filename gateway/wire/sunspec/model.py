@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -118,9 +118,11 @@ class Model:
 
 Counts = tuple[tuple[str, int], ...]
 """How often each repeating group of a device comes, by the group's name."""
+LAID_OUT_MAX: Final = 256
+"""How many models are kept: a device that counts its groups otherwise each time must not fill the memory."""
 
 
-@cache
+@lru_cache(maxsize=LAID_OUT_MAX)
 def compile_model(model_id: int, counts: Counts = ()) -> Model:
     """Compile a model from the definitions that ship in the installed pysunspec2 package; raise UnknownModelError.
 
