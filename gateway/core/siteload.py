@@ -4,7 +4,8 @@ Meter and DER are read at different instants, so a sample taken while power move
 that was just told something counts anywhere between what it was read to give and what it was told. What loosens a limit
 has to be so in each of the last three samples, however its DER are counted; what tightens one, in the median of them,
 or in a single one that no DER which keeps to what it was told explains. Without all three, or with any part of them
-unknown, the load is taken as zero (C14).
+unknown, the load is taken as zero (C14). A meter that goes on showing the very same power while its DER move shows
+nothing: it would have each rise of the DER taken for load, and loosen the limit again and again by what it let loose.
 """
 
 from collections.abc import Sequence
@@ -49,6 +50,8 @@ class SiteLoad:
     """What the load behind a connection point is counted at, and the samples (W) that it is counted from.
 
     Beside each sample is what it is at least and at most, with DER on their way counted at either end of it.
+    `shows_w` is what the meter shows since the DER gave `gave_w`, `stands_ms` since when they move and it does not (0
+    while it follows).
     """
 
     counted: LocalLoad = UNMETERED
@@ -56,6 +59,9 @@ class SiteLoad:
     read_ms: int = 0
     lows_w: tuple[int, ...] = ()
     highs_w: tuple[int, ...] = ()
+    shows_w: int | None = None
+    gave_w: int = 0
+    stands_ms: int = 0
 
     def read(self, meter: Reading, generated: Sequence[Driven], now_ms: int) -> bool:
         """Take one sample of the meter and of every DER behind it; tell whether the load counts anew."""
@@ -63,8 +69,10 @@ class SiteLoad:
         driven = [(each.power.value, each) for each in generated if isinstance(each.power, Known)]
         if not isinstance(meter, Known) or len(driven) < len(generated):
             return self.lose()
-        out_w = meter.value
-        sample_w = sum(given_w for given_w, _ in driven) - out_w
+        out_w, sum_w = meter.value, sum(given_w for given_w, _ in driven)
+        if self._stands_still(out_w, sum_w, now_ms) and now_ms - self.stands_ms >= STALE_MS:
+            return self.lose()
+        sample_w = sum_w - out_w
         low_w = sum(_least(given_w, each.heads_w) for given_w, each in driven) - out_w
         high_w = sum(_most(given_w, each.heads_w) for given_w, each in driven) - out_w
         self.samples_w = (*self.samples_w, sample_w)[-SAMPLES:]
@@ -76,7 +84,17 @@ class SiteLoad:
             least_w = _below(sample_w)
         if sum(_least(given_w, each.least_w) for given_w, each in driven) - out_w > most_w:
             most_w = _above(sample_w)
+        if self.stands_ms:
+            least_w, most_w = min(least_w, self.counted.least_w), max(most_w, self.counted.most_w)
         return self._count(LocalLoad(least_w, most_w))
+
+    def _stands_still(self, out_w: int, sum_w: int, now_ms: int) -> bool:
+        """Tell whether the meter shows what it showed before its DER moved."""
+        if out_w != self.shows_w:
+            self.shows_w, self.gave_w, self.stands_ms = out_w, sum_w, 0
+        elif not self.stands_ms and abs(sum_w - self.gave_w) >= 2 * BAND_W:
+            self.stands_ms = now_ms
+        return self.stands_ms > 0
 
     def _judged(self) -> LocalLoad:
         """Give what the last three samples together make of the load."""

@@ -198,3 +198,25 @@ def test_the_load_counts_on_the_stricter_side_of_either_limit() -> None:
     assert not load.read(Known(-260, 0), readings, 0)
     assert load.read(NOBODY, readings, 0)
     assert load.counted == UNMETERED
+
+
+def test_a_meter_that_stands_still_while_the_der_moves_loosens_nothing() -> None:
+    """It shows 1,800 W for good: without this each rise of the DER counts as load, and lets it rise again."""
+    one = player()
+    observe(one, 10, 2_000)
+    read(one, 11, 1_800)
+    assert limit_w(one) == 2_200
+    for now_s in range(20, 20 + 8 * 20, 20):
+        arrive(one, now_s)
+        observe(one, now_s + 15, limit_w(one))
+        read(one, now_s + 16, 1_800)
+        assert limit_w(one) == 2_200
+    for now_s in range(180, 180 + STALE_MS // 1000 + 10, 10):
+        read(one, now_s, 1_800)
+    assert limit_w(one) == 2_000, "what has stood still for long is as good as not read"
+    arrive(one, 400)
+    observe(one, 415, 2_000)
+    read(one, 416, 1_800)
+    assert limit_w(one) == 2_000
+    read(one, 420, 1_700)
+    assert limit_w(one) == 2_300, "it moves again"
