@@ -1,5 +1,6 @@
 """Controls with modes and curves over real TLS: their life up to what is heard, and curves that are amiss."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,33 @@ async def test_curves_that_give_no_answer_keep_no_limit_from_being_read(
         await world.until(lambda: (EXPORT,) in effects(world))
         await world.until(lambda: len(set(asked)) == 10, "all have their turn")
         assert len(asked) <= 2 * (len(world.heard(Contact)) + 1)
+
+
+async def test_curves_that_come_slowly_keep_no_limit_from_being_read(
+    pki: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of twenty answers, late; once a round has asked for as long as it may, the others wait for the next."""
+    asked: list[str] = []
+    serve = HeadEnd._serve
+
+    async def drag(head_end: HeadEnd, request: web.Request) -> web.StreamResponse:
+        if "/dc/" in request.path:
+            asked.append(request.path)
+            await asyncio.sleep(0.1)
+        return await serve(head_end, request)
+
+    monkeypatch.setattr(HeadEnd, "_serve", drag)
+    monkeypatch.setattr(curve_reader, "ASKING_MAX_S", 0.05)
+    world = World(pki)
+    for number in range(1, 21):
+        world.server.set_curve("street", SentCurve(name=f"{number}", curve_type=11, points=SENT.points, y_ref_type=2))
+        world.server.issue("street", f"curve {number}", link(number), number * HOUR_S, HOUR_S)
+    async with world:
+        await world.until(lambda: asked)
+        world.server.issue("street", "limit", LIMIT, 0, HOUR_S)
+        await world.until(lambda: (EXPORT,) in effects(world))
+        assert len(asked) < 20, "the limit did not wait for all the curves"
+        await world.until(lambda: len(set(asked)) == 20, "all have their turn")
 
 
 async def test_no_more_curves_are_read_than_are_bounded(pki: Path, monkeypatch: pytest.MonkeyPatch) -> None:
