@@ -5,7 +5,7 @@ Source: IEEE 2030.5-2018, 6.11, for the profile.
 
 import ssl
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Connection = ssl.SSLObject | ssl.SSLSocket
 Told = Callable[[str], None]
+_DER: Final = 2
+"""What the library calls the binary form of a certificate."""
 
 
 class PeerRefusedError(PkiFault, ssl.SSLCertVerificationError):
@@ -71,16 +73,25 @@ class Judge:
     def judge(self, connection: Connection) -> None:
         """Raise PeerRefusedError where the peer of a connection is not to be spoken with."""
         leaf, shown = connection.getpeercert(binary_form=True) or b"", _shown_chain(connection)
+        proven = _proven_chain(connection)
         try:
             if self._by_profile:
                 peer = [leaf, *shown, *self.own_authorities]
                 pin = next((one for one in self._pinned if one == identity.lfdi(leaf)), next(iter(self._pinned), None))
                 profile.require_peer(peer, pin, self.trusted, test_policies=self._test_policies)
-            self._require_not_denied(leaf, shown)
+            else:
+                self._require_still_trusted(leaf, proven)
+            self._require_not_denied(leaf, [*shown, *proven[1:]])
         except PkiFault as fault:
             if self._on_refusal:
                 self._on_refusal(str(fault))
             raise PeerRefusedError(str(fault)) from None
+
+    def _require_still_trusted(self, leaf: bytes, proven: Sequence[bytes]) -> None:
+        """Refuse who leads only to what was trusted once: a context never forgets what was loaded into it."""
+        trusted = {each.public_bytes(Encoding.DER) for each in self.trusted}
+        if proven and trusted.isdisjoint(proven):
+            raise PkiFault(f"peer {identity.lfdi(leaf)} refused: it leads to nothing that is trusted any more")
 
     def _require_not_denied(self, leaf: bytes, shown: Sequence[bytes]) -> None:
         if why := self.why_denied(leaf, shown):
@@ -138,7 +149,7 @@ class Judge:
         if getattr(connection, "edition", self.edition) in {-1, self.edition}:
             return
         leaf = connection.getpeercert(binary_form=True) or b""
-        if why := self.why_denied(leaf, _shown_chain(connection)):
+        if why := self.why_denied(leaf, [*_shown_chain(connection), *_proven_chain(connection)[1:]]):
             raise PeerRefusedError(f"peer {identity.lfdi(leaf)} cut off: {why}")
         connection.edition = self.edition  # type: ignore[union-attr] # of the classes made above
 
@@ -147,3 +158,16 @@ def _shown_chain(connection: Connection) -> list[bytes]:
     """Give what the peer sent above its leaf, where the library hands it over (Python 3.13 and later)."""
     chain: Callable[[], list[bytes]] | None = getattr(connection, "get_unverified_chain", None)
     return chain()[1:] if chain else []
+
+
+def _proven_chain(connection: Connection) -> list[bytes]:
+    """Give the chain that the library has proven, leaf first, root last; nothing where it hands over none.
+
+    Before Python 3.13 the library has it and only hands it over from its inside.
+    """
+    public: Callable[[], list[bytes]] | None = getattr(connection, "get_verified_chain", None)
+    if public:
+        return list(public())
+    inner = getattr(connection, "_sslobj", None)
+    chain = None if inner is None else inner.get_verified_chain()
+    return [each.public_bytes(_DER) for each in chain or ()]

@@ -287,6 +287,64 @@ async def test_who_is_denied_is_cut_off_and_kept_out_by_itself_or_its_authority(
     assert cuts == [whose, None]
 
 
+def web_server(pki: Path, name: str) -> ssl.SSLContext:
+    """Give a server of the ordinary kind, that asks nobody for a certificate and shows its whole chain."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair(pki, name))
+    return context
+
+
+def web_client(identities: Identities, trusted: Path) -> ssl.SSLContext:
+    context = identities.web((trusted,))
+    context.check_hostname = False
+    return context
+
+
+async def shake_hands(port: int, context: ssl.SSLContext) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="broker")
+    writer.transport.abort()
+
+
+async def test_a_root_that_is_removed_keeps_out_on_the_other_lanes_too(pki: Path) -> None:
+    """The library's context keeps every root that was ever loaded into it."""
+    other = pki / "other"
+    issue.init(other, ["broker"])
+    trusted = pki / "trust.pem"
+    ours, theirs = (folder.joinpath(issue.SERCA).read_bytes() for folder in (pki, other))
+    trusted.write_bytes(ours + theirs)
+    identities = Identities()
+    client = web_client(identities, trusted)
+    async with server(web_server(other, "broker"), []) as port:
+        await shake_hands(port, client)
+        files.write_whole(trusted, ours, files.READABLE)
+        settle(identities)
+        with pytest.raises(PeerRefusedError, match="nothing that is trusted any more"):
+            await shake_hands(port, client)
+        files.write_whole(trusted, ours + theirs, files.READABLE)
+        settle(identities)
+        await shake_hands(port, client)
+
+
+@pytest.mark.parametrize("authority_file", [issue.MICA, issue.MCA, issue.SERCA])
+async def test_who_is_below_a_denied_authority_is_kept_out_where_only_the_root_is_trusted(
+    authority_file: str, pki: Path
+) -> None:
+    """The authorities between are known from what the peer shows alone."""
+    identities = Identities(pki / FILE)
+    client = web_client(identities, pki / issue.SERCA)
+    denied = identity.lfdi(files.read_certificates(pki / authority_file)[0].public_bytes(Encoding.DER))
+    async with server(web_server(pki, "utility"), []) as port:
+        await shake_hands(port, client)
+        caller = await Caller.to(port, client)
+        DenyList().with_one(denied, "stolen").write(pki / FILE)
+        settle(identities)
+        with pytest.raises(PeerRefusedError, match=r"its authority .* is denied"):
+            await shake_hands(port, client)
+        with pytest.raises(CUT_OFF):
+            await caller.ask()
+        caller.close()
+
+
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_a_client_leaves_a_server_that_is_denied(loop: Callable[[], asyncio.AbstractEventLoop], pki: Path) -> None:
     identities = Identities(pki / FILE)

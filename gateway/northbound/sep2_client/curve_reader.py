@@ -51,7 +51,8 @@ class CurveReader:
         """Give the curves of these addresses, each with a poll rate (s), as they were read last.
 
         One that was read before and cannot be read now holds, and is among `stale` with the reason. Those that failed
-        least often come first, and of them those that were read longest ago. Raises ServerDown where the server as a whole does not answer.
+        least often come first, and of them those that were read longest ago. Raises ServerDown where the server as a
+        whole does not answer.
         """
         return {href: await self._one(href, rates_s[href]) for href in sorted(rates_s, key=self._order)}
 
