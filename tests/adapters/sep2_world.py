@@ -91,6 +91,7 @@ class World:
         levels: Mapping[str, int] | None = None,
         notifies: bool = False,
         listens: bool = False,
+        registers: bool = False,
     ) -> None:
         text = f"x{clock_rate}@{1_800_000_000 - clock_rate * time.monotonic():.3f}"
         self.clock = parse(text)
@@ -103,6 +104,7 @@ class World:
         self._is_parent, self._split, self._levels = is_parent, split, levels
         self._notifies, self._listens = notifies, listens
         self.notify_port, self.notify_url = 0, ""
+        self._registers = registers
         self._tasks: list[asyncio.Task[None]] = []
         self.own_lfdi = identity.lfdi(files.read_certificates(pki / "gateway.pem")[0].public_bytes(Encoding.DER))
         self.rates = Rates(page_limit=50, poll_rate_s=POLL_S, post_rate_s=30) if rates is None else rates
@@ -145,7 +147,9 @@ class World:
             notify_url=self.notify_url or None,
         )
         context = tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)
-        resources = {house: Sep2Resource(lfdi(house).lower(), pin) for house, pin in self._pins.items()}
+        resources = {
+            house: Sep2Resource(lfdi(house).lower(), pin, register=self._registers) for house, pin in self._pins.items()
+        }
         self.link = Link(
             table,
             resources,

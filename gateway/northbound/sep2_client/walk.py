@@ -227,9 +227,13 @@ class Walker:
     # -- whom the server knows
 
     async def _end_devices(self, href: str) -> tuple[Items, ...]:
-        """Read the EndDeviceList, and once more where anything that was not listed could be registered."""
+        """Read the EndDeviceList, and once more where anything that was not listed could be registered.
+
+        Nothing is where the list could not be read whole: what is not seen may be listed all the same.
+        """
         devices = await self._reader.all(href, EndDeviceList)
-        if self._reader.is_fresh(href):
+        whole = href not in self._reader.failing and not any(isinstance(each, Faulty) for each in devices)
+        if whole and self._reader.is_fresh(href):
             now_s = self.server_ms(self._clock.now_ms()) // 1000
             if await self._registrar.register(href, devices, now_s):
                 self._reader.expire(href)
