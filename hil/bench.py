@@ -174,6 +174,8 @@ class Bench:
         elif action.default:
             default = action.default
             self.head_ends[default.head_end].set_default(default.program, default.modes, default.set_grad_w)
+        elif action.curve:
+            self.head_ends[action.curve.head_end].set_curve(action.curve.program, action.curve.curve.curve())
         elif action.outage:
             await self.head_ends[action.outage.head_end].set_outage(action.outage.how)
         elif action.time_offset:
@@ -295,6 +297,11 @@ class Bench:
         )
         head_end.tree.time_offset_ms = plan.time_offset_ms
         head_end.tree.status_lag_s = plan.status_lag_s
+        for one in plan.programs:
+            for curve in one.curves:
+                head_end.set_curve(one.name, curve.curve())
+            if one.curves and one.default is not None:
+                head_end.set_default(one.name, one.default, one.set_grad_w)
         return head_end
 
     def _issue(self, issue: Issue) -> None:

@@ -15,6 +15,7 @@ from lxml import etree
 from hil.clock import Clock
 from hil.listener import Listener, Outage
 from hil.sep2 import bodies
+from hil.sep2.curve_plan import linked
 from hil.sep2.curves import Curve
 from hil.sep2.events import Control
 from hil.sep2.intake import Reply, Report
@@ -133,11 +134,12 @@ class HeadEnd:
         """List a new control that starts `start_s` and says it was created `creation_offset_s` seconds from now.
 
         With `since_ms` (shared clock) both count from then. With a version it takes the place of the control of its
-        name, whatever version that had. Raises ValueError for an unknown program, a name that is taken, or modes that
-        DERControlBase does not have.
+        name, whatever version that had. A mode of `{"curve": name}` links to that curve of the program. Raises
+        ValueError for an unknown program or curve, a name that is taken, or modes that DERControlBase does not have.
         """
-        bodies.control_base(modes)
         home = self.tree.program(program)
+        modes = self._linked(home, modes)
+        bodies.control_base(modes)
         now_s = self.tree.now_s()
         since_s = now_s if since_ms is None else (since_ms + self.tree.time_offset_ms) // 1000
         control = Control(
@@ -184,8 +186,10 @@ class HeadEnd:
 
     def set_default(self, program: str, modes: Mapping[str, object] | None, set_grad_w: int | None = None) -> None:
         """Replace a program's DefaultDERControl; None takes it away. Raises ValueError as `issue` does."""
-        bodies.control_base(modes or {})
         home = self.tree.program(program)
+        if modes is not None:
+            modes = self._linked(home, modes)
+        bodies.control_base(modes or {})
         home.default, home.set_grad_w = modes, set_grad_w
         self._report("default", program=program, modes=modes)
         self.changed()
@@ -222,11 +226,19 @@ class HeadEnd:
         if curve.name in names:
             home.curves[names.index(curve.name)] = curve
         else:
-            names.append(curve.name)
             home.curves.append(curve)
-        href = f"{self.tree.href(home)}/dc/{names.index(curve.name) + 1}"
+        href = self._curve_href(home, curve.name)
         self._report("curve", program=program, curve=curve.name, href=href)
         return href
+
+    def _linked(self, home: Program, modes: Mapping[str, object]) -> dict[str, object]:
+        return linked(modes, lambda name: self._curve_href(home, name))
+
+    def _curve_href(self, home: Program, name: str) -> str:
+        for number, held in enumerate(home.curves, 1):
+            if held.name == name:
+                return f"{self.tree.href(home)}/dc/{number}"
+        raise ValueError(f'program "{home.name}" has no curve "{name}"; list it first')
 
     def set_time_offset(self, offset_ms: int) -> None:
         """Set how far this server's clock is ahead of the shared one, in ms."""

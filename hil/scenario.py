@@ -10,6 +10,7 @@ import msgspec
 from hil.listener import Outage
 from hil.mqtt.stage import BrokerAct, MqttBatteryPlan
 from hil.openadr.stage import VtnDelete, VtnIssue, VtnModify, VtnOutage, VtnPlan, VtnRaw, check_act
+from hil.sep2.curve_plan import CurveAct, CurvePlan
 from hil.sep2.records import Answer
 from hil.sep2.stage import Sep2DevicePlan
 from hil.site_meter import LoadAct, MeterPlan, check_load
@@ -62,6 +63,7 @@ class ProgramPlan(Strict):
     resources: tuple[str, ...] = ()
     default: dict[str, Any] | None = None
     set_grad_w: int | None = None
+    curves: tuple[CurvePlan, ...] = msgspec.field(name="curve", default=())
 
 
 class HeadEndPlan(Strict):
@@ -198,6 +200,7 @@ class Action(Strict, kw_only=True):
     issue: Issue | None = None
     cancel: Cancel | None = None
     default: Default | None = None
+    curve: CurveAct | None = None
     outage: OutageAction | None = None
     irradiance: Irradiance | None = None
     fault: Fault | None = None

@@ -9,6 +9,24 @@ from lxml import etree
 SEP2_NS = "urn:ieee:std:2030.5:ns"
 MOST_POINTS = 10
 BOOLEANS = frozenset({"autonomousVRefEnable", "excitation"})
+CURVE_MODES = (
+    "opModFreqWatt",
+    "opModHFRTMayTrip",
+    "opModHFRTMustTrip",
+    "opModHVRTMayTrip",
+    "opModHVRTMomentaryCessation",
+    "opModHVRTMustTrip",
+    "opModLFRTMayTrip",
+    "opModLFRTMustTrip",
+    "opModLVRTMayTrip",
+    "opModLVRTMomentaryCessation",
+    "opModLVRTMustTrip",
+    "opModVoltVar",
+    "opModVoltWatt",
+    "opModWattPF",
+    "opModWattVar",
+)
+"""The modes that link to curves, each at the place of its curveType (DERCurveType)."""
 
 
 @dataclass(frozen=True, slots=True)
