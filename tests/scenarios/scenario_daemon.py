@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from scenario_core import NOON_MS, mrid, plain_id
 from scenario_file import Case, Effects, OrderStep, Program, Shape, Step, Timeline, Value
+from scenario_modes import curves, modes, toml
 
 from gateway.core.events import Tell
 from gateway.core.meter import QUARTER_MS
@@ -29,14 +30,6 @@ START_S = 12.0
 STATUS_LAG_S = 10
 """So that an order is beaten by its rule, and not first said to be superseded by a server whose clock is ahead."""
 FOR_EVER_S = 2**32 - 1
-MODES = {
-    "export-limit": "opModExpLimW",
-    "generation-limit": "opModGenLimW",
-    "rating-limit": "opModMaxLimW",
-    "active-power": "opModTargetW",
-    "connect": "opModConnect",
-    "energize": "opModEnergize",
-}
 Line = dict[str, Any]
 
 
@@ -48,19 +41,6 @@ def make_certificates(folder: Path) -> Path:
     """Make one identity for every party that any scenario has."""
     issue.init(folder, IDENTITIES)
     return folder
-
-
-def modes(given: Effects) -> Line:
-    """Give the effects of an order or default as modes of a DERControlBase."""
-    made: Line = {}
-    for function, value in given.items():
-        if function == "active-power" and isinstance(value, str):
-            made["opModFixedW"] = float(value.removesuffix("%"))
-        elif isinstance(value, str):
-            made[MODES[function]] = float(value.removesuffix("%"))
-        else:
-            made[MODES[function]] = value
-    return made
 
 
 def ask(address: str, method: str, path: str, body: object = None, token: str = "") -> tuple[int, Any]:
@@ -206,6 +186,7 @@ class DaemonPlayer:
             light = self.timeline.available_w.get(name, rated_w) / rated_w
             parts.append(
                 f'[[inverter]]\nname = "{name}"\nresource = "{device["resource"]}"\nrated_w = {rated_w}\n'
+                f'kind = "{self.timeline.kinds.get(name, "2018")}"\n'
                 f"irradiance = {light}\ntime_constant_s = 0.1\n"
             )
         for name, resource in self._shape.resources.items():
@@ -277,8 +258,9 @@ class DaemonPlayer:
             return [{"cancel": {"head_end": step.unlist.party, "control": step.unlist.id, "silently": True}}]
         if step.default is not None:
             program = self._programs[step.default.program]
-            default = {"head_end": program.party, "program": program.name, "modes": modes(step.default.effects)}
-            return [{"default": default}]
+            becomes = step.default.effects
+            default = {"head_end": program.party, "program": program.name, "modes": modes(becomes)}
+            return [*_listings(program, becomes), {"default": default}]
         if step.contact is not None:
             how = "refuse" if step.contact.link == "lost" else "none"
             return [{"outage": {"head_end": step.contact.party, "how": how}}]
@@ -305,6 +287,8 @@ class DaemonPlayer:
         if program is None:
             self._speak_order(given)
             return
+        for listing in _listings(program, given.effects):
+            self._bring_about(**listing)
         wanted = modes(given.effects) | ({"rampTms": 100 * given.ramp_s} if given.ramp_s else {})
         created_s = at_s if given.created_s is None else given.created_s
         issued = {
@@ -394,18 +378,25 @@ def _effects(function: str, value: Value) -> list[Line]:
     return [{"function": function, "per_mwh" if function == "price" else "w": value}]
 
 
+def _listings(program: Program, given: Effects) -> list[Line]:
+    """Give the actions that list the curves of an order or default."""
+    return [{"curve": {"head_end": program.party, "program": program.name, "curve": one}} for one in curves(given)]
+
+
 def _token(party: str) -> str:
     return f"{party}-speaks-for-itself-in-this-scenario"
 
 
 def _program_text(program: Program) -> str:
-    default = "" if program.default is None else f"default = {_toml(modes(program.default))}\n"
+    given = program.default or {}
+    default = f"default = {toml(modes(given))}\n" if given else ""
+    listed = "".join(f"[[head_end.program.curve]]\n{_lines(one)}" for one in curves(given))
     resources = f"resources = {json.dumps(program.resources)}\n" if program.resources else ""
     return (
         f'[[head_end.program]]\nname = "{program.name}"\nmrid = "{mrid(program.name)}"\n'
-        f"primacy = {program.primacy}\n{default}{resources}"
+        f"primacy = {program.primacy}\n{default}{resources}{listed}"
     )
 
 
-def _toml(table: Line) -> str:
-    return "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items()) + " }"
+def _lines(table: Line) -> str:
+    return "".join(f"{key} = {toml(value)}\n" for key, value in table.items())

@@ -147,7 +147,7 @@ class Timeline(Strict):
     `impostors` are parties whose server shows another certificate than the one that the site file pins, `differs` is
     why a run is known not to do what the rules say, by "core", "daemon" or "both"; `core_only` is why the daemon does
     not play it. `cannot` is which modes a device has no way to carry, and why. `quarter_s` is where on the timeline
-    a quarter of an hour is full.
+    a quarter of an hour is full. `kinds` is the kind of simulated inverter that a device is on the daemon.
     """
 
     says: str
@@ -155,6 +155,7 @@ class Timeline(Strict):
     also: tuple[str, ...] = ()
     impostors: tuple[str, ...] = ()
     available_w: dict[str, int] = {}
+    kinds: dict[str, str] = {}
     rate: float = 15.0
     late_s: int = 45
     quarter_s: int | None = None
