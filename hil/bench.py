@@ -193,6 +193,9 @@ class Bench:
         elif action.irradiance:
             self.street.set_all_irradiance(action.irradiance.fraction, action.irradiance.inverters)
             self._happened("irradiance", fraction=action.irradiance.fraction, inverters=action.irradiance.inverters)
+        elif action.mains:
+            self.street.set_mains(action.mains.pu, action.mains.inverters)
+            self._happened("mains", pu=action.mains.pu, inverters=action.mains.inverters)
         elif action.fault:
             self.street.set_fault(action.fault.inverter, action.fault.fault, action.fault.on)
             self._happened("fault", inverter=action.fault.inverter, fault=action.fault.fault, on=action.fault.on)
@@ -360,6 +363,7 @@ class Bench:
     def _inverter_state(self, name: str, inverter: Inverter) -> Line:
         return {
             "w": round(inverter.w),
+            "var": round(inverter.var),
             "limit_w": inverter.limit_w,
             "voltage_pu": self.street.voltage_pu.get(name),
             "faults": sorted(inverter.faults),

@@ -146,6 +146,13 @@ class Irradiance(Strict):
     inverters: tuple[str, ...] = ()
 
 
+class Mains(Strict):
+    """Voltage (p.u.) of devices that are on no feeder; no inverters means all of them."""
+
+    pu: float
+    inverters: tuple[str, ...] = ()
+
+
 class Fault(Strict):
     inverter: str
     fault: str
@@ -203,6 +210,7 @@ class Action(Strict, kw_only=True):
     curve: CurveAct | None = None
     outage: OutageAction | None = None
     irradiance: Irradiance | None = None
+    mains: Mains | None = None
     fault: Fault | None = None
     foreign: Foreign | None = None
     override: BodyOverride | None = None

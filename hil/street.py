@@ -76,6 +76,7 @@ class Street:
         self.steps = 0
         self._stepping = stepping
         self._loop: asyncio.Task[None] | None = None
+        self._mains_pu: dict[str, float] = {}
         self._on_feeder = [name for name, device in self.devices.items() if feeder is not None and device.bus]
         for name in self._on_feeder:
             assert feeder is not None
@@ -144,6 +145,14 @@ class Street:
         for name in names or [name for name, device in self.devices.items() if isinstance(device, Lit)]:
             self.set_irradiance(name, fraction)
 
+    def set_mains(self, pu: float, names: Iterable[str] = ()) -> None:
+        """Set the voltage (p.u.) of devices that are on no feeder; no names means all of them."""
+        for name in names or [name for name in self.devices if name not in self._on_feeder]:
+            self._device(name)
+            if name in self._on_feeder:
+                raise ValueError(f'the feeder makes the voltage of "{name}"; leave its bus out to set it')
+            self._mains_pu[name] = pu
+
     def set_fault(self, name: str, fault: str, on: bool) -> None:
         """Turn a fault of a device on or off; see `hil.inverter.Inverter` for those of inverters."""
         device = self._device(name)
@@ -174,7 +183,8 @@ class Street:
         now_ms = self.clock.now_ms()
         seen = self.voltage_pu
         for name, device in self.devices.items():
-            pu = seen.get(name)
+            mains_pu = self._mains_pu.get(name)
+            pu = seen.get(name, None if mains_pu is None else (mains_pu,) * len(device.phases))
             device.step(now_ms, None if pu is None else tuple(device.nominal_v * phase for phase in pu))
         if self.feeder is not None:
             self.flow = self.feeder.solve(
