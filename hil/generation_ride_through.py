@@ -1,31 +1,36 @@
 """Simulated inverter with trip curves too: models 707 to 710 of IEEE 1547-2018, clause 6, and curves that revert."""
 
+from dataclasses import replace
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
 from hil.generation_autonomous import COMPLETED, FAILED, GenerationAutonomous
-from hil.personality import InverterSpec, Reversion
+from hil.personality import InverterSpec, Reversion, Settings
+from hil.protection import CATEGORY_III, Trip
 from hil.register_image import Image, Value
 
 _SLOTS: Final = 3
 _POINTS: Final = 5
 _GROUPS: Final = ("MustTrip", "MayTrip", "MomCess")
-_AXIS: Final = {707: "V", 708: "V", 709: "Hz", 710: "Hz"}
+_AXIS: Final[dict[int, Literal["V", "Hz"]]] = {707: "V", 708: "V", 709: "Hz", 710: "Hz"}
+_SIDE: Final[dict[int, Literal["below", "above"]]] = {707: "below", 708: "above", 709: "below", 710: "above"}
 _DEFAULTS: Final = {
-    707: ((0.16, 50), (2.0, 70)),
-    708: ((0.16, 120), (13.0, 110)),
-    709: ((0.16, 56.5), (300.0, 58.5)),
-    710: ((0.16, 62.0), (300.0, 61.2)),
+    model: tuple(
+        sorted((trip.after_s, trip.at) for trip in CATEGORY_III if (trip.quantity, trip.side) == (axis, _SIDE[model]))
+    )
+    for model, axis in _AXIS.items()
 }
 _REVERTING: Final = {705: "Crv", 706: "Crv", 711: "Ctl", 712: "Crv"}
 """Models whose curve or control has a reversion timer here, and what it is called."""
 
 
 class GenerationRideThrough(GenerationAutonomous):
-    """Three slots of five points in each of models 707 to 710; nothing trips by them, they are taken and shown.
+    """Three slots of five points in each of models 707 to 710; by the must-trip points of the first it trips.
 
-    Our reading of RvrtCrv: when the timer of a curve model expires, the device adopts the slot named there, as if it
-    had been asked to.
+    The curves to trip by at will and to cease by are taken and shown. Our reading of a must-trip curve: it is steps, so
+    that a device trips when it is beyond a point for that point's time; where a model is off it does not trip on that
+    side. Our reading of RvrtCrv: when the timer of a curve model expires, the device adopts the slot named there, as if
+    it had been asked to.
     """
 
     models: tuple[int, ...] = (*GenerationAutonomous.models, *_AXIS)
@@ -70,12 +75,38 @@ class GenerationRideThrough(GenerationAutonomous):
                     values |= _group(model, axis, slot, group)
         return values
 
+    def settings(self, image: Image) -> Settings:
+        return replace(
+            super().settings(image), trips=tuple(trip for model in _AXIS for trip in _must_trip(image, model))
+        )
+
     def adopted(self, image: Image, written: frozenset[str]) -> dict[str, Value]:
         taken = super().adopted(image, written)
         for model in _AXIS:
             if f"{model}.AdptCrvReq" in written:
                 taken |= _taken(image, model, round(image.number(f"{model}.AdptCrvReq")))
         return taken
+
+
+def _must_trip(image: Image, model: int) -> list[Trip]:
+    """Give what a model trips by, the longest time first, without the points that another makes idle."""
+    if image.value(f"{model}.Ena") != 1:
+        return []
+    axis, side, prefix = _AXIS[model], _SIDE[model], f"{model}.Crv.1.MustTrip"
+    points = {
+        (image.number(f"{prefix}.Pt.{number}.Tms"), image.number(f"{prefix}.Pt.{number}.{axis}"))
+        for number in range(1, round(image.number(f"{prefix}.ActPt")) + 1)
+    }
+    inward = 1 if side == "below" else -1
+    told = [
+        (after_s, at)
+        for after_s, at in points
+        if not any(
+            other_s <= after_s and inward * other >= inward * at and (other_s, other) != (after_s, at)
+            for other_s, other in points
+        )
+    ]
+    return [Trip(axis, side, at, after_s) for after_s, at in sorted(told, reverse=True)]
 
 
 def _group(model: int, axis: str, slot: int, group: str) -> dict[str, Value]:

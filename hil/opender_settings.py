@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Final
 
 from hil.personality import InverterSpec, Settings
-from hil.protection import Trip
+from hil.protection import CATEGORY_III, Trip
 from hil.register_image import Image
 
 Given = dict[str, float | bool | str]
@@ -50,7 +50,7 @@ def settings_of(
 
     Our reading where OpenDER knows less: the least of limit, WMax, VAMax and, of what is no battery, the set-point is
     its limit; a share of the available var is a share of what it can at most; of volt-watt and watt-var it takes the
-    points that it has a name for.
+    points that it has a name for, and of more than two trip points of a side the slowest and the fastest.
     """
     limits_w = [settings.w_max, settings.va_max]
     wish = settings.wish
@@ -84,8 +84,10 @@ def _trips(trips: Sequence[Trip], faults: frozenset[str]) -> Given:
     for quantity, letter in (("V", "V"), ("Hz", "F")):
         for side, sign in (("below", "U"), ("above", "O")):
             pair = [trip for trip in trips if (trip.quantity, trip.side) == (quantity, side)]
-            for number, trip in enumerate(pair[:2], start=1):
-                after_s = _NEVER_S if "never_trips" in faults else trip.after_s
+            never = "never_trips" in faults or not pair
+            pair = pair or [trip for trip in CATEGORY_III if (trip.quantity, trip.side) == (quantity, side)]
+            for number, trip in enumerate((pair[0], pair[-1]), start=1):
+                after_s = _NEVER_S if never else trip.after_s
                 given[f"{sign}{letter}{number}_TRIP_{letter}"] = trip.at / (_PCT if quantity == "V" else 1)
                 given[f"{sign}{letter}{number}_TRIP_T"] = _EARLY_S if "trips_early" in faults else after_s
     given["MC_ENABLE"] = "never_trips" not in faults

@@ -77,9 +77,10 @@ class Protection:
             self.tripped = self.ceased = False
             return True
         self.ceased = low_pct < _MOMENTARY_PCT[0] or high_pct > _MOMENTARY_PCT[1]
+        self._beyond_s = {trip: self._beyond_s.get(trip, 0.0) for trip in trips}
         for trip in trips:
             beyond = trip.passed(low_pct, high_pct, hz)
-            self._beyond_s[trip] = self._beyond_s.get(trip, 0.0) + dt_s if beyond else 0.0
+            self._beyond_s[trip] = self._beyond_s[trip] + dt_s if beyond else 0.0
             after_s = _EARLY_S if "trips_early" in self.faults else trip.after_s
             self.tripped |= beyond and self._beyond_s[trip] >= after_s - 1e-9
         return not self.tripped or at.holds(low_pct, high_pct, hz)

@@ -73,7 +73,7 @@ def test_a_curve_reverts_to_the_slot_that_is_named_for_it() -> None:
 def test_a_trip_curve_whose_times_run_backwards_is_not_adopted_and_the_first_slot_takes_no_write() -> None:
     shelf = Shelf("ride-through")
     assert shelf.write(**{"m707_Crv.1.MustTrip.Pt.1.V": 40}) == [ILLEGAL_ADDRESS]
-    shelf.write(**{"m707_Crv.2.MustTrip.Pt.1.Tms": 10, "m707_AdptCrvReq": 2})
+    shelf.write(**{"m707_Crv.2.MustTrip.Pt.1.Tms": 30, "m707_AdptCrvReq": 2})
     shelf.after_s(1)
     assert shelf.inverter.value("707.AdptCrvRslt") == 2
     shelf.write(**{"m707_Crv.2.MustTrip.Pt.1.Tms": 1, "m707_AdptCrvReq": 2})

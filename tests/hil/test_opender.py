@@ -153,6 +153,64 @@ def test_it_rides_through_as_long_as_it_must_and_trips_as_soon_as_it_must(
     assert (bench.inverter.w, bench.inverter.var, bench.inverter.value("701.St")) == (0, 0, 0)
 
 
+ADOPTED = [
+    # model, points of its must-trip curve (s, % or Hz), volts_pct, hz, stays at least, is off at the latest
+    (707, "V", ((1, 60), (5, 80)), 75, 60, 4, 5),
+    (707, "V", ((1, 0), (1, 60), (5, 60), (5, 80)), 55, 60, 0.8, 1),
+    (708, "V", ((1, 118), (3, 106)), 107, 60, 2, 3),
+    (709, "Hz", ((1, 57), (4, 59)), 100, 58.8, 3, 4),
+    (710, "Hz", ((1, 63), (6, 60.8)), 100, 61, 5, 6),
+    (707, "V", ((1, 60), (5, 80)), 85, 60, 30, None),
+    (707, "V", ((1, 40), (300, 50)), 70, 60, 30, None),
+    (708, "V", ((1, 125), (300, 118)), 115, 60, 30, None),
+]
+
+
+@pytest.mark.parametrize("physics", PHYSICS)
+@pytest.mark.parametrize(("model", "axis", "points", "volts_pct", "hz", "stays_s", "off_s"), ADOPTED)
+def test_it_trips_by_the_must_trip_curve_that_it_adopted(
+    physics: str,
+    model: int,
+    axis: str,
+    points: tuple[tuple[float, float], ...],
+    volts_pct: float,
+    hz: float,
+    stays_s: float,
+    off_s: float | None,
+) -> None:
+    bench = Stepped(physics=physics, kind="ride-through")
+    for number, (after_s, at) in enumerate(points, 1):
+        bench.write(f"{model}.Crv.2.MustTrip.Pt.{number}.Tms", after_s)
+        bench.write(f"{model}.Crv.2.MustTrip.Pt.{number}.{axis}", at)
+    bench.write(f"{model}.Crv.2.MustTrip.ActPt", len(points))
+    bench.write(f"{model}.AdptCrvReq", 2)
+    bench.passes(1)
+    bench.volts_pct, bench.hz = volts_pct, hz
+    last_s = stays_s if off_s is None else late_s(off_s) + 1
+    tripped_s = next((after_s for after_s in bench.steps(last_s) if bench.inverter.value("701.ConnSt") == 0), None)
+    if off_s is None:
+        assert tripped_s is None
+    else:
+        assert tripped_s is not None
+        assert stays_s < tripped_s <= late_s(off_s)
+
+
+@pytest.mark.parametrize("physics", PHYSICS)
+@pytest.mark.parametrize(
+    ("model", "volts_pct", "hz"), [(707, 60, 60), (708, 115, 60), (709, 100, 56), (710, 100, 62.5)]
+)
+def test_it_does_not_trip_on_a_side_whose_model_is_off(physics: str, model: int, volts_pct: float, hz: float) -> None:
+    bench = Stepped(physics=physics, kind="ride-through", step_ms=100)
+    bench.write(f"{model}.Ena", 0)
+    bench.passes(1)
+    bench.volts_pct, bench.hz = volts_pct, hz
+    bench.passes(30)
+    assert bench.inverter.value("701.ConnSt") == 1
+    bench.write(f"{model}.Ena", 1)
+    bench.passes(30)
+    assert bench.inverter.value("701.ConnSt") == 0
+
+
 @pytest.mark.parametrize("physics", PHYSICS)
 @pytest.mark.parametrize(("volts_pct", "for_s"), [(60, 9), (30, 0.9), (115, 11)])
 def test_after_an_abnormal_voltage_it_goes_on_where_it_was(physics: str, volts_pct: float, for_s: float) -> None:
