@@ -10,7 +10,7 @@ import msgspec
 from hil.listener import Outage
 from hil.mqtt.stage import BrokerAct, MqttBatteryPlan
 from hil.openadr.stage import VtnDelete, VtnIssue, VtnModify, VtnOutage, VtnPlan, VtnRaw, check_act
-from hil.sep2.curve_plan import CurveAct, CurvePlan
+from hil.sep2.curve_plan import CurveAct, CurvePlan, demand_curves
 from hil.sep2.records import Answer
 from hil.sep2.stage import Sep2DevicePlan
 from hil.site_meter import LoadAct, MeterPlan, check_load
@@ -378,6 +378,8 @@ def _check(scenario: Scenario) -> None:
     for plan in scenario.head_ends:
         for name in (*plan.resources, *(name for program in plan.programs for name in program.resources)):
             demand_known("resource", name, resources)
+        for program in plan.programs:
+            demand_curves(program.default or {}, [curve.name for curve in program.curves])
     for earlier, later in zip(scenario.steps, scenario.steps[1:], strict=False):
         if later.at_s < earlier.at_s:
             raise ValueError(f"step at_s = {later.at_s} comes after at_s = {earlier.at_s}; put the steps in order")

@@ -1,9 +1,9 @@
 """Curves of a scenario file's 2030.5 servers (IEEE 2030.5-2018, DERCurve), and modes that name them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from hil.sep2.curves import CURVE_MODES, Curve, Point
-from hil.tables import Strict
+from hil.tables import Strict, demand_known
 
 
 class PointPlan(Strict):
@@ -30,10 +30,13 @@ class CurvePlan(Strict):
     v_ref: int | None = None
     autonomous_v_ref_time: int | None = None
 
-    def curve(self) -> Curve:
-        """Give the curve as it is served; raises ValueError for a mode without curves, or points that fit none."""
+    def __post_init__(self) -> None:
         if self.mode not in CURVE_MODES:
             raise ValueError(f'curve "{self.name}": {self.mode} has no curves; use one of {", ".join(CURVE_MODES)}')
+        self.curve()
+
+    def curve(self) -> Curve:
+        """Give the curve as it is served; raises ValueError for points that fit none."""
         return Curve(
             name=self.name,
             curve_type=CURVE_MODES.index(self.mode),
@@ -62,3 +65,13 @@ def linked(modes: Mapping[str, object], address: Callable[[str], str]) -> dict[s
         named = isinstance(value, Mapping) and set(value) == {"curve"}
         made[mode] = {"href": address(str(value["curve"]))} if named and isinstance(value, Mapping) else value
     return made
+
+
+def demand_curves(modes: Mapping[str, object], listed: Collection[str]) -> None:
+    """Raise ValueError where a mode names a curve that is not listed."""
+
+    def known(name: str) -> str:
+        demand_known("curve", name, listed)
+        return name
+
+    linked(modes, known)

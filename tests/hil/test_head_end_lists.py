@@ -10,6 +10,7 @@ from lxml import etree
 
 from hil.clock import Clock
 from hil.head_end import Certificate, HeadEnd
+from hil.sep2.curve_plan import CurvePlan, PointPlan
 from hil.sep2.curves import Curve, Point
 from hil.sep2.events import Status
 from hil.sep2.records import Program, Resource
@@ -103,3 +104,17 @@ def test_a_curve_that_the_schema_does_not_know_is_not_made() -> None:
     for wrong in ({"curve_type": 15}, {"points": ()}, {"points": (Point(1, 1),) * 11}):
         with pytest.raises(ValueError, match='curve "sunny" needs'):
             replace(VOLT_VAR, **wrong)
+
+
+def test_modes_name_a_curve_of_their_program_and_not_one_that_it_lacks(head_end: HeadEnd) -> None:
+    narrow = CurvePlan(name="narrow", mode="opModVoltVar", points=(PointPlan(x=94, y=30), PointPlan(x=98, y=0)))
+    head_end.set_curve("envelope", WATT_PF)
+    head_end.set_curve("envelope", narrow.curve())
+    held = head_end.issue("envelope", "follow", {"opModVoltVar": {"curve": "narrow"}}, 60, 60)
+    assert held.modes == {"opModVoltVar": {"href": "/derp/1/dc/2"}}
+    head_end.set_default("envelope", {"opModWattPF": {"curve": "dim"}})
+    assert head_end.tree.program("envelope").default == {"opModWattPF": {"href": "/derp/1/dc/1"}}
+    with pytest.raises(ValueError, match='program "envelope" has no curve "wide"; list it first'):
+        head_end.issue("envelope", "other", {"opModVoltVar": {"curve": "wide"}}, 60, 60)
+    with pytest.raises(ValueError, match="opModFixedVar has no curves; use one of opModFreqWatt"):
+        CurvePlan(name="narrow", mode="opModFixedVar", points=narrow.points)

@@ -210,6 +210,10 @@ def test_a_single_resource_may_be_expected_to_differ() -> None:
         (('name = "dso"', 'name = "dso'), "line"),
         (('head_end = "dso"', 'head_end = "dos"'), 'at_s = 0.*head_end "dos".*dso'),
         (('program = "envelope"', 'program = "x"'), 'program "x".*envelope'),
+        (
+            ("{ opModExpLimW = 1500 }", '{ opModVoltVar = { curve = "narrow" } }'),
+            'curve "narrow" is not in the scenario',
+        ),
         (("at_s = 20", "at_s = 200"), "in order"),
         (("end = true", 'end = true\noutage = { head_end = "dso", how = "hang" }'), "exactly one action"),
     ],

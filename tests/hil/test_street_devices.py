@@ -145,3 +145,16 @@ async def test_what_started_is_stopped_when_something_cannot_start(tmp_path: Pat
     with pytest.raises(OSError, match="the port is taken"):
         await bench.__aenter__()
     assert log == ["broker starts", "car starts", "car stops", "shed stops", "broker stops"]
+
+
+async def test_the_mains_of_devices_on_no_feeder_can_be_set_and_those_on_one_cannot() -> None:
+    garage = InverterSpec(name="garage", phases=(1, 2))
+    async with Street(Clock.starting(1, START_MS), [ROOF, garage], Feeder.ieee13(), stepping=False) as street:
+        street.set_mains(1.05)
+        street.step()
+        assert street.inverters["garage"].value("701.LNV") == pytest.approx(1.05 * 240, abs=0.1)
+        assert street.inverters["roof"].value("701.LNV") != pytest.approx(1.05 * 277, abs=0.1)
+        with pytest.raises(ValueError, match='the feeder makes the voltage of "roof"'):
+            street.set_mains(1.05, ["roof"])
+        with pytest.raises(ValueError, match='"attic" is not in the street'):
+            street.set_mains(1.05, ["attic"])
