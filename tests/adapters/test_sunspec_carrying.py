@@ -174,6 +174,32 @@ async def test_what_no_command_has_any_more_is_taken_back_once_and_what_is_anoth
         assert count(inverter, "711.Ena") == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "mode", "enable"),
+    [
+        ("autonomous", VOLT_VAR, "705.Ena"),
+        ("autonomous", PF, "704.PFWInjEna"),
+        ("legacy-curves", VOLT_VAR, "126.ModEna"),
+    ],
+)
+async def test_a_mode_that_was_told_before_a_restart_is_taken_back_with_its_order(
+    kind: Kind, mode: Any, enable: str
+) -> None:
+    clock = clock_at(RATE)
+    async with Street(Clock.parse(str(clock)), [InverterSpec(name="roof", kind=kind)]) as made:
+        tables = {"roof": at(made.ports["roof"])}
+        async with desk(tables, clock) as before:
+            await before.ear.until(LinkUp)
+            await in_force(before, 1, mode)
+        assert made.inverters["roof"].value(enable) == 1
+        async with desk(tables, clock) as after:
+            await after.ear.until(LinkUp)
+            await in_force(after, 2, mode)
+            assert made.inverters["roof"].value(enable) == 1
+            await in_force(after, 3)
+            await until(lambda: made.inverters["roof"].value(enable) == 0)
+
+
 @pytest.mark.usefixtures("_endless")
 async def test_what_is_given_up_half_way_is_taken_back() -> None:
     async with roof() as (inverter, made):

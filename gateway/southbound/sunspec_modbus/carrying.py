@@ -206,11 +206,15 @@ class Carrying:
         try:
             for carrier, wanted in steps:
                 tenure = self._tenures.get(carrier.key)
+                first = tenure is None
                 if tenure is None:
                     values = yield from carrier.look()
                     tenure = self._tenures[carrier.key] = Tenure(values)
                 tenure.held = None
                 tenure.held = yield from carrier.put(tenure, wanted, self._timer_ms)
+                if first and not isinstance(wanted, Off) and not differs(tenure.held.target, tenure.before):
+                    tenure.inherit(carrier.enable)
+                    tenure.held = yield from carrier.put(tenure, wanted, self._timer_ms)
                 held.append((carrier, tenure.held))
         except Stopped as stopped:
             yield from self._take_back(function, ())

@@ -82,6 +82,16 @@ class Tenure:
     held: Held | None = None
     kept: int = 0
 
+    def inherit(self, enable: str) -> None:
+        """Take what it showed before as told by this gateway before a restart: it was off before that.
+
+        Our reading: so it is where a device shows just what is ordered when it is first looked at.
+        """
+        on = self.before.get(enable)
+        self.wrote = True
+        if isinstance(on, int):
+            self.before = {**self.before, enable: on & ~1}
+
 
 class Carrier(Protocol):
     """The registers of a device that carry one kind of mode."""
