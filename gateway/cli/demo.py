@@ -119,7 +119,7 @@ def _folder(keep: Path | None) -> Path:
     if (keep / STATE).exists():
         raise ValueError(f"{keep} keeps a demo already; give another folder")
     keep.mkdir(parents=True, exist_ok=True)
-    return keep
+    return keep.resolve()
 
 
 def _certificates(scenario: Path) -> tuple[str, ...]:

@@ -171,7 +171,7 @@ def south(
             adapters[adapter] = serving
         elif adapter == "mqtt_device":
             broker = site.tables[adapter]
-            context = None if broker.trust is None else made.web(broker.trust, broker.certificate, broker.key)
+            context = None if broker.trust is None else made.web((broker.trust,), broker.certificate, broker.key)
             password = None if broker.password_file is None else files.read_secret(broker.password_file)
             adapters[adapter] = mqtt_device.build(
                 broker, devices, context, password, clock, hear, lease, may_write=may_write

@@ -126,6 +126,27 @@ async def test_an_answer_that_got_lost_on_its_way_back_is_sent_again_with_the_sa
         assert world.answers() == [("limit", "house-1", 1)] * 3 + [("limit", "house-1", 2)]
 
 
+async def test_an_answer_stays_owed_while_the_server_does_not_know_our_certificate(pki: Path) -> None:
+    class Unregistered(HeadEnd):
+        async def _answer(self, request: web.Request) -> web.Response:
+            if request.path == RESPONSES and refused < 3:
+                return refuse()
+            return await super()._answer(request)
+
+    def refuse() -> web.Response:
+        nonlocal refused
+        refused += 1
+        return web.Response(status=403)
+
+    refused = 0
+    world = World(pki)
+    world.server.__class__ = Unregistered
+    async with world:
+        world.owe(await ordered(world), Kind.RECEIVED)
+        await world.until(lambda: world.delivered() == [1])
+        assert world.answers() == [("limit", "house-1", 1)]
+
+
 async def test_an_answer_that_is_refused_is_given_up_with_one_line(pki: Path) -> None:
     async with World(pki) as world:
         order = await ordered(world)

@@ -15,6 +15,8 @@ from gateway.ports.north import Hear
 
 log = logging.getLogger(__name__)
 
+NOT_LET_IN: Final = (401, 403)
+"""Who is refused so has shown a certificate that is not registered yet, or no more: the answer stays owed."""
 AGAIN_S: Final = (1, 2, 5, 15, 60)
 PATIENCE: Final = 5
 """After so many tries in a row, of a server that lives, the others go first: one answer holds up no other order."""
@@ -83,6 +85,8 @@ class Outbox:
         except ServerFault as fault:
             self._give_up(answer, str(fault))
             return
+        if sent is not None and sent.status in NOT_LET_IN:
+            raise ServerDown(f"status {sent.status}: it does not know this certificate, or not yet")
         if sent is not None and sent.status not in OK:
             self._give_up(answer, f"the server refuses it with status {sent.status}")
 
