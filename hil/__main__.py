@@ -13,12 +13,12 @@ from typing import Any
 from aiohttp import web
 from lxml import etree
 
-from hil import run
 from hil.bench import Bench, Line
 from hil.clock import Clock
 from hil.feeder import FeederError
 from hil.record import Record
 from hil.scenario import Scenario, ScenarioError, action_of, load
+from hil.trial import run
 
 DONE, FAULT_FOUND, BAD_INPUT = 0, 1, 2
 

@@ -11,11 +11,9 @@ from typing import Any, Protocol, Self
 
 from lxml import etree
 
-from hil import vendor_cloud
 from hil.clock import Clock
 from hil.feeder import IEEE13_MODEL, Feeder, bus_of
 from hil.head_end import Certificate, HeadEnd, Override
-from hil.inverter import Inverter, InverterSpec, Write
 from hil.mqtt.stage import MqttStage
 from hil.openadr.stage import VtnStage
 from hil.scenario import (
@@ -34,8 +32,10 @@ from hil.sep2.events import marking
 from hil.sep2.records import Program, Resource, mrid_of
 from hil.sep2.stage import Sep2Stage
 from hil.sep2.tree import Rates
-from hil.site_meter import MeterPlan, SiteMeter
 from hil.street import Device, Faulty, Street
+from hil.sunspec import vendor_cloud
+from hil.sunspec.inverter import Inverter, InverterSpec, Write
+from hil.sunspec.site_meter import MeterPlan, SiteMeter
 
 GATEWAY = "gateway"
 

@@ -13,8 +13,8 @@ from hil.openadr.stage import VtnDelete, VtnIssue, VtnModify, VtnOutage, VtnPlan
 from hil.sep2.curve_plan import CurveAct, CurvePlan, demand_curves
 from hil.sep2.records import Answer
 from hil.sep2.stage import Sep2DevicePlan
-from hil.site_meter import LoadAct, MeterPlan, check_load
-from hil.tables import Strict, demand_known
+from hil.sunspec.site_meter import LoadAct, MeterPlan, check_load
+from hil.trial.tables import Strict, demand_known
 
 TERMINAL = frozenset({3, 6, 7, 8, 9, 10, 13, 14, 252, 253, 254})
 

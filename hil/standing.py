@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Place(Protocol):
-    """What a device's spec says of its place; `hil.personality.InverterSpec` tells what each means."""
+    """What a device's spec says of its place; `hil.sunspec.personality.InverterSpec` tells what each means."""
 
     @property
     def name(self) -> str: ...

@@ -8,8 +8,8 @@ from typing import Protocol, Self, runtime_checkable
 
 from hil.clock import Clock
 from hil.feeder import Feeder, Flow
-from hil.inverter import Inverter, InverterSpec, Write
 from hil.standing import Place
+from hil.sunspec.inverter import Inverter, InverterSpec, Write
 
 _STEP_MS = 100
 _SHORTEST_WALL_MS = 50
@@ -154,7 +154,7 @@ class Street:
             self._mains_pu[name] = pu
 
     def set_fault(self, name: str, fault: str, on: bool) -> None:
-        """Turn a fault of a device on or off; see `hil.inverter.Inverter` for those of inverters."""
+        """Turn a fault of a device on or off; see `hil.sunspec.inverter.Inverter` for those of inverters."""
         device = self._device(name)
         if not isinstance(device, Faulty):
             raise ValueError(f'"{name}" has no faults to turn on')  # noqa: TRY004 - the scenario is wrong, not the program

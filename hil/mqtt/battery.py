@@ -18,7 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from hil.clock import Clock
-from hil.physics import Plant, Wish
+from hil.physics.plant import Plant, Wish
 from hil.standing import Standing
 
 Fault = Literal["ignores", "silent", "stale", "refuses"]

@@ -12,7 +12,7 @@ from hil.feeder import bus_of
 from hil.identity import ServerIdentity, secret_in, server_identity
 from hil.mqtt.battery import BatterySpec, MqttBattery
 from hil.mqtt.broker import Access, Broker, Tls
-from hil.tables import Strict
+from hil.trial.tables import Strict
 
 USER = "gateway"
 PREFIX = "laminar"

@@ -12,7 +12,7 @@ from hil.identity import ServerIdentity, secret_in, server_identity
 from hil.listener import Outage
 from hil.openadr.answers import LARGEST_PAGE
 from hil.openadr_vtn import Vtn
-from hil.tables import Strict, demand_known
+from hil.trial.tables import Strict, demand_known
 
 Optional = int | None | UnsetType
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 
 from hil.sep2.curves import CURVE_MODES, Curve, Point
-from hil.tables import Strict, demand_known
+from hil.trial.tables import Strict, demand_known
 
 
 class PointPlan(Strict):

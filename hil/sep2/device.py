@@ -18,7 +18,7 @@ from envoy_schema.server.schema.sep2 import function_set_assignments as fsa
 from pydantic_xml import BaseXmlModel
 
 from hil.clock import Clock
-from hil.physics import Plant, Wish
+from hil.physics.plant import Plant, Wish
 from hil.sep2 import bodies, telemetry
 from hil.sep2.obedience import Heard, Obedience
 from hil.sep2.records import lfdi_of
@@ -41,7 +41,7 @@ class DeviceSpec:
     """One simulated 2030.5 inverter.
 
     `chain`, `key` and `trust` are its TLS identity, `lfdi` its own where somebody else's certificate speaks for it.
-    `poll_s` and `post_s` are what the server says where None. Other fields as of `hil.personality.InverterSpec`.
+    `poll_s` and `post_s` are what the server says where None. Other fields as of `InverterSpec`.
     """
 
     name: str

@@ -9,7 +9,7 @@ from hil.feeder import bus_of
 from hil.head_end import Certificate
 from hil.mqtt.broker import free_port
 from hil.sep2.device import Device, DeviceSpec
-from hil.tables import Strict
+from hil.trial.tables import Strict
 
 SERVER = "gateway"
 PIN = 111115

@@ -33,9 +33,9 @@ from gateway.southbound.sunspec_modbus import (
     meter,
 )
 from hil.clock import Clock
-from hil.inverter import Inverter, InverterSpec, Kind
-from hil.site_meter import MeterPlan, SiteMeter
 from hil.street import Street
+from hil.sunspec.inverter import Inverter, InverterSpec, Kind
+from hil.sunspec.site_meter import MeterPlan, SiteMeter
 
 START_MS: Final = 1_767_225_600_000
 STEP_MS: Final = 200

@@ -23,9 +23,9 @@ from gateway.runtime.clock import ScaledClock
 from gateway.southbound import sunspec_modbus
 from gateway.southbound.sunspec_modbus import connection, link, shown
 from gateway.southbound.sunspec_modbus.points import Ask
-from hil.faults import FAULTS
-from hil.inverter import InverterSpec
-from hil.storm import Truth, specs
+from hil.sunspec.faults import FAULTS
+from hil.sunspec.inverter import InverterSpec
+from hil.sunspec.storm import Truth, specs
 
 POLL_S: Final = 5
 FALLBACK_W: Final = 500
@@ -251,7 +251,7 @@ async def soaking(
     asked = _quick(monkeypatch, rate, reply_s)
     clock = clock_at(rate)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "hil.storm", "--count", str(count), "--clock", str(clock)),
+        *(sys.executable, "-m", "hil.sunspec.storm", "--count", str(count), "--clock", str(clock)),
         *("--truth", str(folder / TRUTH), "--late-s", str(reply_s + LATER_S)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

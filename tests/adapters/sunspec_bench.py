@@ -17,8 +17,8 @@ from gateway.runtime.clock import ScaledClock
 from gateway.southbound.sunspec_modbus import Links, SunspecModbus, build
 from gateway.wire.sunspec import Chain, Walk
 from hil.clock import Clock
-from hil.inverter import Inverter, InverterSpec, Kind
-from hil.modbus_server import ModbusServer
+from hil.sunspec.inverter import Inverter, InverterSpec, Kind
+from hil.sunspec.modbus_server import ModbusServer
 
 START_S = 1_767_225_600
 RATE = 40
@@ -63,7 +63,7 @@ class Bank:
         self.after_write: Callable[[], None] = lambda: None
 
     def read(self, address: int, count: int) -> bytes | None:
-        """See `hil.modbus_server.Registers`."""
+        """See `hil.sunspec.modbus_server.Registers`."""
         self.reads.append((address, count))
         self.before_read(address, count)
         return self.octets(address, count)
@@ -75,7 +75,7 @@ class Bank:
         return bytes(self.words[start : start + 2 * count]) if inside else None
 
     def write(self, function: int, address: int, payload: bytes) -> int:
-        """See `hil.modbus_server.Registers`."""
+        """See `hil.sunspec.modbus_server.Registers`."""
         assert function == 16
         offset = address - self.spec.base
         touched = self._layout.covering(offset, len(payload) // 2)

@@ -5,15 +5,15 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from gateway.core.modes import Curve, CurveBase, CurveKind, CurvePoint, Mode
-from gateway.southbound.sunspec_modbus.carriers import Way, carriers, ways
-from gateway.southbound.sunspec_modbus.effort import Answer, Carrier, Held, Look, Request, Rest, Tenure
+from gateway.southbound.sunspec_modbus.modes.carriers import Way, carriers, ways
+from gateway.southbound.sunspec_modbus.modes.effort import Answer, Carrier, Held, Look, Request, Rest, Tenure
+from gateway.southbound.sunspec_modbus.modes.wanted import Wanted
 from gateway.southbound.sunspec_modbus.points import OneRegister
 from gateway.southbound.sunspec_modbus.profiles import Habits
-from gateway.southbound.sunspec_modbus.wanted import Wanted
 from gateway.wire.modbus import Refused
 from gateway.wire.sunspec import Chain, Walk
 from hil.clock import Clock
-from hil.inverter import Inverter, InverterSpec, Kind
+from hil.sunspec.inverter import Inverter, InverterSpec, Kind
 
 START_MS = 1_767_225_600_000
 Ended = TypeVar("Ended")

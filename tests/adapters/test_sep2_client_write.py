@@ -127,18 +127,13 @@ async def test_an_answer_that_got_lost_on_its_way_back_is_sent_again_with_the_sa
 
 
 async def test_an_answer_stays_owed_while_the_server_does_not_know_our_certificate(pki: Path) -> None:
+    refusals = iter((403, 401, 403))
+
     class Unregistered(HeadEnd):
         async def _answer(self, request: web.Request) -> web.Response:
-            if request.path == RESPONSES and refused < 3:
-                return refuse()
-            return await super()._answer(request)
+            status = next(refusals, None) if request.path == RESPONSES else None
+            return await super()._answer(request) if status is None else web.Response(status=status)
 
-    def refuse() -> web.Response:
-        nonlocal refused
-        refused += 1
-        return web.Response(status=403)
-
-    refused = 0
     world = World(pki)
     world.server.__class__ = Unregistered
     async with world:

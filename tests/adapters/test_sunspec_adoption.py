@@ -16,14 +16,14 @@ from gateway.core.modes import (
     TargetVar,
     VarBase,
 )
-from gateway.southbound.sunspec_modbus import adoption
-from gateway.southbound.sunspec_modbus.carriers import carriers
-from gateway.southbound.sunspec_modbus.effort import Stopped, Tenure
+from gateway.southbound.sunspec_modbus.modes import adoption
+from gateway.southbound.sunspec_modbus.modes.carriers import carriers
+from gateway.southbound.sunspec_modbus.modes.effort import Stopped, Tenure
+from gateway.southbound.sunspec_modbus.modes.wanted import Off
 from gateway.southbound.sunspec_modbus.profiles import Habits
-from gateway.southbound.sunspec_modbus.wanted import Off
 from gateway.wire.sunspec import Block, Chain, EndedBy, compile_model
 from gateway.wire.sunspec.model import LAID_OUT_MAX
-from hil.inverter import Kind
+from hil.sunspec.inverter import Kind
 
 VOLT_VAR = curve(CurveKind.VOLT_VAR, (9_000, 3_000), (11_000, -3_000), base=CurveBase.MAX_VAR)
 OTHER = curve(CurveKind.VOLT_VAR, (9_500, 2_000), (10_500, -2_000), base=CurveBase.MAX_VAR)
@@ -148,7 +148,7 @@ def test_a_device_that_says_it_has_adopted_and_has_not_is_not_believed() -> None
 
 
 def test_an_adoption_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hil.faults.SLOW_CURVE_MS", 40_000)
+    monkeypatch.setattr("hil.sunspec.faults.SLOW_CURVE_MS", 40_000)
     paper = Paper("autonomous")
     paper.inverter.set_fault("slow_curves", on=True)
     with pytest.raises(Stopped, match="after 30 s it is still at it"):

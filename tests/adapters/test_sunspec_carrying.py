@@ -13,15 +13,16 @@ from gateway.core.functions import Function
 from gateway.core.modes import CurveBase, CurveKind, Displacement, FixedVar, PowerFactor, VarBase
 from gateway.ports.south import Lease
 from gateway.southbound import sunspec_modbus
-from gateway.southbound.sunspec_modbus import adoption, carrying, link
+from gateway.southbound.sunspec_modbus import link
 from gateway.southbound.sunspec_modbus.config import endpoint
 from gateway.southbound.sunspec_modbus.connection import Shared
 from gateway.southbound.sunspec_modbus.line import Line, Pace, Seat
-from hil import faults
+from gateway.southbound.sunspec_modbus.modes import adoption, carrying
 from hil.clock import Clock
-from hil.inverter import Inverter, InverterSpec, Kind
-from hil.modbus_server import ModbusServer
 from hil.street import Street
+from hil.sunspec import faults
+from hil.sunspec.inverter import Inverter, InverterSpec, Kind
+from hil.sunspec.modbus_server import ModbusServer
 
 VOLT_VAR = curve(CurveKind.VOLT_VAR, (9_000, 3_000), (11_000, -3_000), base=CurveBase.MAX_VAR)
 VOLT_WATT = curve(CurveKind.VOLT_WATT, (10_500, 10_000), (11_000, 2_000), base=CurveBase.MAX_W)

@@ -15,10 +15,10 @@ from gateway.core.events import Adopted, Event, ForeignHand, LinkDown, LinkUp, N
 from gateway.runtime.clock import ScaledClock
 from gateway.southbound import sunspec_modbus
 from gateway.southbound.sunspec_modbus import connection, link
-from hil import faults
 from hil.clock import Clock
-from hil.inverter import Inverter, InverterSpec
 from hil.street import Street
+from hil.sunspec import faults
+from hil.sunspec.inverter import Inverter, InverterSpec
 
 LIMIT_W = 3_000
 FALLBACK_W = 1_500

@@ -11,10 +11,10 @@ from sunspec_bench import RATE, Bank, Desk, at, bench, clock_at, desk, serving, 
 from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopted
 from gateway.southbound import sunspec_modbus
 from gateway.southbound.sunspec_modbus import link
-from hil import vendor_cloud
 from hil.clock import Clock
-from hil.inverter import Inverter, InverterSpec
 from hil.street import Street
+from hil.sunspec import vendor_cloud
+from hil.sunspec.inverter import Inverter, InverterSpec
 
 
 @pytest.fixture(autouse=True)

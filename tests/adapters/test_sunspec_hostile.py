@@ -13,8 +13,8 @@ from gateway.core.events import Adopted, LinkDown, LinkUp, NotAdopted, Observed
 from gateway.southbound import sunspec_modbus
 from gateway.southbound.sunspec_modbus import connection, link
 from hil.clock import Clock
-from hil.inverter import InverterSpec
 from hil.street import Street
+from hil.sunspec.inverter import InverterSpec
 
 LIE_W = 1_234
 W_AT = 9 + 2 * 5

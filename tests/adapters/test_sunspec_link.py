@@ -25,8 +25,8 @@ from gateway.core.known import Unknown
 from gateway.southbound import sunspec_modbus
 from gateway.southbound.sunspec_modbus import link
 from hil.clock import Clock
-from hil.inverter import Inverter, InverterSpec
 from hil.street import Street
+from hil.sunspec.inverter import Inverter, InverterSpec
 
 LIMIT = ["WMaxLimPctEna", "WMaxLimPct", "WMaxLimPctRvrt", "WMaxLimPctEnaRvrt", "WMaxLimPctRvrtTms"]
 

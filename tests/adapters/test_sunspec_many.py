@@ -9,9 +9,9 @@ from gateway.core.events import Adopted, LinkDown, LinkUp, NotAdopted
 from gateway.southbound import sunspec_modbus
 from gateway.southbound.sunspec_modbus import link
 from hil.clock import Clock
-from hil.fleet import Fleet, Plants
-from hil.inverter import Inverter, InverterSpec
-from hil.rtu_gateway import RtuGateway
+from hil.sunspec.fleet import Fleet, Plants
+from hil.sunspec.inverter import Inverter, InverterSpec
+from hil.sunspec.rtu_gateway import RtuGateway
 
 COUNT, UNITS = 50, 10
 LIMIT_W = 3_000

@@ -22,9 +22,9 @@ from gateway.southbound.sunspec_modbus.translate import METERED_MOST_W, METERS, 
 from gateway.southbound.sunspec_modbus.translate import meter as meter_of
 from gateway.wire.sunspec import Block, Chain
 from gateway.wire.sunspec.discovery import EndedBy
-from hil.modbus_server import ModbusServer
-from hil.register_image import Value, layout_of
-from hil.site_meter import MeterPlan, SiteMeter
+from hil.sunspec.modbus_server import ModbusServer
+from hil.sunspec.register_image import Value, layout_of
+from hil.sunspec.site_meter import MeterPlan, SiteMeter
 
 READ = 3
 Kind = Literal["203", "213"]
@@ -55,12 +55,12 @@ class Shown:
         self.simulated._image.publish({f"{self.kind}.{name}": value for name, value in points.items()})
 
     def read(self, address: int, count: int) -> bytes | None:
-        """See `hil.modbus_server.Registers`."""
+        """See `hil.sunspec.modbus_server.Registers`."""
         words = self.simulated._image.read(address + self.shift, count)
         return bytes(2 * count) if self.zeros and count > 4 else words
 
     def write(self, function: int, address: int, payload: bytes) -> int:
-        """See `hil.modbus_server.Registers`."""
+        """See `hil.sunspec.modbus_server.Registers`."""
         self.refused_writes += 1
         return self.simulated._image.write(function, address, payload)
 

@@ -6,7 +6,7 @@ import pytest
 from meter_loop_bench import EXPORT_W, HOUSE, ROOF, TOLERANCE_W, Overrun, closed_loop, weather
 
 from gateway.core.siteload import SAMPLES
-from hil.inverter import Kind
+from hil.sunspec.inverter import Kind
 
 LONGEST_S = 5.0
 MOST_SHARE = 0.01

@@ -17,7 +17,7 @@ from gateway.core.modes import (
     TargetVar,
     VarBase,
 )
-from gateway.southbound.sunspec_modbus.effort import Stopped
+from gateway.southbound.sunspec_modbus.modes.effort import Stopped
 from gateway.southbound.sunspec_modbus.profiles import Habits
 
 LOW_EXCITED = Habits(absorbs=-1)

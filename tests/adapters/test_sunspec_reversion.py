@@ -10,8 +10,8 @@ from gateway.core.events import Adopted, LinkDown, LinkUp, NotAdopted
 from gateway.southbound import sunspec_modbus
 from gateway.southbound.sunspec_modbus import link
 from hil.clock import Clock
-from hil.inverter import InverterSpec
 from hil.street import Street
+from hil.sunspec.inverter import InverterSpec
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,8 @@ from gateway.southbound.sunspec_modbus import Lines, SunspecMeter, SunspecModbus
 from gateway.southbound.sunspec_modbus.gather import Blocks
 from gateway.southbound.sunspec_modbus.points import Ask
 from gateway.wire.modbus import Refused
-from hil.modbus_server import Registers
-from hil.site_meter import MeterPlan, SiteMeter
+from hil.sunspec.modbus_server import Registers
+from hil.sunspec.site_meter import MeterPlan, SiteMeter
 
 REPLY_S: Final = 0.5
 WRITE: Final = 16

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from soak_bench import Findings, Plan, Soak, Weight, judge, soaking
 
-from hil.faults import FAULTS
+from hil.sunspec.faults import FAULTS
 
 HEALED_S = 600.0
 """Room for a machine that is late with every reply; two minutes where it is not."""

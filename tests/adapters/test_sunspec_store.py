@@ -14,8 +14,8 @@ from gateway.southbound.sunspec_modbus.translate import controls
 from gateway.wire.sunspec import Chain, Unwritable, compile_model
 from gateway.wire.sunspec.discovery import Block, EndedBy
 from hil.clock import Clock
-from hil.inverter import InverterSpec
 from hil.street import Street
+from hil.sunspec.inverter import InverterSpec
 
 NOW_MS: Final = 1_000
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 from sunspec2 import device
 
 from gateway.wire.sunspec import Reader, compile_model
-from hil.generation_2018 import Generation2018
-from hil.register_image import Image, layout_of
+from hil.sunspec.generation_2018 import Generation2018
+from hil.sunspec.register_image import Image, layout_of
 
 from .devices import BASE, RATED_W, SPEC
 from .poll_clients import POINTS, READER, scaled

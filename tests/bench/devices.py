@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import Final
 
-from hil.generation_2018 import Generation2018
-from hil.personality import InverterSpec
-from hil.register_image import Image, Layout, layout_of
+from hil.sunspec.generation_2018 import Generation2018
+from hil.sunspec.personality import InverterSpec
+from hil.sunspec.register_image import Image, Layout, layout_of
 
 from .streams import Line, say
 

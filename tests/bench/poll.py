@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hil.generation_2018 import Generation2018
-from hil.register_image import layout_of
+from hil.sunspec.generation_2018 import Generation2018
+from hil.sunspec.register_image import layout_of
 
 from .devices import BASE, SPEC
 from .result import Result

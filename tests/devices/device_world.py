@@ -17,8 +17,8 @@ from gateway.ports.south import Lease
 from gateway.runtime import wiring
 from gateway.runtime.clock import ScaledClock
 from gateway.southbound.sunspec_modbus import Catalogue, Links, SunspecModbus, build
-from hil import replay
-from hil.modbus_server import ModbusServer
+from hil.sunspec import replay
+from hil.sunspec.modbus_server import ModbusServer
 
 FOLDER = Path(__file__).parent / "captures"
 CAPTURES = {path.stem: replay.load(path) for path in sorted(FOLDER.glob("*.toml"))}

@@ -17,12 +17,12 @@ from gateway.runtime import wiring
 from gateway.southbound.sunspec_modbus import SunspecModbus
 from gateway.southbound.sunspec_modbus.profiles import SETTINGS, read
 from gateway.southbound.sunspec_modbus.survey import Surveyed, survey
-from hil import replay
-from hil.captures import Family, draw
 from hil.clock import Clock
-from hil.inverter import InverterSpec, Kind
-from hil.modbus_server import ModbusServer
 from hil.street import Street
+from hil.sunspec import replay
+from hil.sunspec.captures import Family, draw
+from hil.sunspec.inverter import InverterSpec, Kind
+from hil.sunspec.modbus_server import ModbusServer
 
 
 async def typed(*arguments: str) -> tuple[int, str, str]:
@@ -198,11 +198,11 @@ class Other:
     """A device that speaks Modbus and has no SunSpec map."""
 
     def read(self, _address: int, count: int) -> bytes | None:
-        """See `hil.modbus_server.Registers`."""
+        """See `hil.sunspec.modbus_server.Registers`."""
         return b"\xe3\xdc" * count
 
     def write(self, _function: int, _address: int, _payload: bytes) -> int:
-        """See `hil.modbus_server.Registers`."""
+        """See `hil.sunspec.modbus_server.Registers`."""
         raise AssertionError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hil.criteria import Band, along, covered, curve_band, response_band
+from hil.trial.criteria import Band, along, covered, curve_band, response_band
 
 VOLT_VAR = ((92.0, 44.0), (98.0, 0.0), (102.0, 0.0), (108.0, -44.0))
 

@@ -8,8 +8,8 @@ from pymodbus.client import AsyncModbusTcpClient
 
 from hil.clock import Clock
 from hil.feeder import Feeder, FeederError
-from hil.inverter import InverterSpec
 from hil.street import Street
+from hil.sunspec.inverter import InverterSpec
 
 START_MS = 1_767_225_600_000
 SIX = [

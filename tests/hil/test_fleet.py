@@ -16,7 +16,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 
 from hil.clock import Clock
-from hil.fleet import Fleet, Plants, main
+from hil.sunspec.fleet import Fleet, Plants, main
 
 COUNT, UNITS = 50, 10
 
@@ -30,7 +30,7 @@ def device(port: int, unit: int) -> SunSpecModbusClientDeviceTCP:
 @asynccontextmanager
 async def process(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, Any]]]:
     made = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "hil.fleet", *arguments, stdout=asyncio.subprocess.PIPE, env=dict(os.environ)
+        sys.executable, "-m", "hil.sunspec.fleet", *arguments, stdout=asyncio.subprocess.PIPE, env=dict(os.environ)
     )
     assert made.stdout is not None
     try:

@@ -12,9 +12,9 @@ import pytest
 from hil.clock import Clock
 from hil.feeder import Feeder, FeederError
 from hil.generated_feeder import CUSTOMERS_A_CIRCUIT, NOMINAL_V, Customer, GeneratedFeeder, generate
-from hil.inverter import InverterSpec
 from hil.scenario import load
 from hil.street import Street
+from hil.sunspec.inverter import InverterSpec
 
 SHARED_IEEE123 = Path(__file__).parents[3] / "shared" / "feeders" / "ieee123.zip"
 CUSTOMERS = 200

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from test_inverter_control import Bench, bench
 
-from hil.inverter import InverterSpec
+from hil.sunspec.inverter import InverterSpec
 
 DISCHARGE = {"WSetMod": 1, "WSet": 3_000, "WSetEna": 1}
 

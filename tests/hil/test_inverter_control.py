@@ -11,8 +11,8 @@ import pytest
 from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 
 from hil.clock import Clock
-from hil.inverter import InverterSpec, Kind
 from hil.street import Street
+from hil.sunspec.inverter import InverterSpec, Kind
 
 START_MS = 1_767_225_600_000
 STEP_MS = 500

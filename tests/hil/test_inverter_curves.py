@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hil.clock import Clock
-from hil.inverter import Inverter, InverterSpec, Kind
+from hil.sunspec.inverter import Inverter, InverterSpec, Kind
 
 START_MS = 1_767_225_600_000
 ILLEGAL_ADDRESS = 2

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
-from hil import faults
 from hil.clock import Clock
-from hil.inverter import Inverter, InverterSpec
 from hil.street import Street
+from hil.sunspec import faults
+from hil.sunspec.inverter import Inverter, InverterSpec
 
 RATE = 20
 LIMIT = "704.WMaxLimPct"

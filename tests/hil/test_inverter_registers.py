@@ -10,7 +10,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 
 from hil.clock import Clock
-from hil.inverter import Inverter, InverterSpec, Kind
+from hil.sunspec.inverter import Inverter, InverterSpec, Kind
 
 START_MS = 1_767_225_600_000
 MODELS: dict[Kind, list[int]] = {"2018": [1, 701, 702, 703, 704], "legacy": [1, 103, 120, 121, 122, 123]}

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from head_end_bench import make_pki
 
-from hil import vendor_cloud
 from hil.bench import Bench
 from hil.clock import Clock
-from hil.inverter import InverterSpec, Kind
 from hil.scenario import InverterPlan, Scenario, action_of, check_action
 from hil.street import Street
+from hil.sunspec import vendor_cloud
+from hil.sunspec.inverter import InverterSpec, Kind
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import pytest
 
 from hil.clock import Clock, HandClock
-from hil.criteria import POWER_MRA_PCT, WIDTH, late_s
-from hil.inverter import Inverter, InverterSpec, Kind
-from hil.procedure import SUITES, Grid, ProcedureError, select
-from hil.run import perform
-from hil.testbed import BenchFile, Sample, SimulatedBench, SimulatedTable, make_bench
+from hil.sunspec.inverter import Inverter, InverterSpec, Kind
+from hil.trial.criteria import POWER_MRA_PCT, WIDTH, late_s
+from hil.trial.procedure import SUITES, Grid, ProcedureError, select
+from hil.trial.run import perform
+from hil.trial.testbed import BenchFile, Sample, SimulatedBench, SimulatedTable, make_bench
 
 PHYSICS: tuple[Literal["first-order", "opender"], ...] = ("first-order", "opender")
 BAND_W = WIDTH * POWER_MRA_PCT / 100 * 5000
@@ -311,7 +311,7 @@ def test_opender_is_not_for_what_has_no_settings_of_2018(spec: dict[str, Any]) -
 
 def test_where_opender_is_not_installed_that_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opender", None)
-    monkeypatch.delitem(sys.modules, "hil.opender_physics", raising=False)
+    monkeypatch.delitem(sys.modules, "hil.physics.opender_physics", raising=False)
     with pytest.raises(ValueError, match='roof: physics "opender" needs opender; install it, or leave it out'):
         Inverter(InverterSpec(name="roof", physics="opender"), Clock.parse("real"))
     with pytest.raises(ProcedureError, match='bench: device: physics "opender" needs opender'):

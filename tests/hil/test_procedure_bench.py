@@ -17,14 +17,14 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from hil.__main__ import main
 from hil.clock import Clock
-from hil.conformance import multiple_packets
-from hil.instrument import DeviceError, Instrument
-from hil.inverter import Inverter, InverterSpec
-from hil.procedure import select
-from hil.report import Run, write
-from hil.run import perform
 from hil.street import Street
-from hil.testbed import BenchFile, DeviceTable, SimulatedTable, make_bench
+from hil.sunspec.inverter import Inverter, InverterSpec
+from hil.trial.conformance import multiple_packets
+from hil.trial.instrument import DeviceError, Instrument
+from hil.trial.procedure import select
+from hil.trial.report import Run, write
+from hil.trial.run import perform
+from hil.trial.testbed import BenchFile, DeviceTable, SimulatedTable, make_bench
 
 ROOT = Path(__file__).parents[2]
 START_MS = 1_767_225_600_000

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from hil.procedure import PROCEDURES, SUITES, Grid, ProcedureError, Suite, load, names, select
-from hil.report import Run
-from hil.run import perform
-from hil.testbed import BenchFile, SimulatedBench, SimulatedTable, make_bench
+from hil.trial.procedure import PROCEDURES, SUITES, Grid, ProcedureError, Suite, load, names, select
+from hil.trial.report import Run
+from hil.trial.run import perform
+from hil.trial.testbed import BenchFile, SimulatedBench, SimulatedTable, make_bench
 
 SEED = 1
 KEPT = ("702.WMax", "704.WMaxLimPct", "704.WMaxLimPctEna", "704.VarSetMod", "704.VarSetPct", "704.VarSetEna")

@@ -10,8 +10,8 @@ from pymodbus import FramerType
 from pymodbus.client import AsyncModbusTcpClient
 
 from hil.clock import Clock
-from hil.inverter import Inverter, InverterSpec
-from hil.rtu_gateway import Framing, RtuGateway
+from hil.sunspec.inverter import Inverter, InverterSpec
+from hil.sunspec.rtu_gateway import Framing, RtuGateway
 
 FRAMERS = {"mbap": FramerType.SOCKET, "rtu": FramerType.RTU}
 

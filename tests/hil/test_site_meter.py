@@ -12,9 +12,9 @@ from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 
 from hil.bench import Bench
 from hil.clock import Clock
-from hil.modbus_server import ILLEGAL_ADDRESS
 from hil.scenario import Action, Fault, Foreign, Irradiance, Proof, Scenario, ScenarioError, load
-from hil.site_meter import LoadAct, MeterPlan, SiteMeter
+from hil.sunspec.modbus_server import ILLEGAL_ADDRESS
+from hil.sunspec.site_meter import LoadAct, MeterPlan, SiteMeter
 
 START_MS = 1_800_000_000_000
 Kind = Literal["203", "213"]

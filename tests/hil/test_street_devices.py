@@ -10,9 +10,9 @@ import pytest
 from hil.bench import Bench
 from hil.clock import Clock
 from hil.feeder import Feeder
-from hil.inverter import InverterSpec
 from hil.scenario import Action, InverterPlan, Irradiance, Proof, Scenario
 from hil.street import Street
+from hil.sunspec.inverter import InverterSpec
 
 START_MS = 1_800_000_000_000
 ROOF = InverterSpec(name="roof", rated_w=8_000, bus="634", phases=(1,), nominal_v=277)

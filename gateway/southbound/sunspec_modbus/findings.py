@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from gateway.southbound.sunspec_modbus.carriers import MODERN
+from gateway.southbound.sunspec_modbus.modes.carriers import MODERN
 from gateway.southbound.sunspec_modbus.points import shown
 from gateway.southbound.sunspec_modbus.profiles import PLAIN, WRITE_ONE
 from gateway.southbound.sunspec_modbus.readings import describe, measurement, settings

@@ -13,12 +13,12 @@ from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopt
 from gateway.core.known import Known
 from gateway.ports.south import Cleared
 from gateway.southbound.sunspec_modbus.ahead import Ahead
-from gateway.southbound.sunspec_modbus.carriers import carriers
-from gateway.southbound.sunspec_modbus.carrying import Carrying
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
 from gateway.southbound.sunspec_modbus.connection import Door, Shared
 from gateway.southbound.sunspec_modbus.family import Family
 from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering, find
+from gateway.southbound.sunspec_modbus.modes.carriers import carriers
+from gateway.southbound.sunspec_modbus.modes.carrying import Carrying
 from gateway.southbound.sunspec_modbus.points import Ask, Values, scales
 from gateway.southbound.sunspec_modbus.reach import Way
 from gateway.southbound.sunspec_modbus.readings import (

@@ -1,0 +1,1 @@
+"""Modes on SunSpec: curves by adoption, reactive power, ride-through; carried behind the limits, or told as cannot."""

@@ -1,0 +1,1 @@
+"""What a simulated device does physically: the plants behind the registers."""

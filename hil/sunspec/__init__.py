@@ -1,0 +1,1 @@
+"""Simulated SunSpec devices on Modbus: inverters, meters, their registers, faults and quirks."""

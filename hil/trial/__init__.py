@@ -1,0 +1,1 @@
+"""Test procedures run on a device and judged: what they say, how they are run, what is reported."""
