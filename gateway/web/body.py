@@ -10,6 +10,8 @@ from typing import Annotated, ClassVar, Final, TypeVar
 import msgspec
 from msgspec import Meta
 
+from gateway.web.allowed import allowed
+
 T = TypeVar("T")
 LAST_MS: Final = 253_402_300_799_000
 """The end of the year 9999: no instant beyond it is taken for one."""
@@ -44,9 +46,9 @@ def read(text: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadBodyError(
-            f"the body cannot be read: {error or 'it is nested too deeply'}; see docs/local-api.md"
-        ) from error
+        said = str(error) or "it is nested too deeply"
+        then = allowed(kind, said) or "see docs/local-api.md"
+        raise BadBodyError(f"the body cannot be read: {said}; {then}") from error
 
 
 def milli(amount: float) -> int:

@@ -13,6 +13,7 @@ from gateway.core.state import SegmentColour
 from gateway.core.units import Watts
 
 LATER_MS = 4_102_444_800_000
+NO_SUCH_WORD = "the body cannot be read: Invalid enum value"
 RED: Json = {"segment": "s1", "colour": "red", "constrained": "export", "until_ms": LATER_MS}
 
 
@@ -68,7 +69,10 @@ async def test_a_default_is_listed_and_taken_back(tmp_path: Path) -> None:
         ({**RED, "constrained": None}, 'constrained: give "export" or "import" with red, and nothing otherwise'),
         ({**RED, "colour": "amber"}, 'constrained: give "export" or "import" with red, and nothing otherwise'),
         ({**RED, "until_ms": None}, "until: it is missing; give until or until_ms"),
-        ({**RED, "colour": "blue"}, "the body cannot be read: Invalid enum value 'blue'"),
+        (
+            {**RED, "colour": "blue"},
+            f"{NO_SUCH_WORD} 'blue' - at `$.colour`; give one of green,",
+        ),
         ({**RED, "segment": "a\nb"}, "the body cannot be read: Expected `str` matching regex"),
     ],
 )

@@ -196,6 +196,7 @@ async def test_times_rank_and_scope_are_what_they_say(tmp_path: Path) -> None:
         assert (over["admitted"], over["rule"]) == (False, "A5")
 
 
+NO_SUCH_WORD = "the body cannot be read: Invalid enum value"
 LESS, MORE = "0 or less", "0 or more (generation is positive)"
 
 
@@ -237,7 +238,18 @@ NOBODY = "group: none is named 'rue'; name one of the site file"
         (order("a b", limit(1)), "the body cannot be read: Expected `str` matching regex"),
         (order("a", limit(1), version=-1), "the body cannot be read: Expected `int` >= 0 - at `$.version`"),
         (order("a", {"function": "export-limit", "w": 1.5}), "the body cannot be read: Expected `int | null`, got"),
-        (order("a", {"function": "export"}), "the body cannot be read: Invalid enum value 'export'"),
+        (
+            order("a", {"function": "export"}),
+            f"{NO_SUCH_WORD} 'export' - at `$.effects[0].function`; give one of export-limit, import-limit, ",
+        ),
+        (
+            order("a", {"function": "volt-var"}),
+            f"{NO_SUCH_WORD} 'volt-var' - at `$.effects[0].function`; volt-var is a curve of reactive-power: give that",
+        ),
+        (
+            order("a", {"function": "volt-watt", "curve": {"kind": "volt-wat", "points": []}}),
+            f"{NO_SUCH_WORD} 'volt-wat' - at `$.effects[0].curve.kind`; give one of volt-var, volt-watt, ",
+        ),
         ({"id": "a"}, "the body cannot be read: Object missing required field `effects`"),
         ([], "the body cannot be read: Expected `object`, got `array`"),
     ],
