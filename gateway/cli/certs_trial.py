@@ -91,6 +91,9 @@ def _issue(args: argparse.Namespace) -> int:
     else:
         made = issue.answer(args.directory, args.name, args.csr, **terms)
     ends = files.read_certificates(made.certificate)[0].not_valid_after_utc
+    if isinstance(made, issue.Issued) and made.kept:
+        kept = "was there already and is kept as it is; --replace makes a new one, with a new LFDI"
+        print(f"gateway certs: {made.certificate}: {kept}", file=sys.stderr)
     _print(
         args,
         {
@@ -126,9 +129,17 @@ def _import(args: argparse.Namespace) -> int:
     shown = {"certificate": str(came.certificate), "lfdi": came.lfdi, "former_lfdi": came.former_lfdi or "none"}
     if not trust:
         shown["chain"] = "not judged; give --trust FILE"
-    told = "whoever knows the former LFDI has to be told the new one"
-    _print(args, shown, f"{TAKEN_UP}; {told}" if came.former_lfdi else "have it registered by its LFDI")
+    _print(args, shown, _after_import(came))
     return DONE
+
+
+def _after_import(came: requests.Imported) -> str:
+    """Say what is to be done once a certificate is in its place."""
+    if came.former_lfdi is None:
+        return "have it registered by its LFDI"
+    if came.former_lfdi == came.lfdi:
+        return "it is the certificate that was in its place before: its LFDI is the same, and nobody has to be told"
+    return f"{TAKEN_UP}; whoever knows the former LFDI has to be told the new one"
 
 
 def _deny(args: argparse.Namespace) -> int:

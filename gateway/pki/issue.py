@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -41,13 +41,14 @@ _DEVICE_POLICIES = (profile.GENERIC_DEVICE, profile.MOBILE_DEVICE, profile.POST_
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A device or server that has a certificate: its files and its identifiers."""
+    """A device or server that has a certificate: its files, its identifiers, and whether it was there before."""
 
     name: str
     certificate: Path
     key: Path
     lfdi: str
     sfdi: int
+    kept: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +217,10 @@ def _authority_certificate(
 
 def _device(directory: Path, name: str, signers: Sequence[_Authority], end: dt.datetime, replace: bool) -> Issued:
     certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
-    if certificate.exists() and not key.exists() and not replace:
+    kept = certificate.exists() and not replace
+    if kept and not key.exists():
         raise PkiFault(f"{certificate}: its key {key.name} is gone; restore it or issue both anew with --replace")
-    if replace or not certificate.exists():
+    if not kept:
         private = ec.generate_private_key(ec.SECP256R1()) if replace else _key(key)
         module = hardware_module.HardwareModule(HW_TYPE, name.encode())
         leaf = _device_certificate(module, private.public_key(), signers[0], end)
@@ -228,7 +230,7 @@ def _device(directory: Path, name: str, signers: Sequence[_Authority], end: dt.d
         files.write_whole(certificate, chain, files.READABLE)
     leaf = files.read_pair(certificate, key)[0][0]
     lfdi = identity.lfdi(leaf.public_bytes(Encoding.DER))
-    return Issued(name, certificate, key, lfdi, identity.sfdi(lfdi))
+    return Issued(name, certificate, key, lfdi, identity.sfdi(lfdi), kept)
 
 
 def _device_certificate(

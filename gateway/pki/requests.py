@@ -144,6 +144,8 @@ def _match(name: Path, came: Sequence[x509.Certificate], chain: Path) -> tuple[x
             if one.public_key() == public:
                 return one, content, suffix == ".new.key"
     new, old = _with(name, ".new.key"), _with(name, ".key")
+    if not new.exists() and not old.exists():
+        raise PkiFault(f"{_stem(name)}: there is no request here; make one with gateway certs csr {_stem(name)}")
     raise PkiFault(
         f"certificate file {chain}: holds no certificate for {new} or {old}; is it the answer to another request?"
     )

@@ -111,6 +111,34 @@ def test_an_import_broken_off_halfway_is_finished_by_importing_again(ca: Path, o
     files.read_pair(own.with_suffix(".pem"), own.with_suffix(".key"))
 
 
+def test_the_same_certificate_imported_again_is_no_new_lfdi(
+    ca: Path, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway("csr", own)
+    issue.answer(ca, "gw", own.with_suffix(".csr"))
+    for told in ("have it registered by its LFDI", "it is the certificate that was in its place before"):
+        capsys.readouterr()
+        assert gateway("import", own, ca / "gw.pem", "--trust", ca / "serca.pem") == 0
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last.startswith(told)
+        assert "has to be told the new one" not in last
+
+
+def test_without_a_request_an_import_says_how_to_make_one(
+    ca: Path, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    issue.issue(ca, "gw")
+    assert gateway("import", own, ca / "gw.pem") == 2
+    assert f"{own}: there is no request here; make one with gateway certs csr {own}\n" in capsys.readouterr().err
+
+
+def test_a_certificate_that_is_kept_is_said_to_be(ca: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = f"gateway certs: {ca / 'roof.pem'}: was there already and is kept as it is; --replace makes a new one"
+    for replace, said in (([], False), (["--days", "10"], True), (["--replace"], False)):
+        assert gateway("issue", ca, "roof", *replace) == 0
+        assert (kept in capsys.readouterr().err) is said
+
+
 def test_a_chain_may_come_in_any_order_and_lacking_what_the_trust_files_have(ca: Path, own: Path) -> None:
     gateway("csr", own)
     issue.answer(ca, "gw", own.with_suffix(".csr"))
