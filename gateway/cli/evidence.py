@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.core.meter import QUARTER_MS
 from gateway.core.performance import Evidence
 from gateway.core.timeline import FOR_EVER_MS
 from gateway.diagnostics.evidence import Account, Kept, Proof, prove
@@ -92,7 +93,8 @@ def run(args: argparse.Namespace) -> int:
         known = f"it knows {listed(services)}" if services else "it knows of none"
         print(f"gateway evidence: no service {args.service!r} in this journal; {known}", file=sys.stderr)
         return WRONG_USE
-    _show(args, _narrowed(proof, args.service, start_ms, end_ms))
+    asked = start_ms < min(proof.counts_ms, past.until_ms + 1) and proof.counts_ms - QUARTER_MS < end_ms
+    _show(args, _narrowed(proof, args.service, start_ms, end_ms), asked)
     return DONE
 
 
@@ -104,7 +106,8 @@ def _contradiction(args: argparse.Namespace, start_ms: int, end_ms: int) -> str:
     return ""
 
 
-def _show(args: argparse.Namespace, proof: Proof) -> None:
+def _show(args: argparse.Namespace, proof: Proof, running: bool) -> None:
+    """Print a proof; `running` tells whether the quarter of an hour that is not over yet was asked about."""
     if args.csv:
         table = args.table or TABLES[0]
         rows = csv.DictWriter(sys.stdout, COLUMNS[table], lineterminator="\n")
@@ -113,7 +116,7 @@ def _show(args: argparse.Namespace, proof: Proof) -> None:
     elif args.json:
         print(json.dumps(_tables(proof), indent=2))
     else:
-        for line in _sentences(proof):
+        for line in _sentences(proof, running):
             print(line)
 
 
@@ -208,12 +211,13 @@ def _account(one: Account) -> dict[str, object]:
 # -- sentences
 
 
-def _sentences(proof: Proof) -> Iterator[str]:
+def _sentences(proof: Proof, running: bool) -> Iterator[str]:
     totals: dict[tuple[str, str], list[Evidence]] = {}
     for row in proof.rows:
         totals.setdefault((row.service or row.tag, row.direction.value), []).append(row)
     if not proof.rows:
-        yield "nothing was delivered yet" if proof.open else "nothing was delivered or promised in that time"
+        when = "quarters of an hour that are over" if running else "that time"
+        yield "nothing was delivered yet" if proof.open else f"nothing was delivered or promised in {when}"
     for (service, direction), rows in totals.items():
         yield _total(service, direction, rows)
     for one in proof.kept:
@@ -233,7 +237,7 @@ def _sentences(proof: Proof) -> Iterator[str]:
             f"commitment {promise.party}/{promise.id} for {promise.service} to {promise.buyer} is open by C8: {parts}"
             f" in {promise.direction.value} from {iso_utc(promise.start_ms)} until {iso_utc(promise.end_ms)}"
         )
-    if proof.open:
+    if proof.open or (running and not proof.rows):
         yield f"the running quarter of an hour counts when it is over, at {iso_utc(proof.counts_ms)}"
 
 

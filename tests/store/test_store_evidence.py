@@ -192,6 +192,21 @@ def test_options_that_contradict_each_other_get_one_line(
     assert said in found.err
 
 
+def test_a_run_shorter_than_a_quarter_says_that_nothing_counts_yet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    street = Street(tmp_path)
+    street.until(240, Tick())
+    street.close()
+    assert command("evidence", "--state", tmp_path, "--from", "2026-06-21T12:00Z") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "nothing was delivered or promised in quarters of an hour that are over",
+        "the running quarter of an hour counts when it is over, at 2026-06-21T12:15:00.000Z",
+    ]
+    assert command("evidence", "--state", tmp_path, "--from", "2026-06-21T12:15Z") == 0
+    assert capsys.readouterr().out == "nothing was delivered or promised in that time\n"
+
+
 def test_open_commitments_are_listed_before_anything_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     street = Street(tmp_path)
     street.until(60, CommitmentHeard(promise("c1", 120, 5400, Slice("roof", 2_000), Slice("wall", 1_000))))
