@@ -16,6 +16,7 @@ from lxml import etree
 from hil.bench import Bench, Line
 from hil.clock import Clock
 from hil.feeder import FeederError
+from hil.port import asked_for
 from hil.record import Record
 from hil.scenario import Scenario, ScenarioError, action_of, load
 from hil.trial import run
@@ -118,7 +119,8 @@ async def _start_admin(bench: Bench, port: int) -> web.AppRunner:
     app.add_routes([web.post("/act", act), web.get("/state", state)])
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    with asked_for("127.0.0.1", port):
+        await web.TCPSite(runner, "127.0.0.1", port).start()
     return runner
 
 

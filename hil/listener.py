@@ -8,6 +8,8 @@ from typing import Literal
 
 from aiohttp import web
 
+from hil.port import asked_for
+
 LARGEST_BODY = 16 * 1024 * 1024
 
 Outage = Literal["none", "refuse", "error", "hang"]
@@ -69,7 +71,8 @@ class Listener:
 
     async def _listen(self) -> None:
         assert self._runner is not None
-        listening = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        with asked_for("127.0.0.1", self.port):
+            listening = socket.create_server(("127.0.0.1", self.port), backlog=128)
         self.port = listening.getsockname()[1]
         context = None if self._tls is None else self._tls()
         self._site = web.SockSite(self._runner, listening, ssl_context=context)

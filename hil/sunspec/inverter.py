@@ -328,5 +328,7 @@ def _physics(spec: InverterSpec, models: tuple[int, ...], faults: set[str]) -> P
     try:
         from hil.physics.opender_physics import OpenDer  # noqa: PLC0415 - a second of imports that others need not pay
     except ModuleNotFoundError as lack:
-        raise ValueError(f'{spec.name}: physics "opender" needs {lack.name}; install it, or leave it out') from lack
+        raise ValueError(
+            f'{spec.name}: physics "opender" needs {lack.name}; make check installs it, or leave it out'
+        ) from lack
     return OpenDer(spec, models, faults)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol, cast
 
+from hil.port import asked_for
+
 ILLEGAL_FUNCTION = 1
 ILLEGAL_ADDRESS = 2
 ILLEGAL_VALUE = 3
@@ -136,7 +138,8 @@ def _held(host: str, port: int) -> socket.socket:
     held = socket.socket(family, kind, protocol)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        held.bind(address)
+        with asked_for(host, port):
+            held.bind(address)
     except OSError:
         held.close()
         raise

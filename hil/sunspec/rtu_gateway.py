@@ -8,6 +8,7 @@ import struct
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal, NamedTuple, cast
 
+from hil.port import asked_for
 from hil.sunspec.modbus_server import (
     READ_HOLDING,
     TARGET_FAILED_TO_RESPOND,
@@ -70,7 +71,8 @@ class RtuGateway:
 
     async def start(self) -> None:
         """Listen; port 0 takes a free one, to be read from `port`. Raises OSError when the port is taken."""
-        self._server = await asyncio.start_server(self._serve, self.host, self.port)
+        with asked_for(self.host, self.port):
+            self._server = await asyncio.start_server(self._serve, self.host, self.port)
         self.port = cast("int", self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:

@@ -179,7 +179,7 @@ def _found(name: str, known: list[str], suite: Path | None) -> Path:
     everything = known + ([] if suite else names(SUITES))
     near = difflib.get_close_matches(name, everything, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}?" if near else f"give a file, or one of: {', '.join(everything)}"
-    raise ProcedureError(f'{suite or "hil"}: no procedure or suite "{name}"; {hint}')
+    raise ProcedureError(f'{f"{suite}: " if suite else ""}no procedure or suite "{name}"; {hint}')
 
 
 def _text(path: Path) -> str:

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
@@ -235,6 +236,21 @@ def test_bad_input_exits_with_two(tmp_path: Path, capsys: pytest.CaptureFixture[
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
     assert all(line.startswith("hil: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "table", ["[[inverter]]\nresource = 'r'\nrated_w = 1", "[[head_end]]\ncertificate = 'dso'", ""]
+)
+def test_a_port_that_is_taken_is_named(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_pki(tmp_path, "gateway", "dso")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        fixed = f"{table}\nname = 'one'\nport = {port}\n" if table else ""
+        scenario = tmp_path / "busy.toml"
+        scenario.write_text(f"name = 'busy'\n{fixed}[[step]]\nat_s = 0\nend = true\n", encoding="utf-8")
+        admin = [] if table else ["--admin", str(port)]
+        assert main(["serve", str(scenario), "--pki", str(tmp_path), *admin]) == 2
+    assert f"hil: port {port} of 127.0.0.1 is taken; end what listens there" in capsys.readouterr().err
 
 
 def test_the_street_fits_the_demo() -> None:

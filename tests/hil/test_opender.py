@@ -312,7 +312,9 @@ def test_opender_is_not_for_what_has_no_settings_of_2018(spec: dict[str, Any]) -
 def test_where_opender_is_not_installed_that_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opender", None)
     monkeypatch.delitem(sys.modules, "hil.physics.opender_physics", raising=False)
-    with pytest.raises(ValueError, match='roof: physics "opender" needs opender; install it, or leave it out'):
+    with pytest.raises(
+        ValueError, match='roof: physics "opender" needs opender; make check installs it, or leave it out'
+    ):
         Inverter(InverterSpec(name="roof", physics="opender"), Clock.parse("real"))
     with pytest.raises(ProcedureError, match='bench: device: physics "opender" needs opender'):
         bench_of("opender")

@@ -248,7 +248,7 @@ UNKNOWN = "title = 'x'\n[simulated]\nfaults = ['lazy']\n"
 @pytest.mark.parametrize(
     ("asked", "bench", "why"),
     [
-        ("LPA", None, 'no procedure or suite "LPA"; did you mean LAP?'),
+        ("LPA", None, 'hil: no procedure or suite "LPA"; did you mean LAP?'),
         ("LAP", None, "; give a file, or one of: example-real, opender, simulated"),
         ("LAP", NOBODY, "no SunSpec device at 127.0.0.1:1 unit 1"),
         ("LAP", UNKNOWN, 'fault "lazy" is not known; use one of ignores_limit'),
