@@ -302,7 +302,7 @@ class Machine:
         self.state.remind(self.state.now_ms + event.window_ms, "contact", event.issuer)
         if party.proven and not party.lost:
             return
-        why = "contact is back" if party.lost else "first complete read since the start"
+        why = "contact is back" if party.lost else "for the first time since the start"
         yield self._tell(Topic.CONTACT, None, "C14", "in contact", (event.issuer,), (), why)
         was_proven, party.proven, party.lost = party.proven, True, False
         if not was_proven:
@@ -315,7 +315,7 @@ class Machine:
             return
         party.lost = True
         self._network.touch_coloured_by(issuer)
-        why = f"no complete read for {party.window_ms // 1000} s; known orders run out, then the default holds"
+        why = f"not proven for {party.window_ms // 1000} s; known orders run out, then the default holds"
         yield self._tell(Topic.CONTACT, None, "C14", "contact lost", (issuer,), (), why)
 
     def _offset(self, event: Offset) -> Iterator[Effect]:

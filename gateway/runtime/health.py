@@ -55,7 +55,7 @@ def _amiss(state: State, north: Iterable[str], *, deciding: bool) -> Iterator[st
     for name in north:
         party = state.parties[name]
         if party.lost:
-            yield f"no contact with {name}: no complete read for {party.window_ms // 1000} s"
+            yield f"no contact with {name}: not proven for {party.window_ms // 1000} s"
         elif not party.proven:
             yield f"no contact with {name} yet: nothing was read completely since the start"
     silent = [name for name, device in state.devices.items() if not device.reachable]

@@ -65,4 +65,4 @@ def test_what_keeps_it_from_ready_is_said(decider: Decider) -> None:
     assert picture(decider, lease, clock)["why"] == ["disobeying: roof-1; ask gateway explain"]
     hear(decider, Contact("dso", 1_000), 60_000)
     hear(decider, Observed("roof-1", Known(1, 0), unknown, unknown, True), 400_000)
-    assert picture(decider, lease, clock)["why"] == ["no contact with dso: no complete read for 1 s"]
+    assert picture(decider, lease, clock)["why"] == ["no contact with dso: not proven for 1 s"]
