@@ -153,6 +153,8 @@ Mode = Curve | Droop | FixedVar | TargetVar | PowerFactor | RideThrough
 FEWEST_POINTS, MOST_POINTS = 2, 10
 """How many points a curve has (IEEE 2030.5-2018, DERCurve; our reading: one point alone is no curve)."""
 _WHOLE = 10_000
+_HUNDREDTHS = 100
+_MILLIHERTZ = 1_000
 _SIGNED_X = (CurveKind.WATT_VAR, CurveKind.WATT_PF)
 """Curves over active power, which may be absorbed."""
 
@@ -230,7 +232,7 @@ def in_words(mode: Mode) -> str:
     """Say in one line what a mode tells a DER to do."""
     match mode:
         case Curve(kind=kind, points=points):
-            return f"{kind} of {len(points)} points"
+            return f"{kind} of {len(points)} points{_points(mode)}"
         case RideThrough(curves=curves):
             return f"ride-through by {', '.join(one.kind for one in curves)}"
         case Droop(over_band_mhz=over_mhz, under_band_mhz=under_mhz):
@@ -242,6 +244,15 @@ def in_words(mode: Mode) -> str:
         case PowerFactor(injecting=injecting, absorbing=absorbing):
             ways = (("injecting", injecting), ("absorbing", absorbing))
             return "power factor " + ", ".join(f"{_pf(one)} while {way}" for way, one in ways if one is not None)
+
+
+def _points(curve: Curve) -> str:
+    """Write the points of a curve as x/y, in %, Hz or power factors, and what a percentage is of."""
+    x_unit = _MILLIHERTZ if curve.kind is CurveKind.FREQ_WATT else _HUNDREDTHS
+    y_unit = _WHOLE if curve.kind is CurveKind.WATT_PF else _HUNDREDTHS
+    each = " ".join(f"{_decimal(point.x, x_unit)}/{_decimal(point.y, y_unit)}" for point in curve.points)
+    of = "" if curve.base is CurveBase.NONE else f" with y in % of {curve.base}"
+    return f" ({each}{of})"
 
 
 def _pf(one: Displacement) -> str:

@@ -65,7 +65,11 @@ def test_a_mode_reaches_the_device_beside_the_limit_and_leaves_with_its_order() 
     assert command(player)._replace(basis=before.basis) == before._replace(modes=(VOLT_VAR,))
     assert command(player).basis == (*before.basis, OrderKey("dso", "vv"))
     (ruled,) = [one for one in told(player.effects, Topic.RULED) if one.function == "reactive-power" and one.names]
-    assert (ruled.effect, ruled.order, ruled.names[0]) == ("volt-var of 4 points", "dso/vv", house(1))
+    assert (ruled.effect, ruled.order, ruled.names[0]) == (
+        "volt-var of 4 points (90/44 91/0 92/0 93/-44)",
+        "dso/vv",
+        house(1),
+    )
     assert any("volt-var of 4 points" in one.effect for one in told(player.effects, Topic.COMMANDED))
     adopt_all(player, 12)
     player.tick(50)

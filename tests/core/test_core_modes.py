@@ -13,6 +13,7 @@ from gateway.core.functions import MODES, Function
 from gateway.core.ground import authority
 from gateway.core.modes import (
     Curve,
+    CurveBase,
     CurveKind,
     CurvePoint,
     Displacement,
@@ -118,7 +119,19 @@ def test_two_modes_of_one_quantity_in_one_order_are_a_contradiction() -> None:
 @pytest.mark.parametrize(
     ("mode", "text"),
     [
-        (VOLT_VAR, "volt-var of 4 points"),
+        (VOLT_VAR, "volt-var of 4 points (90/44 91/0 92/0 93/-44)"),
+        (
+            replace(VOLT_VAR, base=CurveBase.MAX_VAR, points=(CurvePoint(9_250, 4_400), CurvePoint(10_000, -5))),
+            "volt-var of 2 points (92.5/44 100/-0.05 with y in % of max-var)",
+        ),
+        (
+            Curve(CurveKind.FREQ_WATT, (CurvePoint(60_036, 10_000), CurvePoint(61_000, 0)), CurveBase.MAX_W),
+            "frequency-watt of 2 points (60.036/100 61/0 with y in % of max-w)",
+        ),
+        (
+            Curve(CurveKind.WATT_PF, (CurvePoint(5_000, 10_000), CurvePoint(10_000, -9_000))),
+            "watt-power-factor of 2 points (50/1 100/-0.9)",
+        ),
         (TRIP, "ride-through by low-voltage-must-trip"),
         (DROOP, "frequency droop beyond +36 and -36 mHz"),
         (FixedVar(VarBase.MAX_VAR, -1_250), "fixed -12.5 % of max-var as var"),
