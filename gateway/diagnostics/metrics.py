@@ -24,11 +24,11 @@ class _StateCollector(Collector):
         self,
         state: Callable[[], State],
         extra: Callable[[], dict[str, float]],
-        days_left: Callable[[], Mapping[str, float]],
+        left_s: Callable[[], Mapping[str, float]],
     ) -> None:
         self._state = state
         self._extra = extra
-        self._days_left = days_left
+        self._left_s = left_s
 
     def collect(self) -> Iterator[Metric]:
         state = self._state()
@@ -46,9 +46,11 @@ class _StateCollector(Collector):
         yield GaugeMetricFamily("gateway_orders_open", "Orders without all terminal answers", value=float(live))
         yield GaugeMetricFamily("gateway_commitments_open", "Commitments held and not over", value=float(held))
         yield GaugeMetricFamily("gateway_offers_open", "Offers that stand", value=float(standing))
-        ends = GaugeMetricFamily("gateway_certificate_days_left", "Until the first in the file ends", labels=["file"])
-        for file, days in self._days_left().items():
-            ends.add_metric([file], days)
+        ends = GaugeMetricFamily(
+            "gateway_certificate_left_seconds", "Until the first in the file ends", labels=["file"]
+        )
+        for file, left_s in self._left_s().items():
+            ends.add_metric([file], left_s)
         yield ends
         for name, value in self._extra().items():
             kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
@@ -75,15 +77,15 @@ class Metrics:
         self,
         state: Callable[[], State],
         extra: Callable[[], dict[str, float]],
-        days_left: Callable[[], Mapping[str, float]] = dict,
+        left_s: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         """Read gauges off `state`; `extra` gives further figures by name, counters where that ends in `_total`.
 
-        `days_left` gives how long the certificates of each file last.
+        `left_s` gives how long the certificates of each file last.
         """
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library leaves this one without types
         self._registry = CollectorRegistry()
-        self._registry.register(_StateCollector(state, extra, days_left))
+        self._registry.register(_StateCollector(state, extra, left_s))
         self._counted: set[tuple[str, str, str]] = set()
         self._counted_ms = 0
         self._orders = self._counter("orders_ruled", "Orders by what was ruled on them", "ruling", "rule")

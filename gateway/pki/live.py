@@ -147,10 +147,10 @@ class Identities:
                 self._renew(one, seen)
         self._tell_expiry()
 
-    def days_left(self) -> dict[str, float]:
-        """Give how many days each file's certificate has left that ends first; negative where it has ended."""
+    def left_s(self) -> dict[str, float]:
+        """Give how long (s) each file's certificate lasts that ends first; negative where it has ended."""
         now_s = self._now_s()
-        return {str(path): (ends_s - now_s) / DAY_S for path, ends_s in self._expiries().items()}
+        return {str(path): ends_s - now_s for path, ends_s in self._expiries().items()}
 
     def _use(
         self, made: tls.Judged, certificate: Path | None, key: Path | None, trust: Sequence[Path], *, by_profile: bool

@@ -107,7 +107,7 @@ async def serve(
         decider.north = wiring.north(
             site, state, clock, decider.hear, look, machine.held, may_write=may_write, identities=identities
         )
-        metrics = Metrics(lambda: machine.state, lambda: _figures(decider, links.writes), identities.days_left)
+        metrics = Metrics(lambda: machine.state, lambda: _figures(decider, links.writes), identities.left_s)
         decider.witnesses = [metrics.witness, *witnesses]
         await decider.settle(Started(core_site(site, clock.rate)))
         async with AsyncExitStack() as stack:

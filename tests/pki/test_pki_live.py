@@ -422,14 +422,14 @@ def test_what_ends_soon_is_told_once_a_day_and_measured(pki: Path, caplog: pytes
     assert len(caplog.messages) == 10, "once a day from 30 days on"
     path = pki / "gateway.pem"
     assert caplog.messages[0] == f"{path}: ends on 2030-06-30, in 30 days; put a new one in its place before"
-    assert identities.days_left()[str(path)] == pytest.approx(21)
-    assert identities.days_left()[str(pki / issue.SERCA)] > 365 * 7000
+    assert identities.left_s()[str(path)] == pytest.approx(21 * 86_400)
+    assert identities.left_s()[str(pki / issue.SERCA)] > 365 * 7000 * 86_400
     now_s[0] = end.timestamp() + DAY_S
     identities.look()
     identities.look()
     assert caplog.messages[10:] == [f"{path}: ended on 2030-06-30; peers refuse it, put a new one in its place"]
     assert caplog.records[-1].levelno == logging.ERROR
-    assert identities.days_left()[str(path)] == pytest.approx(-1)
+    assert identities.left_s()[str(path)] == pytest.approx(-86_400)
 
 
 def test_a_key_that_others_may_read_is_no_identity(pki: Path) -> None:

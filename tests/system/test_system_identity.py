@@ -164,7 +164,7 @@ def test_a_running_gateway_takes_up_what_is_replaced_and_cuts_off_who_is_denied(
                 assert ask(fresh) == b"HTTP/1.1 200 OK"
             assert ask(standing) == b"HTTP/1.1 200 OK", "what was open goes on"
             daemon.said(r"WARNING .*pki/gateway\.pem: ends on .*, in 19 days; put a new one in its place before")
-            assert days_left(health)["pki/gateway.pem"] == pytest.approx(20, abs=0.1)
+            assert left_s(health)["pki/gateway.pem"] == pytest.approx(20 * 86_400, abs=8_640)
 
             (tmp_path / "pki" / "gateway.key").write_text("nonsense")
             daemon.said(
@@ -187,12 +187,12 @@ def test_a_running_gateway_takes_up_what_is_replaced_and_cuts_off_who_is_denied(
             assert ask(fresh) == b"HTTP/1.1 200 OK"
 
 
-def days_left(port: int) -> dict[str, float]:
+def left_s(port: int) -> dict[str, float]:
     wire = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         wire.request("GET", "/metrics")
         text = wire.getresponse().read().decode()
     finally:
         wire.close()
-    found = re.findall(r'^gateway_certificate_days_left\{file="([^"]+)"\} (\S+)$', text, re.MULTILINE)
-    return {name: float(days) for name, days in found}
+    found = re.findall(r'^gateway_certificate_left_seconds\{file="([^"]+)"\} (\S+)$', text, re.MULTILINE)
+    return {name: float(seconds) for name, seconds in found}
