@@ -12,12 +12,14 @@ from envoy_schema.server.schema.sep2 import base
 
 base.nsmap["csipaus"] = "https://csipaus.org/ns"
 
+from envoy_schema.server.schema.csip_aus import connection_point  # noqa: E402 - as below
 from envoy_schema.server.schema.sep2 import (  # noqa: E402 - the edition must be set before the models exist
     der,
     device_capability,
     end_device,
     error,
     function_set_assignments,
+    log_events,
     metering_mirror,
     pub_sub,
     response,
@@ -30,6 +32,9 @@ MODELS: dict[str, Any] = {
     "EndDeviceList": end_device.EndDeviceListResponse,
     "EndDevice": end_device.EndDeviceResponse,
     "Registration": end_device.RegistrationResponse,
+    "ConnectionPoint": connection_point.ConnectionPointResponse,
+    "LogEventList": log_events.LogEventList,
+    "LogEvent": log_events.LogEvent,
     "FunctionSetAssignmentsList": function_set_assignments.FunctionSetAssignmentsListResponse,
     "FunctionSetAssignments": function_set_assignments.FunctionSetAssignmentsResponse,
     "DERProgramList": der.DERProgramListResponse,

@@ -12,10 +12,11 @@ from sep2_values import EXAMPLES, LFDI
 from gateway.wire.sep2 import Resource, decode, encode
 from gateway.wire.sep2.codes import CURVE_MODES
 from gateway.wire.sep2.curves import DERCurve, DERCurveList
+from gateway.wire.sep2.devices import DeviceInformation
 
 ORACLE = Path(__file__).with_name("envoy_oracle.py")
-SHARED = tuple(example for example in EXAMPLES if not isinstance(example, DERCurve | DERCurveList))
-"""What envoy-schema has as well: it knows the links to curves, and no curve."""
+SHARED = tuple(example for example in EXAMPLES if not isinstance(example, DERCurve | DERCurveList | DeviceInformation))
+"""What envoy-schema has as well: it knows links to curves and to what a device is, and neither."""
 NAMES = [type(example).__name__ for example in SHARED]
 
 

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
-from sep2_values import EXAMPLES, assert_valid, control, is_australian, schema_path, values_of
+from sep2_schemas import assert_valid, is_australian, schema_path
+from sep2_strategies import values_of
+from sep2_values import EXAMPLES, control
 
 from gateway.wire.sep2 import Faulty, Resource, WireFault, decode, encode
 from gateway.wire.sep2.codes import DOE_MODES, MODE_NAMES, MODES, MODES_2, VPP_MODES

@@ -25,7 +25,7 @@ from gateway.core.modes import (
     TargetVar,
     VarBase,
 )
-from gateway.wire.sep2.codes import CURVE_MODES, MODES, MODES_2, UnitReference
+from gateway.wire.sep2.codes import CURVE_MODES, MODES, MODES_2, VPP_MODES, UnitReference
 from gateway.wire.sep2.curves import CurveData, DERCurve
 from gateway.wire.sep2.modes import FixedVar as SentFixedVar
 from gateway.wire.sep2.modes import FreqDroop
@@ -109,8 +109,11 @@ _REACTIVE: Final = ("opModFixedVar", "opModTargetVar", "opModVoltVar", "opModWat
 _RIDE_THROUGH: Final = tuple(mode for mode, form in FORMS.items() if form.kind not in FUNCTIONS)
 CARRIED: Final = (*_POWER_FACTORS, "opModFixedVar", "opModFreqDroop", "opModTargetVar", *FORMS)
 """Every mode that is carried here beside limits, set-points and switches."""
-LACKING: Final = (*MODES[27:], *MODES_2)
-"""The modes of 2023, which are read and not carried."""
+LACKING: Final[Mapping[str, str]] = {
+    **dict.fromkeys((*MODES[27:], *MODES_2), "it is of 2023"),
+    **dict.fromkeys(VPP_MODES, "it is of CSIP-AUS 1.3"),
+}
+"""The modes that are read and not carried, and why."""
 
 
 class Missing(NamedTuple):
@@ -162,7 +165,7 @@ def read(base: DERControlBase, curves: Curves) -> Found:
     """
     linked = links(base)
     made: list[Mode] = []
-    unfit: list[Unfit] = [Unfit((mode,), "it is of 2023") for mode in LACKING if _held(base, mode) is not None]
+    unfit: list[Unfit] = [Unfit((mode,), why) for mode, why in LACKING.items() if _held(base, mode) is not None]
     factors = tuple(mode for mode in _POWER_FACTORS if _held(base, mode) is not None)
     reactive = [(mode,) for mode in _REACTIVE if _held(base, mode) is not None]
     frequency = [(mode,) for mode in ("opModFreqDroop", "opModFreqWatt") if _held(base, mode) is not None]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gateway.wire.sep2.curves import DERCurve, DERCurveList
-from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
+from gateway.wire.sep2.devices import ConnectionPoint, DeviceInformation, EndDevice, EndDeviceList, Registration
+from gateway.wire.sep2.log_events import LogEvent, LogEventList
 from gateway.wire.sep2.metering import (
     MirrorMeterReading,
     MirrorMeterReadingList,
@@ -38,6 +39,10 @@ Resource = (
     | EndDeviceList
     | EndDevice
     | Registration
+    | DeviceInformation
+    | ConnectionPoint
+    | LogEventList
+    | LogEvent
     | FunctionSetAssignmentsList
     | FunctionSetAssignments
     | DERProgramList

@@ -322,8 +322,12 @@ def _append(items: list[Any], element: _Element, read: _Read, row: Row) -> None:
         items.append(_faulty(element, fault))
 
 
-def _spaces(row: Row) -> tuple[str, ...]:
-    return CSIPAUS_NAMESPACES if row.australian else NAMESPACES
+def _spaces(part: Row | Table) -> tuple[str, ...]:
+    return CSIPAUS_NAMESPACES if part.australian else NAMESPACES
+
+
+def _name(name: str, part: Row | Table) -> str:
+    return f"csipaus:{name}" if part.australian else name
 
 
 def _mode_name(tag: str) -> str:
@@ -374,7 +378,7 @@ def _make_writer(table: Table, name: str, declare: str = "") -> _Write:
 
 
 def _row_writer(row: Row) -> tuple[str, str, str, str, Any, Any, bool]:
-    name = f"csipaus:{row.element}" if row.australian else row.element
+    name = _name(row.element, row)
     if isinstance(row.kind, Scalar):
         return row.element, row.field, f"<{name}>", f"</{name}>", row.kind.write, None, row.required
     write = _make_writer(row.kind, name)
@@ -395,5 +399,5 @@ def _each(write: _Write, row: Row) -> _Write:
     return write_all
 
 
-_ROOT_READERS = {f"{{{space}}}{name}": _reader(table) for name, table in ROOTS.items() for space in NAMESPACES}
-_ROOT_WRITERS = {table.cls: _make_writer(table, name, _DECLARATION) for name, table in ROOTS.items()}
+_ROOT_READERS = {f"{{{space}}}{name}": _reader(table) for name, table in ROOTS.items() for space in _spaces(table)}
+_ROOT_WRITERS = {table.cls: _make_writer(table, _name(name, table), _DECLARATION) for name, table in ROOTS.items()}

@@ -102,6 +102,13 @@ class WattHour(Scaled):
 
 
 @dataclass(frozen=True, slots=True)
+class RealEnergy(Scaled):
+    """Wh, of 48 bits."""
+
+    value_range: ClassVar[tuple[int, int]] = (0, 2**48 - 1)
+
+
+@dataclass(frozen=True, slots=True)
 class AmpereHour(Scaled):
     """Ah."""
 

@@ -1,4 +1,4 @@
-"""Resources of IEEE 2030.5-2018 (with CSIP-AUS 1.2) as values, in the units of the wire: seconds UTC, hundredths of a
+"""Resources of IEEE 2030.5-2018 (with CSIP-AUS) as values, in the units of the wire: seconds UTC, hundredths of a
 percent, signs as sent; `None` is an element or attribute that was not there.
 """
 
@@ -217,6 +217,7 @@ class DERControlBase:
     op_mod_exp_lim_w: ActivePower | None = None
     op_mod_gen_lim_w: ActivePower | None = None
     op_mod_load_lim_w: ActivePower | None = None
+    op_mod_storage_target_w: ActivePower | None = None
     other_modes: tuple[str, ...] = ()
 
 
@@ -323,6 +324,7 @@ class DERCapability:
     rtg_v_nom: Voltage | None = None
     der_type: int
     doe_modes_supported: int | None = None
+    vpp_modes_supported: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,6 +363,8 @@ class DERSettings:
     set_v_ref_ofs: Voltage | None = None
     updated_time_s: int
     doe_modes_enabled: int | None = None
+    vpp_modes_enabled: int | None = None
+    set_min_wh: WattHour | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,8 @@ class Attribute:
 class Table:
     """One type: its value class, attributes and elements in schema order.
 
-    Where `rest` is set, unlisted elements whose name begins with `rest_prefix` are named in that field.
+    Where `rest` is set, unlisted elements whose name begins with `rest_prefix` are named in that field. One that is
+    `australian` is a body of the CSIP-AUS namespace.
     """
 
     cls: type
@@ -72,6 +73,7 @@ class Table:
     rows: tuple[Row, ...] = ()
     rest: str = ""
     rest_prefix: str = ""
+    australian: bool = False
 
 
 HREF = Attribute("href", "href", URI)

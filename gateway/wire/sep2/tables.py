@@ -54,6 +54,7 @@ from gateway.wire.sep2.tables_der import (
     DER_SETTINGS,
     DER_STATUS,
 )
+from gateway.wire.sep2.tables_devices import CONNECTION_POINT, DEVICE_INFORMATION, LOG_EVENT, LOG_EVENT_LIST
 from gateway.wire.sep2.tables_modes import DER_CURVE, DER_CURVE_LIST
 
 FUNCTION_SETS = (
@@ -281,6 +282,10 @@ ROOTS: dict[str, Table] = {
     "EndDeviceList": END_DEVICE_LIST,
     "EndDevice": END_DEVICE,
     "Registration": REGISTRATION,
+    "DeviceInformation": DEVICE_INFORMATION,
+    "ConnectionPoint": CONNECTION_POINT,
+    "LogEventList": LOG_EVENT_LIST,
+    "LogEvent": LOG_EVENT,
     "FunctionSetAssignmentsList": FUNCTION_SET_ASSIGNMENTS_LIST,
     "FunctionSetAssignments": FUNCTION_SET_ASSIGNMENTS,
     "DERProgramList": DER_PROGRAM_LIST,

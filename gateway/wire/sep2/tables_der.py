@@ -160,6 +160,7 @@ DER_CAPABILITY = Table(
         Row("rtgVNom", "rtg_v_nom", VOLTAGE),
         Row("type", "der_type", UINT8, required=True),
         Row("doeModesSupported", "doe_modes_supported", HEX8, australian=True),
+        Row("vppModesSupported", "vpp_modes_supported", HEX8, australian=True),
     ),
 )
 DER_SETTINGS = Table(
@@ -190,6 +191,8 @@ DER_SETTINGS = Table(
         Row("setVRefOfs", "set_v_ref_ofs", VOLTAGE),
         Row("updatedTime", "updated_time_s", INT64, required=True),
         Row("doeModesEnabled", "doe_modes_enabled", HEX8, australian=True),
+        Row("vppModesEnabled", "vpp_modes_enabled", HEX8, australian=True),
+        Row("setMinWh", "set_min_wh", WATT_HOUR, australian=True),
     ),
 )
 

@@ -120,6 +120,7 @@ DER_CONTROL_BASE = Table(
         Row("opModExpLimW", "op_mod_exp_lim_w", ACTIVE_POWER, australian=True),
         Row("opModGenLimW", "op_mod_gen_lim_w", ACTIVE_POWER, australian=True),
         Row("opModLoadLimW", "op_mod_load_lim_w", ACTIVE_POWER, australian=True),
+        Row("opModStorageTargetW", "op_mod_storage_target_w", ACTIVE_POWER, australian=True, aside=True),
     ),
     rest="other_modes",
     rest_prefix="opMod",
