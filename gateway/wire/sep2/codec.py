@@ -12,19 +12,17 @@ from lxml import etree
 from lxml.etree import _Element
 
 from gateway.wire.sep2.bodies import Resource
+from gateway.wire.sep2.drafts import draft
 from gateway.wire.sep2.faults import Faulty, Glance, Peek, WireFault
+from gateway.wire.sep2.namespaces import CSIPAUS, CSIPAUS_NAMESPACES, NAMESPACE, NAMESPACES, spaces, tags
 from gateway.wire.sep2.scalars import HEX8, MRID, URI, Scalar, shown
+from gateway.wire.sep2.shapes import ListShapes
 from gateway.wire.sep2.table import Row, Table
 from gateway.wire.sep2.tables import ROOTS
 
 MAX_BODY_OCTETS = 1 << 20
 MAX_DEPTH = 32
 MAX_ITEMS = 300
-
-NAMESPACE = "urn:ieee:std:2030.5:ns"
-NAMESPACES = (NAMESPACE, "http://ieee.org/2030.5", "http://zigbee.org/sep")
-CSIPAUS = "https://csipaus.org/ns"
-CSIPAUS_NAMESPACES = (CSIPAUS, "https://csipaus.org/ns/v1.3", "https://csipaus.org/ns/v1.3-beta/storage")
 
 _ASIDE: Any = object()
 """Stands for a value that could not be read and unseats nothing beside it."""
@@ -65,6 +63,17 @@ def decode(body: bytes) -> Resource:
         WireFault: the body as a whole cannot be trusted; its text says what and where.
 
     """
+    found = _LISTS.read(body, MAX_ITEMS) if len(body) <= MAX_BODY_OCTETS else None
+    if found is None:
+        resource = _by_tree(body)
+        _LISTS.learn(body)
+        return resource
+    envelope, items = found
+    page: Any = _by_tree(envelope)
+    return dataclasses.replace(page, items=items)  # type: ignore[no-any-return]  # still the class of its table
+
+
+def _by_tree(body: bytes) -> Resource:
     root = _parse(body)
     if b"disabled" in body:
         _set_disabled_aside(root)
@@ -205,7 +214,7 @@ def _reader(table: Table) -> _Read:
 
 def _make_reader(table: Table) -> _Read:
     attributes = tuple((a.name, a.field, a.kind.read) for a in table.attributes)
-    elements = {f"{{{space}}}{row.element}": _entry(row) for row in table.rows for space in _spaces(row)}
+    elements = {tag: _entry(row) for row in table.rows for tag in tags(row)}
     names = {row.field: row.element for row in table.rows if row.required}
     names |= {a.field: f"@{a.name}" for a in table.attributes if a.required}
     required = frozenset(names)
@@ -264,19 +273,13 @@ def _make_reader(table: Table) -> _Read:
 
 
 def _builder(cls: type) -> Callable[[dict[str, Any]], Any]:
-    """Return what makes a frozen value at the price of a plain one: it is made unfrozen, then given its class."""
+    make = draft(cls)
 
     def build(values: dict[str, Any]) -> Any:  # noqa: ANN401 - of class `cls`
-        value = draft(**values)
+        value = make(**values)
         value.__class__ = cls
         return value
 
-    plan = [(f.name, Any, dataclasses.field(default=f.default)) for f in dataclasses.fields(cls)]
-    draft: Any = dataclasses.make_dataclass(f"{cls.__name__}Draft", plan, slots=True, kw_only=True)
-    try:
-        build(dict.fromkeys(f.name for f in dataclasses.fields(cls)))
-    except TypeError:
-        return lambda values: cls(**values)  # a class with a base has another layout
     return build
 
 
@@ -320,10 +323,6 @@ def _append(items: list[Any], element: _Element, read: _Read, row: Row) -> None:
         items.append(read(element))
     except WireFault as fault:
         items.append(_faulty(element, fault))
-
-
-def _spaces(part: Row | Table) -> tuple[str, ...]:
-    return CSIPAUS_NAMESPACES if part.australian else NAMESPACES
 
 
 def _name(name: str, part: Row | Table) -> str:
@@ -399,5 +398,8 @@ def _each(write: _Write, row: Row) -> _Write:
     return write_all
 
 
-_ROOT_READERS = {f"{{{space}}}{name}": _reader(table) for name, table in ROOTS.items() for space in _spaces(table)}
+_ROOT_READERS = {f"{{{space}}}{name}": _reader(table) for name, table in ROOTS.items() for space in spaces(table)}
 _ROOT_WRITERS = {table.cls: _make_writer(table, _name(name, table), _DECLARATION) for name, table in ROOTS.items()}
+_LISTS = ListShapes(
+    {name: table for name, table in ROOTS.items() if [row.isolated for row in table.rows] == [True]},
+)

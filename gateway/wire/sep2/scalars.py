@@ -62,6 +62,11 @@ def bits(octets: int) -> Scalar:
     highest = (1 << 8 * octets) - 1
 
     def read(text: str | None) -> int:
+        if text is not None and len(text) == 2 * octets and text.isalnum():
+            try:
+                return int.from_bytes(bytes.fromhex(text))
+            except ValueError:
+                pass
         return int(_hex_digits(text, 2 * octets), 16)
 
     def write(number: object) -> str:

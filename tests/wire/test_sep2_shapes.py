@@ -1,0 +1,126 @@
+"""A list that is read by the shape of its items says what its tree says; a comment is what sends a body to its tree."""
+
+import dataclasses
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sep2_values import control, values_of
+
+from gateway.wire.sep2 import Faulty, WireFault, decode, encode
+from gateway.wire.sep2.resources import DERControl, DERControlList
+from gateway.wire.sep2.shapes import ListShapes
+from gateway.wire.sep2.tables import ROOTS
+
+LISTS = {name: table for name, table in ROOTS.items() if [row.isolated for row in table.rows] == [True]}
+SPLICES = (
+    b"<!-- a -->",
+    b"&amp;",
+    b"<![CDATA[5]]>",
+    b" ",
+    b"\n",
+    b'"',
+    b"<",
+    b">",
+    b"/",
+    b"9",
+    b"x:",
+    b"\xc3\xa9",
+    b"",
+)
+
+
+def plain(number: int) -> DERControl:
+    """Give a control without a character that is escaped."""
+    return dataclasses.replace(control(number), description="noon")
+
+
+def by_tree(body: bytes) -> Any:
+    """Read a body in a way that no shape fits."""
+    return decode(body.rstrip() + b"<!-- end -->")
+
+
+def outcome(read: Any, body: bytes) -> tuple[Any, str]:
+    try:
+        return read(body), ""
+    except WireFault as fault:
+        return None, str(fault)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_every_list_means_the_same_by_shape_and_by_tree(name: str) -> None:
+    @settings(max_examples=20, deadline=None)
+    @given(value=values_of(LISTS[name]))
+    def check(value: Any) -> None:
+        try:
+            body = encode(value)
+        except WireFault:
+            return
+        for _ in range(2):
+            assert decode(body) == by_tree(body) == value
+
+    check()
+
+
+def test_a_list_of_the_same_shape_is_read_without_a_tree() -> None:
+    shapes = ListShapes(LISTS)
+    page = [DERControlList(total=2, results=2, items=(plain(1 + at), plain(2 + at))) for at in (0, 7)]
+    first, second = (encode(each) for each in page)
+    assert shapes.read(first, 300) is None
+    shapes.learn(first)
+    found = shapes.read(second, 300)
+    assert found is not None
+    envelope, items = found
+    assert items == page[1].items
+    assert decode(envelope) == DERControlList(total=2, results=2)
+    assert shapes.read(second, 1) is None, "more items than may be there are counted by the tree"
+
+
+def test_a_mutated_list_means_the_same_by_shape_and_by_tree() -> None:
+    draw = random.Random(20305)  # noqa: S311 - chooses where to break a test body
+    body = encode(DERControlList(total=3, results=3, items=tuple(plain(number) for number in (1, 2, 3))))
+    assert decode(body) == by_tree(body)
+    read = 0
+    for _ in range(3000):
+        broken = bytearray(body)
+        at = draw.randrange(len(broken))
+        if draw.random() < 0.5:
+            broken[at : at + draw.choice((0, 1, 1, 30))] = draw.choice(SPLICES)
+        else:
+            broken[at] = draw.randrange(256)
+        found, expected = outcome(decode, bytes(broken)), outcome(by_tree, bytes(broken))
+        if expected[0] is None:
+            assert found[0] is None
+        else:
+            assert found == expected
+            read += 1
+    assert read > 300
+
+
+def test_a_value_that_cannot_be_read_is_a_fault_of_its_item_alone() -> None:
+    body = encode(DERControlList(total=2, results=2, items=(plain(1), plain(2))))
+    decode(body)
+    found = decode(body.replace(b"<duration>", b"<duration>-", 1))
+    assert isinstance(found, DERControlList)
+    assert [isinstance(item, Faulty) for item in found.items] == [True, False]
+
+
+@settings(max_examples=50, deadline=None)
+@given(spaces=st.lists(st.sampled_from(("", " ", "\n", "\n  ", "\t")), min_size=3, max_size=3))
+def test_space_between_items_bears_no_meaning(spaces: list[str]) -> None:
+    body = encode(DERControlList(total=2, results=2, items=(plain(1), plain(2)))).decode()
+    spaced = body.replace("<DERControl ", f"{spaces[0]}<DERControl ").replace(
+        "</DERControlList>", f"{spaces[1]}</DERControlList>{spaces[2]}"
+    )
+    assert decode(spaced.encode()) == decode(body.encode())
+
+
+def test_what_a_peer_can_make_us_keep_is_bounded() -> None:
+    shapes = ListShapes(LISTS)
+    for number in range(500):
+        shapes.learn(
+            f'<DERList xmlns="urn:ieee:std:2030.5:ns" xmlns:a{number}="b" all="0" results="0"></DERList>'.encode()
+        )
+    assert len(shapes) == 100
