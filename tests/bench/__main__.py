@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import decode, event, fleet_poll, get, memory, mqtt, order, overlap, poll, ruling, validate
+from . import bodies, decode, event, fleet_poll, get, memory, mqtt, order, overlap, poll, ruling, validate
 from .result import Result, table, write
 from .streams import ROOT
 
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Result]]] = {
     "validate-123": validate.benchmark,
     "mqtt-command": mqtt.benchmark,
     "decode": decode.benchmark,
+    "DERControlList-EndDeviceList": bodies.benchmark,
     "poll-701": poll.benchmark,
     "poll-1000": fleet_poll.benchmark(fleet_poll.SECONDLY),
     "poll-10000": fleet_poll.benchmark(fleet_poll.TEN_SECONDLY),

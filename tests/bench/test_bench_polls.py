@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from . import decode, fleet_poll, poll
+from . import bodies, decode, fleet_poll, poll
 from .devices import BASE, OURS, Polls, make
 from .lag import Lag
 
@@ -73,3 +73,18 @@ async def test_a_loop_that_is_held_is_seen_to_lag() -> None:
 def _hold() -> None:
     """Hold the loop for a twentieth of a second and more."""
     time.sleep(0.08)
+
+
+def test_lists_of_2030_5_are_the_same_before_they_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for subject in bodies.subjects():
+        found = bodies.measure(subject, bodies.Pace(samples=1, calls=1))
+        assert [each.name.removeprefix(subject.name) for each in found] == [
+            "-decode",
+            "-decode-peer",
+            "-encode",
+            "-encode-peer",
+        ]
+        assert all(each.ours > 0 and each.floor for each in found)
+    monkeypatch.setattr(bodies, "canonical", lambda body: body)
+    with pytest.raises(ValueError, match="what is written again differs"):
+        bodies.measure(bodies.subjects()[0], bodies.Pace(1, 1))

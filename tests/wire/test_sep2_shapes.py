@@ -1,4 +1,7 @@
-"""A list that is read by the shape of its items says what its tree says; a comment is what sends a body to its tree."""
+"""A list read by the shape of its items, or written by their mould, is what it is by the long way.
+
+A comment is what sends a body to its tree.
+"""
 
 import dataclasses
 import random
@@ -7,12 +10,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sep2_values import control, values_of
+from sep2_strategies import values_of
+from sep2_values import control
 
 from gateway.wire.sep2 import Faulty, WireFault, decode, encode
-from gateway.wire.sep2.resources import DERControl, DERControlList
+from gateway.wire.sep2.moulds import Moulds
+from gateway.wire.sep2.resources import DERControl, DERControlBase, DERControlList
 from gateway.wire.sep2.shapes import ListShapes
 from gateway.wire.sep2.tables import ROOTS
+from gateway.wire.sep2.tables_der import DER_CONTROL
 
 LISTS = {name: table for name, table in ROOTS.items() if [row.isolated for row in table.rows] == [True]}
 SPLICES = (
@@ -59,6 +65,7 @@ def test_every_list_means_the_same_by_shape_and_by_tree(name: str) -> None:
         except WireFault:
             return
         for _ in range(2):
+            assert encode(value) == body, "the first is written field by field, the next by its mould"
             assert decode(body) == by_tree(body) == value
 
     check()
@@ -124,3 +131,23 @@ def test_what_a_peer_can_make_us_keep_is_bounded() -> None:
             f'<DERList xmlns="urn:ieee:std:2030.5:ns" xmlns:a{number}="b" all="0" results="0"></DERList>'.encode()
         )
     assert len(shapes) == 100
+
+
+def test_a_mould_takes_nothing_that_cannot_be_written() -> None:
+    moulds = Moulds(DER_CONTROL, "DERControl")
+    moulds.learn(plain(1))
+    assert moulds.text(plain(2)) is not None
+    for change in (
+        {"mrid": "odd"},
+        {"version": 1 << 16},
+        {"version": True},
+        {"creation_time_s": None},
+        {"href": 'a"b'},
+        {"href": 5},
+        {"description": "x" * 33},
+        {"interval": None},
+        {"interval": (1, 2)},
+        {"randomize_start_s": 3601},
+        {"base": DERControlBase(other_modes=("opModX",))},
+    ):
+        assert moulds.text(dataclasses.replace(plain(2), **change)) is None, change

@@ -14,6 +14,7 @@ from lxml.etree import _Element
 from gateway.wire.sep2.bodies import Resource
 from gateway.wire.sep2.drafts import draft
 from gateway.wire.sep2.faults import Faulty, Glance, Peek, WireFault
+from gateway.wire.sep2.moulds import Moulds
 from gateway.wire.sep2.namespaces import CSIPAUS, CSIPAUS_NAMESPACES, NAMESPACE, NAMESPACES, spaces, tags
 from gateway.wire.sep2.scalars import HEX8, MRID, URI, Scalar, shown
 from gateway.wire.sep2.shapes import ListShapes
@@ -381,7 +382,21 @@ def _row_writer(row: Row) -> tuple[str, str, str, str, Any, Any, bool]:
     if isinstance(row.kind, Scalar):
         return row.element, row.field, f"<{name}>", f"</{name}>", row.kind.write, None, row.required
     write = _make_writer(row.kind, name)
+    if row.isolated:
+        write = _moulded(write, Moulds(row.kind, name))
     return row.element, row.field, "", "", None, _each(write, row) if row.many else write, row.required
+
+
+def _moulded(write: _Write, moulds: Moulds) -> _Write:
+    def write_moulded(value: Any, out: list[str]) -> None:  # noqa: ANN401 - of the table's class
+        text = moulds.text(value)
+        if text is None:
+            write(value, out)
+            moulds.learn(value)
+        else:
+            out.append(text)
+
+    return write_moulded
 
 
 def _each(write: _Write, row: Row) -> _Write:

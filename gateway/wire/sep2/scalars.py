@@ -19,11 +19,14 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 class Scalar:
     """How one simple type is read and written; both raise `WireFault`.
 
-    `read` takes None for an empty element, `write` returns text escaped for an element or an attribute alike.
+    `read` takes None for an empty element, `write` returns text escaped for an element or an attribute alike. What is a
+    whole number within `bounds` is written as `form` says.
     """
 
     read: Callable[[str | None], Any]
     write: Callable[[Any], str]
+    bounds: tuple[int, int] | None = None
+    form: str = "%s"
 
 
 def shown(text: str) -> str:
@@ -54,7 +57,7 @@ def integer(low: int, high: int) -> Scalar:
             raise WireFault(f"{number} is not in {low}..{high}")
         return str(int(number))
 
-    return Scalar(read, write)
+    return Scalar(read, write, (low, high), "%d")
 
 
 def bits(octets: int) -> Scalar:
@@ -74,7 +77,7 @@ def bits(octets: int) -> Scalar:
             raise WireFault(f"{number!r} is not in 0..{highest:#x}")
         return f"{number:0{2 * octets}X}"
 
-    return Scalar(read, write)
+    return Scalar(read, write, (0, highest), f"%0{2 * octets}X")
 
 
 def string(longest: int) -> Scalar:
