@@ -19,6 +19,7 @@ from sunspec_bench import cleared, command
 from gateway.core.events import Event
 from gateway.core.guard import Cleared
 from gateway.core.plan import Command
+from gateway.listening import Limits
 from gateway.pki import issue, tls
 from gateway.ports.south import Lease
 from gateway.runtime.clock import ScaledClock
@@ -65,6 +66,7 @@ class World:
         may_write: bool = True,
         poll_s: int = 10,
         post_s: int = 10,
+        limits: Limits | None = None,
         **roof: Any,
     ) -> None:
         self.pki = pki
@@ -85,6 +87,7 @@ class World:
         self.serial = 0
         self._log = Lines()
         self._may_write = may_write
+        self._limits = limits
         self._sessions: list[aiohttp.ClientSession] = []
         self._task: asyncio.Task[None] | None = None
         self.links = self.build()
@@ -93,7 +96,16 @@ class World:
         """Make the links as the wiring does."""
         context = tls.server_context(self.table.certificate, self.table.key, self.table.trust)
         tables = {name: (table, RATED_W) for name, table in self.devices.items()}
-        return build(self.table, tables, context, self.clock, self.events.append, self.lease, may_write=self._may_write)
+        return build(
+            self.table,
+            tables,
+            context,
+            self.clock,
+            self.events.append,
+            self.lease,
+            may_write=self._may_write,
+            limits=self._limits,
+        )
 
     async def __aenter__(self) -> Self:
         logging.getLogger(LOGGER).addHandler(self._log)

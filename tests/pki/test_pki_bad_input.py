@@ -27,10 +27,10 @@ from tls_catalogue import (
     serving,
 )
 
+from gateway.listening import Limits
 from gateway.pki import issue, tls
 from gateway.pki.denied import FILE, DenyList
 from gateway.pki.live import Identities
-from gateway.southbound.sep2_server import link
 
 SERVED = b"HTTP/1.1 200 OK\r\n"
 PATIENCE_S = 30.0
@@ -268,10 +268,9 @@ async def spoken(port: int, octets: bytes) -> bytes:
         writer.transport.abort()
 
 
-async def test_half_handshake_is_given_up(pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "HANDSHAKE_S", 0.5)
+async def test_half_handshake_is_given_up(pki: Path, tmp_path: Path) -> None:
     context = tls.server_context(*pair(pki, "gateway"), trust(pki, tmp_path))
-    async with serving(context, roof_lfdi(pki)) as port:
+    async with serving(context, roof_lfdi(pki), limits=Limits(handshake_s=0.5)) as port:
         whole = hello(pki, ssl.TLSVersion.TLSv1_2)
         began_s = time.monotonic()
         for part in (b"", whole[: len(whole) // 2], whole):
@@ -280,13 +279,10 @@ async def test_half_handshake_is_given_up(pki: Path, tmp_path: Path, monkeypatch
         assert time.monotonic() - began_s < PATIENCE_S
 
 
-async def test_slow_handshake_of_a_byte_at_a_time_is_given_up(
-    pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(link, "HANDSHAKE_S", 0.5)
+async def test_slow_handshake_of_a_byte_at_a_time_is_given_up(pki: Path, tmp_path: Path) -> None:
     context = tls.server_context(*pair(pki, "gateway"), trust(pki, tmp_path))
     whole = hello(pki, ssl.TLSVersion.TLSv1_2)
-    async with serving(context, roof_lfdi(pki)) as port:
+    async with serving(context, roof_lfdi(pki), limits=Limits(handshake_s=0.5)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         ended = asyncio.create_task(reader.read())
         sent = 0
@@ -304,4 +300,4 @@ async def test_slow_handshake_of_a_byte_at_a_time_is_given_up(
 
 
 def test_handshakes_are_given_ten_seconds() -> None:
-    assert link.HANDSHAKE_S == tls.HANDSHAKE_TIMEOUT_S == 10
+    assert Limits().handshake_s == tls.HANDSHAKE_TIMEOUT_S == 10

@@ -26,6 +26,7 @@ from forge import (
     leaf,
 )
 
+from gateway.listening import Limits
 from gateway.pki import identity, issue
 from gateway.ports.south import Lease
 from gateway.runtime.clock import RealClock
@@ -226,12 +227,14 @@ def of_chain(pki: Path, length: int, extensions: Extensions) -> Rogue:
 
 
 @asynccontextmanager
-async def serving(context: ssl.SSLContext, *lfdis: str) -> AsyncIterator[int]:
+async def serving(context: ssl.SSLContext, *lfdis: str, limits: Limits | None = None) -> AsyncIterator[int]:
     """Run the gateway's own 2030.5 server for devices of these LFDIs, so that nothing but the handshake keeps out."""
     clock = RealClock()
     table = Sep2Server(0, Path(), Path(), ())
     devices = {f"device-{number}": (Sep2ServerDevice(lfdi), 5_000) for number, lfdi in enumerate(lfdis)}
-    links = sep2_server.build(table, devices, context, clock, lambda _event: None, Lease(clock), may_write=False)
+    links = sep2_server.build(
+        table, devices, context, clock, lambda _event: None, Lease(clock), may_write=False, limits=limits
+    )
     running = asyncio.create_task(links.run())
     try:
         await asyncio.wait_for(links.link.listening.wait(), ANSWER_S)

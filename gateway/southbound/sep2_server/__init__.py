@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Mapping
 
+from gateway.listening import Limits
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
 from gateway.ports.south import Cleared, Lease
@@ -46,10 +47,12 @@ def build(
     lease: Lease,
     *,
     may_write: bool,
+    limits: Limits | None = None,
 ) -> Links:
     """Make the links; `devices` gives each device its table of the site file and its rating (W).
 
-    `context` is that of a server that asks for the client's certificate. Raises ValueError where two devices have one
+    `context` is that of a server that asks for the client's certificate; `limits` are by default those of the table.
+    Raises ValueError where two devices have one
     LFDI.
     """
     for name, fault in device_faults({name: one for name, (one, _rated_w) in devices.items()}):
@@ -60,4 +63,4 @@ def build(
     for name, (one, rated_w) in devices.items():
         child = children[name] = Child(name, one, rated_w, told_poll_s(table.poll_s, one.revert_s), shared)
         clients.setdefault(one.client, Client(one.client, shared)).children[child.lfdi] = child
-    return Links(children, Link(table, clients, context, shared), shared)
+    return Links(children, Link(table, clients, context, shared, limits), shared)

@@ -39,7 +39,6 @@ class Client(Owner):
         self.children: dict[str, Child] = {}
         self.points: dict[str, mirror.Point] = {}
         self.bodies: dict[str, Body] = {}
-        self.busy = 0
         self.born_s = shared.clock.now_ms() // 1000
         self.up = False
         self._last_s = 0.0

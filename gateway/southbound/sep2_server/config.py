@@ -31,6 +31,9 @@ class Sep2Server:
 
     Clients are told to poll every `poll_s`, or oftener where a device's `revert_s` asks for it, and to post readings
     every `post_s`. Port 0 is any free one.
+
+    At most so many `connections` are open in all, and `connections_per_client` of one certificate: where one more
+    comes, the one that was idle longest is closed. So many bodies of one client are read at a time; more wait.
     """
 
     port: Annotated[int, (0, 65_535)]
@@ -40,6 +43,9 @@ class Sep2Server:
     host: Annotated[str, "host name or address"] = "127.0.0.1"
     poll_s: Annotated[int, (1, 3_600)] = 30
     post_s: Annotated[int, (1, 3_600)] = 30
+    connections: Annotated[int, (8, 20_000)] = 2_048
+    connections_per_client: Annotated[int, (1, 64)] = 4
+    bodies_per_client: Annotated[int, (1, 64)] = 2
 
 
 @dataclass(frozen=True, slots=True)
