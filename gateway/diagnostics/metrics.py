@@ -25,10 +25,12 @@ class _StateCollector(Collector):
         state: Callable[[], State],
         extra: Callable[[], dict[str, float]],
         left_s: Callable[[], Mapping[str, float]],
+        refused: Callable[[], Mapping[str, Mapping[str, int]]],
     ) -> None:
         self._state = state
         self._extra = extra
         self._left_s = left_s
+        self._refused = refused
 
     def collect(self) -> Iterator[Metric]:
         state = self._state()
@@ -52,6 +54,13 @@ class _StateCollector(Collector):
         for file, left_s in self._left_s().items():
             ends.add_metric([file], left_s)
         yield ends
+        refused = CounterMetricFamily(
+            "gateway_peers_refused", "Connections and requests refused or cut", labels=["listener", "reason"]
+        )
+        for listener, counts in self._refused().items():
+            for reason, count in counts.items():
+                refused.add_metric([listener, reason], float(count))
+        yield refused
         for name, value in self._extra().items():
             kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
             yield kind(name, name.removeprefix("gateway_").removesuffix("_total").replace("_", " "), value=value)
@@ -78,14 +87,15 @@ class Metrics:
         state: Callable[[], State],
         extra: Callable[[], dict[str, float]],
         left_s: Callable[[], Mapping[str, float]] = dict,
+        refused: Callable[[], Mapping[str, Mapping[str, int]]] = dict,
     ) -> None:
         """Read gauges off `state`; `extra` gives further figures by name, counters where that ends in `_total`.
 
-        `left_s` gives how long the certificates of each file last.
+        `left_s` gives how long the certificates of each file last, `refused` whom each listener refused, by reason.
         """
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library leaves this one without types
         self._registry = CollectorRegistry()
-        self._registry.register(_StateCollector(state, extra, left_s))
+        self._registry.register(_StateCollector(state, extra, left_s, refused))
         self._counted: set[tuple[str, str, str]] = set()
         self._counted_ms = 0
         self._orders = self._counter("orders_ruled", "Orders by what was ruled on them", "ruling", "rule")

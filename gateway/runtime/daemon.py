@@ -107,7 +107,12 @@ async def serve(
         decider.north = wiring.north(
             site, state, clock, decider.hear, look, machine.held, may_write=may_write, identities=identities
         )
-        metrics = Metrics(lambda: machine.state, lambda: _figures(decider, links.writes), identities.left_s)
+        metrics = Metrics(
+            lambda: machine.state,
+            lambda: _figures(decider, links.writes),
+            identities.left_s,
+            partial(wiring.refused, links, decider.north),
+        )
         decider.witnesses = [metrics.witness, *witnesses]
         await decider.settle(Started(core_site(site, clock.rate)))
         async with AsyncExitStack() as stack:

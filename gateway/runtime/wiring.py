@@ -279,6 +279,19 @@ def _sep2_client(
     return link
 
 
+def refused(below: South, above: Mapping[str, NorthLink]) -> dict[str, Mapping[str, int]]:
+    """Give whom each of our listeners refused, by its reason: that for devices below, and those for parties above."""
+    found: dict[str, Mapping[str, int]] = {
+        name: links.link.refusals.counts
+        for name, links in below.adapters.items()
+        if isinstance(links, sep2_server.Links)
+    }
+    for name, link in above.items():
+        if isinstance(link, sep2_client.Link) and link.refused is not None:
+            found[name] = link.refused
+    return found
+
+
 def feeders(site: SiteFile, clock: Clock, hear: Hear) -> dict[str, Model]:
     """Make the model of the site's feeder, if it has one."""
     table = site.tables.get("feeder")

@@ -4,12 +4,16 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sep2_server_world import World, make_pki
 
+from gateway.core.machine import Machine
+from gateway.diagnostics.metrics import Metrics
 from gateway.listening import Limits, Reason
+from gateway.runtime.wiring import South, refused
 
 PATIENCE_S = 30.0
 SHORT_S = 2.0
@@ -220,6 +224,22 @@ async def test_when_all_connections_are_taken_the_idlest_of_all_is_closed(pki: P
                 await first.ended()
                 assert await second.ask() == 200
         assert counted(world, Reason.CONNECTIONS) == 1
+
+
+async def test_each_refusal_is_counted_in_the_metrics_by_its_reason(pki: Path) -> None:
+    async with World(pki) as world:
+        south = South({}, {"sep2_server": world.links})
+        metrics = Metrics(lambda: Machine().state, dict, refused=partial(refused, south, {}))
+        for _ in range(2):
+            async with called(world, "stranger") as caller:
+                assert await caller.ask() == 403
+        async with called(world) as caller:
+            caller.say(b"X" * 20_000)
+            await caller.ended()
+        lines = metrics.text().decode().splitlines()
+        for reason, count in ((Reason.UNKNOWN, 2), (Reason.LONG_HEADER, 1)):
+            assert f'gateway_peers_refused_total{{listener="sep2_server",reason="{reason}"}} {count}.0' in lines
+        assert len([line for line in world.lines if "which the site file does not name" in line]) == 1
 
 
 async def test_requests_piled_up_on_one_connection_are_answered_in_turn(pki: Path) -> None:

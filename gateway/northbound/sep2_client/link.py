@@ -106,6 +106,11 @@ class Link:
         if self._listener is not None:
             self._listener.cut(why_denied)
 
+    @property
+    def refused(self) -> Mapping[str, int] | None:
+        """Whom the listener for notifications refused, by its reason; None where there is none."""
+        return None if self._listener is None else self._listener.refusals.counts
+
     def owe(self, answer: Answer) -> None:
         """Send this answer until it is acknowledged."""
         self._outbox.owe(answer)
