@@ -12,6 +12,7 @@ from lxml import etree
 from lxml.etree import _Element
 
 from gateway.wire.sep2.bodies import Resource
+from gateway.wire.sep2.bounds import refuse_other_types, refuse_too_many
 from gateway.wire.sep2.drafts import draft
 from gateway.wire.sep2.faults import Faulty, Glance, Peek, WireFault
 from gateway.wire.sep2.moulds import Moulds
@@ -24,6 +25,8 @@ from gateway.wire.sep2.tables import ROOTS
 MAX_BODY_OCTETS = 1 << 20
 MAX_DEPTH = 32
 MAX_ITEMS = 300
+MAX_STRANGERS = 255
+"""Modes of one control that are not known here; each is named to whoever asks."""
 
 _ASIDE: Any = object()
 """Stands for a value that could not be read and unseats nothing beside it."""
@@ -33,6 +36,7 @@ _DECLARED_ENCODING = re.compile(rb"^(?:\xef\xbb\xbf)?<\?xml[^>]{0,200}?encoding\
 _DECLARATION = f' xmlns="{NAMESPACE}"'
 _HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _TOO_DEEP = etree.XPath("boolean(" + "/*" * (MAX_DEPTH + 1) + ")")
+_MARKED = etree.XPath("//*[@disabled]")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -137,19 +141,22 @@ def _parse(body: bytes) -> _Element:
     declared = _DECLARED_ENCODING.match(body)
     if body.startswith(_UTF16_MARKS) or (declared and declared[1].lower() not in {b"utf-8", b"utf8"}):
         raise WireFault("encoding is not UTF-8")
+    refuse_too_many(body)
     try:
         root = etree.fromstring(body, _STRICT)
     except etree.XMLSyntaxError as error:
         raise WireFault(f"not well-formed XML: {_one_line(error)}") from None
     if _TOO_DEEP(root):
         raise WireFault(f"elements nested deeper than {MAX_DEPTH}")
+    refuse_other_types(body, root)
     return root
 
 
 def _set_disabled_aside(root: _Element) -> None:
     """Move what 2023 marks disabled out of the namespaces that are read."""
-    for element in root.iter():
-        if element.get("disabled", "false").strip() not in {"false", "0"}:
+    marked: Any = _MARKED(root)
+    for element in marked:
+        if element.get("disabled").strip() not in {"false", "0"}:
             element.tag = f"{{{_DISABLED}}}{_local(element.tag)}"
 
 
@@ -236,7 +243,7 @@ def _make_reader(table: Table) -> _Read:
                 entry = find(at.tag)
                 if entry is None:
                     if prefix and _local(at.tag).startswith(prefix):
-                        others.append(_mode_name(at.tag))
+                        _note(others, at)
                     continue
                 field, parse, read_nested, row = entry
                 if parse is not None:
@@ -328,6 +335,13 @@ def _append(items: list[Any], element: _Element, read: _Read, row: Row) -> None:
 
 def _name(name: str, part: Row | Table) -> str:
     return f"csipaus:{name}" if part.australian else name
+
+
+def _note(others: list[str], stranger: _Element) -> None:
+    """Name a mode that is not known here."""
+    others.append(_mode_name(stranger.tag))
+    if len(others) > MAX_STRANGERS:
+        raise WireFault(f"is one of more than {MAX_STRANGERS} modes that are not known")
 
 
 def _mode_name(tag: str) -> str:
