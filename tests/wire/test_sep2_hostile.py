@@ -8,7 +8,6 @@ from pathlib import Path
 
 import lxml.etree
 import pytest
-from hostile_bodies import BODIES, NS, SECRET, Frame
 from test_sep2_faults import base_of, body_of, middle, power
 
 from gateway.wire.sep2 import MAX_BODY_OCTETS, Faulty, WireFault, decode
@@ -16,6 +15,7 @@ from gateway.wire.sep2.bounds import MAX_ATTRIBUTES, MAX_TAGS
 from gateway.wire.sep2.quantities import ActivePower
 from gateway.wire.sep2.resources import DERControl, DERControlBase, DERControlList, DERStatus, Error
 from gateway.wire.sep2.subscriptions import Notification
+from hil.sep2.hostile import BODIES, NS, UNTOLD, Frame
 
 STATUS = Frame("DERStatus", inner="<readingTime>1</readingTime>")
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ def test_body_is_refused_in_one_line(entry: str, parsed: list[bytes]) -> None:
     assert hostile.why in told
     assert "\n" not in told
     assert len(told) < 300
-    assert Path(SECRET).read_text().strip() not in told
+    assert Path(UNTOLD).read_text().strip() not in told
     assert len(parsed) == hostile.is_parsed, "what can be refused unparsed is"
     for one in parsed:
         assert len(one) <= MAX_BODY_OCTETS
@@ -65,7 +65,7 @@ def test_no_body_takes_much_memory(tmp_path: Path) -> None:
         (tmp_path / f"{number}.xml").write_bytes(body)
     done = subprocess.run(
         [sys.executable, __file__, tmp_path], capture_output=True, text=True, check=True,
-        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests/wire'}"},
+        env={"PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"},
     )  # fmt: skip
     grown_mb = int(done.stdout)
     assert 1 < grown_mb < GROWTH_MB
