@@ -92,7 +92,10 @@ class Subscriber:
 
         Before the server's list was looked at, a place is ours if it is the one that stands for the address.
         """
-        about = urlsplit(notification.subscribed_resource).path
+        try:
+            about = urlsplit(notification.subscribed_resource).path
+        except ValueError:
+            return "a notification of something that is no address"
         href = self._places.get(place) or (about if self._place(about) == place else None)
         if href is None:
             return "a notification for a subscription that is not ours"
