@@ -1,0 +1,395 @@
+"""One house on a stepped clock: a head-end over TLS that may misbehave, and our link, machine and journal, whose power
+may be cut at any instant.
+"""
+
+import asyncio
+import shutil
+from collections import deque
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from aiohttp import web
+from cryptography.hazmat.primitives.serialization import Encoding
+from procedure_clock import Requests, SteppedClock
+
+from gateway.config import SiteFile, load
+from gateway.core.aggregate import Picture, picture
+from gateway.core.events import Adopted, Event, LinkUp, Observed, Started
+from gateway.core.functions import Function
+from gateway.core.guard import Cleared
+from gateway.core.known import Known
+from gateway.core.orders import OrderKey
+from gateway.core.plan import Command
+from gateway.core.settling import interval_at
+from gateway.core.timeline import Interval
+from gateway.pki import files, identity
+from gateway.ports.north import NorthLink
+from gateway.ports.south import Lease
+from gateway.runtime import wiring
+from gateway.runtime.daemon import recover
+from gateway.runtime.decider import Decider
+from gateway.runtime.domain import core_site
+from gateway.store import Journal
+from hil.head_end import Certificate, HeadEnd, Override
+from hil.sep2.curves import Curve
+from hil.sep2.records import Program, Resource, mrid_of
+from hil.sep2.tree import Rates
+
+T0_S = 1_800_014_400
+T0_MS = 1000 * T0_S
+MIDDLE_MS = 500
+"""Where in a second the gateway reads a clock that tells whole seconds: then both sides agree to the millisecond."""
+POLL_S = 10
+ADOPT_MS = 1_000
+READ_MS = 10_000
+RATED_W = 5_000
+PARTY, HOUSE, ROOF, STREET = "dso", "house", "roof", "street"
+LFDI = mrid_of(HOUSE) + "0000ABCD"
+CONTROLS, DEFAULT, PROGRAMS, RESPONSES = "/derp/1/derc", "/derp/1/dderc", "/edev/2/fsa/1/derp", "/rsps/1/rsp"
+SITE = f"""
+[gateway]
+name = "life"
+health_port = 0
+
+[[party]]
+name = "{PARTY}"
+tier = "distribution"
+limit_parent = true
+
+[[grant]]
+party = "{PARTY}"
+service = "envelope"
+level = 3
+functions = [
+    "export-limit", "import-limit", "generation-limit", "rating-limit", "load-limit", "active-power", "connect",
+    "energize", "reactive-power", "volt-watt", "frequency-watt", "ride-through",
+]
+group = "{STREET}"
+
+[[group]]
+name = "{STREET}"
+resources = ["{HOUSE}"]
+
+[[resource]]
+name = "{HOUSE}"
+export_limit_w = {RATED_W}
+last_resort_export_limit_w = 0
+[resource.sep2]
+lfdi = "{LFDI}"
+pin = 111115
+
+[[device]]
+name = "{ROOF}"
+resource = "{HOUSE}"
+rated_w = {RATED_W}
+[device.sunspec_modbus]
+host = "127.0.0.1"
+port = 502
+poll_s = 2
+settle_s = 20
+revert_s = 60
+
+[[sep2_client]]
+party = "{PARTY}"
+url = "{{url}}"
+server_lfdi = "{{lfdi}}"
+certificate = "{{pki}}/gateway.pem"
+key = "{{pki}}/gateway.key"
+trust = ["{{pki}}/serca.pem", "{{pki}}/mca.pem", "{{pki}}/mica.pem"]
+poll_s = {POLL_S}
+"""
+
+
+class Told(NamedTuple):
+    """A command that the DER has taken over, and when."""
+
+    at_ms: int
+    command: Command
+
+
+class Said(NamedTuple):
+    """One Response as the head-end has it: its status, and second of the story that it says it was decided in."""
+
+    status: int
+    at_s: int
+
+
+class Der:
+    """A DER that does what it was told a second later, and keeps what it was told when the gateway is gone."""
+
+    writes = 0
+
+    def __init__(self, clock: SteppedClock) -> None:
+        self.told: list[Told] = []
+        self.cannot: Mapping[Function, str] = {}
+        """What it has no way to carry, and why."""
+        self._clock = clock
+        self._wanted: deque[tuple[int, Cleared]] = deque()
+
+    async def run(self) -> None:
+        """Nothing goes on here by itself."""
+
+    def want(self, cleared: Cleared) -> None:
+        self._wanted.append((self._clock.now_ms() + ADOPT_MS, cleared))
+
+    def forget(self) -> None:
+        """Take it that what was on its way when the gateway went down never came."""
+        self._wanted.clear()
+
+    def next_ms(self) -> int | None:
+        return self._wanted[0][0] if self._wanted else None
+
+    def adopt(self) -> list[Event]:
+        """Take over what is due."""
+        events: list[Event] = []
+        while self._wanted and self._wanted[0][0] <= self._clock.now_ms():
+            _at_ms, cleared = self._wanted.popleft()
+            self.told.append(Told(self._clock.now_ms(), cleared.command))
+            lacking = tuple(
+                (mode.function, self.cannot[mode.function])
+                for mode in cleared.command.modes
+                if mode.function in self.cannot
+            )
+            events.append(Adopted(ROOF, cleared.serial, lacking))
+        return events
+
+    def power_w(self) -> int:
+        """What it gives now (W): as much as it may, or its set-point."""
+        if not self.told:
+            return RATED_W
+        command = self.told[-1].command
+        if command.connected is False or command.energized is False:
+            return 0
+        return command.limit_w if command.target_w is None else command.target_w
+
+
+class UnrulyHeadEnd(HeadEnd):
+    """A head-end that can take a response and not say so, and break off in the middle of a body."""
+
+    swallows = False
+    """Whether it takes what is posted and is cut off before it can acknowledge it."""
+    torn: str | None = None
+    """The address whose bodies end in the middle."""
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        whole = await super()._serve(request)
+        if self.swallows and request.method == "POST":
+            assert request.transport is not None
+            request.transport.abort()
+        if request.path == self.torn and isinstance(whole, web.Response):
+            assert isinstance(whole.body, bytes)
+            half = web.StreamResponse(headers={"Content-Length": str(len(whole.body))})
+            half.content_type = whole.content_type
+            await half.prepare(request)
+            await half.write(whole.body[: len(whole.body) // 2])
+            assert request.transport is not None
+            request.transport.close()
+            return half
+        return whole
+
+
+class Life:
+    """One story; `async with` starts and ends both sides. Seconds count from its beginning."""
+
+    def __init__(
+        self,
+        pki: Path,
+        folder: Path,
+        requests: Requests,
+        default: Mapping[str, object],
+        curves: Iterable[Curve] = (),
+        *,
+        begin_ms: int = MIDDLE_MS,
+        poll_s: int = POLL_S,
+    ) -> None:
+        self.clock = SteppedClock(T0_MS + begin_ms)
+        self.der = Der(self.clock)
+        self._requests = requests
+        self._pki, self._folder = pki, folder
+        self._lives = 0
+        self._heard = False
+        self._read_ms = 0
+        self._task: asyncio.Task[None] | None = None
+        own = files.read_certificates(pki / "gateway.pem")[0].public_bytes(Encoding.DER)
+        self.server = UnrulyHeadEnd(
+            PARTY,
+            self.clock,
+            Certificate.of(pki, PARTY),
+            identity.lfdi(own),
+            resources=[Resource(HOUSE, LFDI)],
+            programs=[Program("program", mrid_of("program"), 1, (HOUSE,), curves=list(curves))],
+            rates=Rates(page_limit=50, poll_rate_s=poll_s, post_rate_s=300),
+        )
+        self.server.set_default("program", default)
+
+    async def __aenter__(self) -> Self:
+        await self.server.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            await self.cut_power()
+        await self.server.stop()
+
+    # -- power
+
+    async def switch_on(self) -> None:
+        """Start the gateway on what is on its disk."""
+        self._journal = Journal.open(self._state(), reserve_bytes=4096)
+        self.machine = recover(self._journal)
+        site, now_ms = self._site(), self.clock.now_ms()
+        self._decider = Decider(self.machine, self._journal, self.clock, Lease(self.clock))
+        self._decider.south = {ROOF: self.der}
+        self._decider.north = wiring.north(
+            site, self._state(), self.clock, self._hear, self._look, self.machine.held, may_write=True
+        )
+        await self._decider.settle(Started(core_site(site, self.clock.rate)))
+        self._decider.resume()
+        self._hear(LinkUp(ROOF, Known(RATED_W, now_ms), Known(RATED_W, now_ms)))
+        self._task = asyncio.create_task(_run(self._decider.north[PARTY]))
+        await self._settle()
+
+    async def cut_power(self) -> None:
+        """Let the gateway be gone, with what it had on its disk at this instant."""
+        assert self._task is not None
+        before = self._state()
+        self._lives += 1
+        shutil.copytree(before, self._state())
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if not self._task.cancelled() and (fault := self._task.exception()) is not None:
+            raise fault
+        self._task = None
+        self._journal.close()
+        self.der.forget()
+
+    async def power_cycle(self, off_s: float) -> None:
+        """Cut the power for so many seconds."""
+        await self.cut_power()
+        self.clock.advance(self.clock.now_ms() + round(1000 * off_s))
+        await self.switch_on()
+
+    def _state(self) -> Path:
+        return self._folder / f"state-{self._lives}"
+
+    def _site(self) -> SiteFile:
+        file = self._folder / "site.toml"
+        file.write_text(SITE.format(url=self.server.url, lfdi=self.server.lfdi, pki=self._pki))
+        site = load(file, wiring.TABLES).site
+        assert site is not None
+        return site
+
+    # -- time
+
+    @property
+    def now_s(self) -> float:
+        return (self.clock.now_ms() - T0_MS) / 1000
+
+    async def until(self, at_s: float) -> None:
+        """Let happen all that is due up to, and at, this second of the story."""
+        at_ms = T0_MS + round(1000 * at_s)
+        await self._settle()
+        while self.clock.now_ms() < at_ms:
+            due_ms = [self.clock.next_ms(), self.der.next_ms(), self.machine.next_change(), self._read_ms + READ_MS]
+            next_ms = min([at_ms, *(each for each in due_ms if each is not None)])
+            self.clock.advance(max(next_ms, self.clock.now_ms() + 1))
+            for event in self.der.adopt():
+                self._hear(event)
+            if self.clock.now_ms() >= self._read_ms + READ_MS:
+                self._measure()
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Let everything go on until only the clock is waited for."""
+        while True:
+            await self._requests.settle()
+            if self._task is not None and self._task.done():
+                self._task.result()
+            if not self._heard and self.machine.next_change() > self.clock.now_ms():
+                return
+            self._heard = False
+            await self._decider.settle()
+
+    def _measure(self) -> None:
+        self._read_ms = now_ms = self.clock.now_ms()
+        power, connected = Known(self.der.power_w(), now_ms), self.der.power_w() != 0
+        self._hear(Observed(ROOF, power, Known(0, now_ms), Known(230_000, now_ms), connected))
+
+    def _look(self) -> Picture:
+        return picture(self.machine.samples(), self.clock.now_ms())
+
+    def _hear(self, event: Event) -> None:
+        self._heard = True
+        self._decider.hear(event)
+
+    # -- what is ordered
+
+    def order(
+        self,
+        name: str,
+        modes: Mapping[str, object],
+        start_s: int,
+        duration_s: int,
+        randomize_start_s: int | None = None,
+        randomize_duration_s: int | None = None,
+    ) -> str:
+        """List a control that starts at this second of the story; give its mRID."""
+        return self.server.issue(
+            "program",
+            name,
+            modes,
+            start_s,
+            duration_s,
+            since_ms=T0_MS,
+            creation_offset_s=round(self.now_s),
+            randomize_start_s=randomize_start_s,
+            randomize_duration_s=randomize_duration_s,
+        ).mrid
+
+    def fail(self, path: str, status: int = 200, body: bytes = b"") -> None:
+        """Let an address answer this until it is mended."""
+        self.server.override(path, Override(status, body))
+
+    def mend(self, path: str) -> None:
+        self.server.override(path, None)
+        self.server.torn = None
+
+    # -- what came of it
+
+    def said(self, name: str) -> list[Said]:
+        """Give the Responses to a control, in order of arrival."""
+        answers = [one for one in self.server.tree.intake.answers if one.control == name]
+        assert all(one.lfdi == LFDI for one in answers)
+        return [Said(one.status, (one.created_s or 0) - T0_S) for one in answers]
+
+    def statuses(self, name: str) -> list[int]:
+        return [one.status for one in self.said(name)]
+
+    @property
+    def command(self) -> Command:
+        """What the DER has been told last."""
+        return self.der.told[-1].command
+
+    def rests_on(self, name: str) -> bool:
+        """Whether what the DER has been told last rests on this control."""
+        mrids = {one.mrid for one in self.server.tree.programs[0].controls.values() if one.name == name}
+        return any(key.id in mrids for key in self.command.basis)
+
+    def told_between(self, since_s: float, until_s: float) -> list[Command]:
+        """Give every command that the DER had in this time."""
+        since_ms, until_ms = (T0_MS + round(1000 * each) for each in (since_s, until_s))
+        before = [one.command for one in self.der.told if one.at_ms <= since_ms]
+        return [*before[-1:], *(one.command for one in self.der.told if since_ms < one.at_ms < until_ms)]
+
+    def effective(self, name: str) -> Interval:
+        """Give when a control is in force, as the gateway has drawn it (ms)."""
+        mrid = next(one.mrid for one in self.server.tree.programs[0].controls.values() if one.name == name)
+        return interval_at(self.machine.state, self.machine.state.lives[OrderKey(PARTY, mrid)], HOUSE)
+
+
+async def _run(link: NorthLink) -> None:
+    await link.run()
