@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 
 from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding
+from lxml import etree
 from procedure_clock import Requests, SteppedClock
 
 from gateway.config import SiteFile, load
@@ -354,11 +355,23 @@ class Life:
         """Let an address answer this until it is mended."""
         self.server.override(path, Override(status, body))
 
+    def body(self, path: str) -> bytes:
+        """Give what is at an address now."""
+        return self.server.tree.handle("GET", path, {}, b"").body
+
+    def count(self, path: str) -> int:
+        """Give how many items a list at an address holds now."""
+        return int(etree.fromstring(self.body(path)).get("all", ""))
+
     def mend(self, path: str) -> None:
         self.server.override(path, None)
         self.server.torn = None
 
     # -- what came of it
+
+    def asked(self, path: str) -> int:
+        """Give how often an address was asked for."""
+        return sum(asked.partition("?")[0] == path for _at, _method, asked, _status in self.server.requests)
 
     def said(self, name: str) -> list[Said]:
         """Give the Responses to a control, in order of arrival."""
