@@ -91,6 +91,8 @@ class Admission:
         state, order = self._state, event.order
         held = state.lives.get(order.key)
         if held is not None and _same(held.order, order):
+            if order.reply != held.order.reply:
+                held.order = replace(held.order, reply=order.reply)
             yield from self._rerank(held, order.rank)
             return
         if order.version <= state.answered.get(order.key, -1):
@@ -298,10 +300,10 @@ class Admission:
 def _same(held: Order, order: Order) -> bool:
     """Tell whether two hearings are of one and the same content, whatever the precedence of the group it came by.
 
-    When and with what draw it was heard is ours.
+    When and with what draw it was heard is ours, and where its answers go is no part of what it wants.
     """
     rank = order.rank._replace(precedence=held.rank.precedence)
-    return held == replace(order, received_ms=held.received_ms, draw=held.draw, rank=rank)
+    return held == replace(order, received_ms=held.received_ms, draw=held.draw, rank=rank, reply=held.reply)
 
 
 def _lacking(order: Order, effects: tuple[OrderEffect, ...]) -> str:

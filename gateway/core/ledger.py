@@ -73,8 +73,10 @@ class Ledger:
         order, state = said.live.order, self._state
         if not (order.reply.receipt if said.kind is Kind.RECEIVED else order.reply.progress):
             return
-        key, version, to, at_ms = order.key, order.version, order.reply.to, state.now_ms
+        key, version, at_ms = order.key, order.version, state.now_ms
+        elsewhere = dict(order.reply.at)
         for serial, name in enumerate(said.resources, state.answer_serial + 1):
+            to = elsewhere.get(name, order.reply.to)
             answer = Answer(serial, key, version, name, said.kind, at_ms, said.rule, said.why, to, said.unserved)
             state.owed[serial] = answer
             state.answer_serial = serial

@@ -108,11 +108,15 @@ class Rank(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Where an issuer wants its answers, and which of them it asked for."""
+    """Where an issuer wants its answers, and which of them it asked for.
+
+    `at` gives the resources whose answers go elsewhere than `to`, each with where.
+    """
 
     to: str = ""
     receipt: bool = False
     progress: bool = False
+    at: tuple[tuple[str, str], ...] = ()
 
 
 class OrderKey(NamedTuple):

@@ -24,7 +24,7 @@ from gateway.runtime.clock import parse
 from hil.clock import Clock
 from hil.head_end import Certificate, HeadEnd, Override
 from hil.sep2.records import Program, Resource, mrid_of
-from hil.sep2.tree import Rates
+from hil.sep2.tree import Rates, Tree
 
 ROOT = Path(__file__).parents[2]
 PARTY = "dso"
@@ -92,6 +92,7 @@ class World:
         notifies: bool = False,
         listens: bool = False,
         registers: bool = False,
+        tree: type[Tree] = Tree,
     ) -> None:
         text = f"x{clock_rate}@{1_800_000_000 - clock_rate * time.monotonic():.3f}"
         self.clock = parse(text)
@@ -104,7 +105,7 @@ class World:
         self._is_parent, self._split, self._levels = is_parent, split, levels
         self._notifies, self._listens = notifies, listens
         self.notify_port, self.notify_url = 0, ""
-        self._registers = registers
+        self._registers, self._tree = registers, tree
         self._tasks: list[asyncio.Task[None]] = []
         self.own_lfdi = identity.lfdi(files.read_certificates(pki / "gateway.pem")[0].public_bytes(Encoding.DER))
         self.rates = Rates(page_limit=50, poll_rate_s=POLL_S, post_rate_s=30) if rates is None else rates
@@ -122,6 +123,7 @@ class World:
             programs=programs,
             rates=self.rates,
             notifies=self._notifies,
+            tree=self._tree,
         )
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""A program's primacy that changes while its orders run: they compete at the new one, and what was lost is lost."""
+"""What changes of an order while it runs: its program's primacy, and where it is answered."""
 
 from dataclasses import replace
 
@@ -82,3 +82,21 @@ def test_an_order_that_is_over_takes_its_rank_in_silence() -> None:
     player.over(15, 30)
     assert player.hear(40, reranked(heard, 1)) == []
     assert len(player.terminal("only")) == 1
+
+
+def test_resources_answer_where_the_order_says_from_its_next_hearing_on() -> None:
+    player = Player().start()
+    heard = order("only", export(2_000), 10, 100, precedence=2)
+    shared = replace(heard, reply=replace(heard.reply, at=(("house-2", "/2/rsp"),)))
+    player.hear(1, shared)
+    assert {one.resource: one.reply_to for one in player.answers("only")} == {
+        "house-1": "/rsp",
+        "house-2": "/2/rsp",
+        "house-3": "/rsp",
+    }
+    moved = replace(heard, reply=replace(heard.reply, at=(("house-2", "/2/rsp"), ("house-3", "/3/rsp"))))
+    assert player.hear(5, reranked(moved, 2)) == []
+    player.over(20)
+    started = [one for one in player.answers("only") if one.kind is Kind.STARTED]
+    assert [one.reply_to for one in started] == ["/rsp", "/2/rsp", "/3/rsp"]
+    assert len(player.answers("only")) == 6, "none is said twice"

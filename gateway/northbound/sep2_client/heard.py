@@ -5,7 +5,6 @@ resource keeps its programs until the server lists others for it (RULES C13).
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.core.events import Assigned, DefaultHeard, OrderHeard, OrderUnreadable
@@ -13,6 +12,7 @@ from gateway.northbound.sep2_client import modes, translate
 from gateway.northbound.sep2_client.modes import Curves
 from gateway.northbound.sep2_client.programs import Split
 from gateway.northbound.sep2_client.said import Said
+from gateway.northbound.sep2_client.shared import Programs, Shared
 from gateway.northbound.sep2_client.translate import NO_CURVES
 from gateway.ports.north import Hear
 from gateway.wire.sep2 import Faulty, WireFault
@@ -20,28 +20,6 @@ from gateway.wire.sep2.codes import EventState
 from gateway.wire.sep2.resources import DefaultDERControl, DERControl, DERControlBase, DERProgram
 
 KEEP_OVER_MS: Final = 24 * 3_600_000
-
-
-@dataclass(slots=True)
-class Programs:
-    """The programs of one round by group: each as first met, its poll rate (s), and the resources assigned to it.
-
-    `present` are the resources that the server knows, `refused` those that are not who they should be, and `whole`
-    tells whether all could be read.
-    """
-
-    programs: dict[str, DERProgram] = field(default_factory=dict)
-    poll_s: dict[str, int] = field(default_factory=dict)
-    resources: dict[str, set[str]] = field(default_factory=dict)
-    present: set[str] = field(default_factory=set)
-    refused: set[str] = field(default_factory=set)
-    whole: bool = True
-
-    def take(self, group: str, program: DERProgram, resource: str, poll_s: int) -> None:
-        """Note that a resource is assigned to a program whose list has this poll rate."""
-        self.programs.setdefault(group, program)
-        self.poll_s[group] = min(poll_s, self.poll_s.get(group, poll_s))
-        self.resources.setdefault(group, set()).add(resource)
 
 
 class Heard:
@@ -107,26 +85,40 @@ class Heard:
         if group in self._defaults:
             self._said.amiss(f"no default of {group}", f"{group} offers no default any more; its last one holds")
 
+    def knows(self, item: object) -> bool:
+        """Tell whether an item of a DERControlList was taken before, whatever became of it."""
+        mrid = item.mrid if isinstance(item, DERControl | Faulty) else None
+        return mrid is None or mrid in self._orders or mrid in self._withdrawn or mrid in self._unreadable
+
     def controls(
-        self, items: Iterable[object], program: DERProgram, now_ms: int, server_ms: int, curves: Curves = NO_CURVES
+        self, items: Iterable[Shared], program: DERProgram, now_ms: int, server_ms: int, curves: Curves = NO_CURVES
     ) -> None:
         """Take items of a program's DERControlList as they are listed now, with the curves that they link to.
 
         `now_ms` is on our clock, `server_ms` on the server's.
         """
-        for item in items:
+        for shared in items:
+            item = shared.item
             if isinstance(item, DERControl):
                 self._listed.add(item.mrid)
                 try:
-                    self._control(item, program, now_ms, server_ms, curves)
+                    self._control(item, shared, program, now_ms, server_ms, curves)
                 except WireFault as fault:
-                    self._cannot_read(item, item.mrid, program, str(fault))
+                    self._cannot_read(item, shared, program, str(fault))
             elif isinstance(item, Faulty):
                 if item.mrid is not None:
                     self._listed.add(item.mrid)
-                self._cannot_read(item, item.mrid, program, item.why)
+                self._cannot_read(item, shared, program, item.why)
 
-    def _control(self, control: DERControl, program: DERProgram, now_ms: int, server_ms: int, curves: Curves) -> None:
+    def _control(
+        self,
+        control: DERControl,
+        shared: Shared,
+        program: DERProgram,
+        now_ms: int,
+        server_ms: int,
+        curves: Curves,
+    ) -> None:
         mrid = control.mrid
         if mrid in self._withdrawn:
             return
@@ -141,7 +133,8 @@ class Heard:
         received_ms, draw = (now_ms, None) if known is None else (known.order.received_ms, known.order.draw)
         draw = self._draw() if draw is None else draw
         service = self._split.service(program)
-        order = translate.order(control, program, self._party, received_ms, draw, service, curves)
+        reply = translate.reply_of(control, shared.reply_at, None if known is None else known.order.reply)
+        order = translate.order(control, program, self._party, received_ms, draw, service, curves, reply)
         if known is None and translate.may_wait(order, control.base, curves, server_ms):
             return
         self._unfit(f"event {mrid}", control.base, curves)
@@ -155,11 +148,12 @@ class Heard:
         for one in modes.read(base, curves).unfit:
             self._said.amiss(f"{one.modes} of {what}", f"{what}: {one}")
 
-    def _cannot_read(self, item: DERControl | Faulty, mrid: str | None, program: DERProgram, why: str) -> None:
+    def _cannot_read(self, item: DERControl | Faulty, shared: Shared, program: DERProgram, why: str) -> None:
+        mrid = item.mrid
         self._said.amiss(f"item {mrid or item.href}", f"{item.href}: {why}; it is passed over")
         if mrid is not None and mrid not in self._unreadable:
             self._unreadable.add(mrid)
-            reply = translate.reply(item.reply_to, item.response_required)
+            reply = translate.reply_of(item, shared.reply_at, None)
             self._hear(OrderUnreadable(self._party, mrid, translate.group_of(self._party, program), why, reply))
 
     def gradient_hundredths_per_s(self, resource: str) -> int:

@@ -7,7 +7,8 @@ from the customer, so that generation stays positive. Source: IEEE 2030.5-2018 1
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from gateway.core.aggregate import Total
@@ -18,7 +19,7 @@ from gateway.core.orders import Ceiling, Connect, Default, Each, Effect, Energiz
 from gateway.core.units import Share, Watts
 from gateway.northbound.sep2_client import modes
 from gateway.ports.ranks import sep2_rank
-from gateway.wire.sep2 import WireFault
+from gateway.wire.sep2 import Faulty, WireFault
 from gateway.wire.sep2.codes import DOE_MODES, EventState, mode_bits
 from gateway.wire.sep2.devices import EndDevice
 from gateway.wire.sep2.metering import MirrorMeterReading, MirrorUsagePoint, Reading, ReadingType
@@ -119,6 +120,20 @@ def reply(reply_to: str | None, response_required: int | None) -> Reply:
     return Reply(reply_to or "", receipt=bool(reply_to and wanted & 1), progress=bool(reply_to and wanted & 2))
 
 
+def reply_of(item: DERControl | Faulty, at: Iterable[tuple[str, str]], held: Reply | None) -> Reply:
+    """Say where an event is answered: as its item says, or as it was said before, and elsewhere for these resources.
+
+    Where a copy is not listed just now its resource answers where it was to (RULES C13).
+    """
+    said = reply(item.reply_to, item.response_required)
+    places = dict(at)
+    if not places:
+        return said
+    if held is not None:
+        said, places = replace(said, to=held.to), dict(held.at) | places
+    return replace(said, at=tuple((name, to) for name, to in places.items() if to != said.to))
+
+
 def order(
     control: DERControl,
     program: DERProgram,
@@ -127,9 +142,11 @@ def order(
     draw: int,
     service: str = "",
     curves: modes.Curves = NO_CURVES,
+    answered: Reply | None = None,
 ) -> Order:
     """Turn a control of a program into an order of this service; its times stay on the server's clock (RULES C17).
 
+    It is answered as `answered` says, or else as it says itself.
     Raises WireFault where it was created, or starts, outside the years 1970 to 9999.
     """
     carried, lacking = effects(control.base, curves)
@@ -150,7 +167,7 @@ def order(
         randomize_start_ms=(control.randomize_start_s or 0) * 1000,
         randomize_duration_ms=(control.randomize_duration_s or 0) * 1000,
         ramp_ms=(control.base.ramp_tms_hundredths or 0) * 10,
-        reply=reply(control.reply_to, control.response_required),
+        reply=answered or reply(control.reply_to, control.response_required),
         uncarried=lacking,
         service=service,
     )

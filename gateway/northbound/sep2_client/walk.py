@@ -17,11 +17,12 @@ from gateway.northbound.sep2_client import modes, translate
 from gateway.northbound.sep2_client.config import Sep2Resource
 from gateway.northbound.sep2_client.curve_reader import CurveReader
 from gateway.northbound.sep2_client.exchange import Exchange, Impostor, ServerDown, ServerFault
-from gateway.northbound.sep2_client.heard import Heard, Programs
+from gateway.northbound.sep2_client.heard import Heard
 from gateway.northbound.sep2_client.programs import Split
 from gateway.northbound.sep2_client.reader import Items, Reader
 from gateway.northbound.sep2_client.register import Registrar
 from gateway.northbound.sep2_client.said import Said
+from gateway.northbound.sep2_client.shared import Listing, Programs, Shared, merged
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
 from gateway.wire.sep2 import Faulty, WireFault
@@ -61,11 +62,12 @@ class Linking(NamedTuple):
     program: DERProgram
     poll_s: int
     defaults: list[DefaultDERControl]
-    controls: list[DERControl]
+    controls: list[Shared]
 
     def bases(self) -> list[DERControlBase]:
         """Give all modes."""
-        return [*(each.base for each in self.defaults), *(each.base for each in self.controls)]
+        controls = (each.item.base for each in self.controls if isinstance(each.item, DERControl))
+        return [*(each.base for each in self.defaults), *controls]
 
 
 class Walker:
@@ -189,8 +191,8 @@ class Walker:
         programs.whole = programs.whole and not self._reader.failing
         self._heard.begin()
         self._heard.assigned(programs)
-        self._heard.compare(programs.programs.values())
-        linking = [await self._program(program, programs.poll_s[group]) for group, program in programs.programs.items()]
+        self._heard.compare(programs.first())
+        linking = [await self._program(each, programs.poll_s[group]) for group, each in programs.listings.items()]
         await self._with_curves([each for each in linking if each.bases()])
         self._reader.end()
         self._curves.end()
@@ -306,27 +308,59 @@ class Walker:
                 group = translate.group_of(self._party, program)
                 programs.take(group, program, name, self._reader.rate_s(link.href))
 
-    async def _program(self, program: DERProgram, poll_s: int) -> Linking:
+    async def _program(self, listings: list[Listing], poll_s: int) -> Linking:
         """Hear what a program wants; give back what links to curves, so that no limit waits for a curve."""
-        linking = Linking(program, poll_s, [], [])
-        with suppress(ServerFault):
-            if program.default_der_control_link is None:
-                self._heard.no_default(program)
-            else:
-                href = program.default_der_control_link.href
-                default = await self._reader.one(href, DefaultDERControl, poll_s)
+        linking = Linking(listings[0].program, poll_s, [], [])
+        await self._default(listings, linking)
+        lists = await self._controls(listings, poll_s)
+        if lists:
+            plain: list[Shared] = []
+            for each in merged(lists):
+                (linking.controls if _follows(each.item) else plain).append(each)
+            now_ms = self._clock.now_ms()
+            self._heard.controls(plain, linking.program, now_ms, self.server_ms(now_ms))
+        return linking
+
+    async def _default(self, listings: list[Listing], linking: Linking) -> None:
+        """Hear a program's default, of its first address that gives one."""
+        offered = [each.program for each in listings if each.program.default_der_control_link is not None]
+        if not offered:
+            self._heard.no_default(linking.program)
+        for program in offered:
+            link = program.default_der_control_link
+            with suppress(ServerFault):
+                if link is None:
+                    continue
+                default = await self._reader.one(link.href, DefaultDERControl, linking.poll_s)
                 if modes.links(default.base):
                     linking.defaults.append(default)
                 else:
                     self._heard.default(default, program)
-        with suppress(ServerFault):
-            if program.der_control_list_link is not None:
-                items = await self._reader.all(program.der_control_list_link.href, DERControlList, poll_s)
-                linking.controls.extend(item for item in items if isinstance(item, DERControl) and _follows(item))
-                now_ms = self._clock.now_ms()
-                plain = [item for item in items if not (isinstance(item, DERControl) and _follows(item))]
-                self._heard.controls(plain, program, now_ms, self.server_ms(now_ms))
-        return linking
+                return
+
+    async def _controls(self, listings: list[Listing], poll_s: int) -> list[tuple[Listing, tuple[Items, ...]]]:
+        """Read all lists of a program's controls, and all of them now where one of them has an event that is new.
+
+        So an event that several EndDevices share is heard with all places where it is answered.
+        """
+        found = await self._lists(listings, poll_s)
+        links = [each.program.der_control_list_link for each, _items in found]
+        stale = [link.href for link in links if link is not None and not self._reader.is_fresh(link.href)]
+        is_new = any(not self._heard.knows(item) for _listing, items in found for item in items)
+        if is_new and 0 < len(stale) < len(found):
+            for href in stale:
+                self._reader.expire(href)
+            found = await self._lists(listings, poll_s)
+        return found
+
+    async def _lists(self, listings: list[Listing], poll_s: int) -> list[tuple[Listing, tuple[Items, ...]]]:
+        found: list[tuple[Listing, tuple[Items, ...]]] = []
+        for listing in listings:
+            link = listing.program.der_control_list_link
+            with suppress(ServerFault):
+                if link is not None:
+                    found.append((listing, await self._reader.all(link.href, DERControlList, poll_s)))
+        return found
 
     async def _with_curves(self, linking: list[Linking]) -> None:
         """Hear what links to curves, once these were read as far as they can be."""
@@ -351,7 +385,9 @@ class Walker:
         self._said.amiss(f"item {faulty.mrid or faulty.href}", f"{faulty.href}: {faulty.why}; it is passed over")
 
 
-def _follows(control: DERControl) -> bool:
-    """Tell whether a control is to run and links to a curve."""
+def _follows(control: object) -> bool:
+    """Tell whether an item is a control that is to run and links to a curve."""
+    if not isinstance(control, DERControl):
+        return False
     runs = control.event_status.current_status in {EventState.SCHEDULED, EventState.ACTIVE}
     return runs and bool(modes.links(control.base))
