@@ -142,7 +142,7 @@ class Admission:
     def _verdict(self, order: Order, resources: tuple[str, ...]) -> Accepted | Refused:
         state = self._state
         party = state.parties.get(order.issuer, PartyState())
-        created_ms = order.rank.created_ms - party.offset_ms
+        created_ms = order.rank.created_ms - party.ahead_ms(order.clock)
         stale = judge_freshness(created_ms, state.now_ms, state.site.clock_tolerance_ms)
         return (
             stale or judge_modes(order.effects) or judge(order, resources, self.authority, self._held(order, resources))
@@ -160,7 +160,7 @@ class Admission:
             why = f"cannot carry {', '.join(order.uncarried) or 'an order without effects'}"
             self._ledger.say(live, resources, Kind.CANNOT, "A6", why)
             return
-        offset_ms = state.parties.get(order.issuer, PartyState()).offset_ms
+        offset_ms = state.parties.get(order.issuer, PartyState()).ahead_ms(order.clock)
         if order.end_ms is not None and order.end_ms - offset_ms <= state.now_ms:
             self._ledger.say(live, resources, Kind.EXPIRED, "A5", "over already when it was first received")
             return
@@ -274,7 +274,7 @@ class Admission:
     def retime(self, live: Live) -> None:
         """Put an order's interval on our clock anew (C17)."""
         party = self._state.parties.get(live.order.issuer, PartyState())
-        live.interval = effective(live.order, "", party.offset_ms, live.cut_ms, live.spread_ms)
+        live.interval = effective(live.order, "", party.ahead_ms(live.order.clock), live.cut_ms, live.spread_ms)
 
     def remind_of(self, live: Live) -> None:
         """Come back when the order starts and ends, and when its start comes within a resource's revert time (C14).

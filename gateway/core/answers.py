@@ -51,7 +51,8 @@ class Answer(NamedTuple):
     """One answer that an issuer is owed for one version of an order at one resource.
 
     `serial` names it for ever: it is what the outbox acknowledges. `why` is for people; `rule` is the rule that
-    decided. `unserved` tells a `cannot` that came after the order had run from one at its receipt.
+    decided. `unserved` tells a `cannot` that came after the order had run from one at its receipt. `clock` is which of
+    its issuer's clocks the order runs on.
     """
 
     serial: int
@@ -64,6 +65,7 @@ class Answer(NamedTuple):
     why: str
     reply_to: str
     unserved: bool = False
+    clock: str = ""
 
 
 @dataclass(slots=True)

@@ -75,10 +75,11 @@ class Contact(NamedTuple):
 
 
 class Offset(NamedTuple):
-    """A party's clock minus ours, in ms (C17)."""
+    """A party's clock minus ours, in ms (C17); `clock` names one that it has beside its own, empty is its own."""
 
     issuer: str
     offset_ms: int
+    clock: str = ""
 
 
 class Coloured(NamedTuple):

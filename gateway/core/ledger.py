@@ -77,7 +77,9 @@ class Ledger:
         elsewhere = dict(order.reply.at)
         for serial, name in enumerate(said.resources, state.answer_serial + 1):
             to = elsewhere.get(name, order.reply.to)
-            answer = Answer(serial, key, version, name, said.kind, at_ms, said.rule, said.why, to, said.unserved)
+            answer = Answer(
+                serial, key, version, name, said.kind, at_ms, said.rule, said.why, to, said.unserved, order.clock
+            )
             state.owed[serial] = answer
             state.answer_serial = serial
             yield Owe(answer)

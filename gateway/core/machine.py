@@ -319,7 +319,11 @@ class Machine:
         yield self._tell(Topic.CONTACT, None, "C14", "contact lost", (issuer,), (), why)
 
     def _offset(self, event: Offset) -> Iterator[Effect]:
-        self.state.parties[event.issuer].offset_ms = event.offset_ms
+        party = self.state.parties[event.issuer]
+        if event.clock:
+            party.clocks[event.clock] = event.offset_ms
+        else:
+            party.offset_ms = event.offset_ms
         for live in self.state.lives.values():
             if live.order.issuer == event.issuer and live.ended < len(live.courses):
                 self._admission.retime(live)

@@ -98,7 +98,7 @@ NO_PRIORITY = 1 << 62
 class Rank(NamedTuple):
     """Strength inside one slot (C3, C4): the smaller precedence, then what `tie` says, then the smaller id.
 
-    `created_ms` is on the issuer's clock; where `tie` prefers the tighter limit it decides between set-points.
+    `created_ms` is on the order's clock; where `tie` prefers the tighter limit it decides between set-points.
     """
 
     precedence: int
@@ -130,10 +130,11 @@ class OrderKey(NamedTuple):
 class Order:
     """One instruction from a party.
 
-    `start_ms` and `end_ms` are on the issuer's clock; the end is exclusive and None means for ever. `received_ms` is
-    ours. `draw` is the one 64-bit random number of the order, from which each resource's offsets are hashed.
-    `uncarried` names what the issuer asked for beside the effects and this gateway cannot carry. `service` is what it
-    is for, where the issuer's programs are told apart; empty, it stands at the strongest level that its issuer has.
+    `start_ms` and `end_ms` are on the issuer's clock, or on that of its clocks which `clock` names; the end is
+    exclusive and None means for ever. `received_ms` is ours. `draw` is the one 64-bit random number of the order, from
+    which each resource's offsets are hashed. `uncarried` names what the issuer asked for beside the effects and this
+    gateway cannot carry. `service` is what it is for, where the issuer's programs are told apart; empty, it stands at
+    the strongest level that its issuer has.
     """
 
     issuer: str
@@ -152,6 +153,7 @@ class Order:
     reply: Reply = Reply()
     uncarried: tuple[str, ...] = ()
     service: str = ""
+    clock: str = ""
 
     @property
     def key(self) -> OrderKey:

@@ -50,9 +50,8 @@ def interval_at(state: State, live: Live, resource: str) -> Interval:
     """Give an order's effective interval at a resource."""
     if live.uniform:
         return live.interval
-    return effective(
-        live.order, resource, state.parties.get(live.order.issuer, PartyState()).offset_ms, live.cut_ms, live.spread_ms
-    )
+    party = state.parties.get(live.order.issuer, PartyState())
+    return effective(live.order, resource, party.ahead_ms(live.order.clock), live.cut_ms, live.spread_ms)
 
 
 def _promised(found: Situation, resource: ResourceState, state: State) -> Situation:
@@ -102,7 +101,7 @@ class Stances:
         self._grounds: dict[tuple[int, Situation], tuple[Ground, Ground]] = {}
         self._fallbacks: dict[tuple[int, tuple[int, ...]], tuple[Fallbacks, Sequence[Default], int]] = {}
         self._unproven: frozenset[str] = frozenset()
-        self._offsets_ms: list[int] = []
+        self._offsets_ms: list[tuple[int, ...]] = []
 
     def begin(self) -> None:
         """Begin a pass: nothing of the state that a settlement depends on may change until the next one."""
@@ -113,7 +112,7 @@ class Stances:
             self._unproven = unproven
             self._grounds.clear()
             self._fallbacks.clear()
-        offsets_ms = [party.offset_ms for party in state.parties.values()]
+        offsets_ms = [(party.offset_ms, *party.clocks.values()) for party in state.parties.values()]
         if self._made > MOST_KEPT or offsets_ms != self._offsets_ms:
             self._offsets_ms = offsets_ms
             self._of.clear()

@@ -225,13 +225,18 @@ class DeviceState:
 
 @dataclass(slots=True)
 class PartyState:
-    """A party: its clock against ours, and whether contact with it stands."""
+    """A party: its clock against ours, its other `clocks` by name, and whether contact with it stands."""
 
     offset_ms: int = 0
     proven: bool = False
     lost: bool = False
     read_at_ms: int = 0
     window_ms: int = 0
+    clocks: dict[str, int] = field(default_factory=dict)
+
+    def ahead_ms(self, clock: str) -> int:
+        """Give how far (ms) one of its clocks is ahead of ours; one that is not known goes as its own."""
+        return self.clocks.get(clock, self.offset_ms) if clock else self.offset_ms
 
 
 @dataclass(slots=True)

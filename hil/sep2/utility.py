@@ -43,6 +43,8 @@ class UtilityTree(Tree):
     has_registration_links = True
     device_post_rate_s: int | None = None
     """What every EndDevice says of how often to post (s); nothing where it is None."""
+    clocks_ms: Mapping[int, int] = {}
+    """How far (ms) the clocks of FunctionSetAssignments that have one of their own are ahead of the server's."""
     posted: dict[str, str]
     """What a client told of itself when it registered in band."""
 
@@ -93,6 +95,7 @@ class UtilityTree(Tree):
         kept = [(path, read) for path, read in super()._readable() if not path.startswith(("/derp", "/rsps"))]
         return [
             *((path.replace("/fsa/1", r"/fsa/(\d+)"), read) for path, read in kept),
+            (r"/tm/(\d+)", self._time_of),
             (rf"{home}/derp", self._all_programs),
             (rf"{home}/derp/(\d+)", lambda path, page, _of, index: self._program(path, page, index)),
             (rf"{home}/derp/(\d+)/dderc", lambda path, page, _of, index: self._default(path, page, index)),
@@ -182,7 +185,18 @@ class UtilityTree(Tree):
         programs = self._below(resource, number)
         if not programs:
             raise RefusedError(404, f"{resource.name} has no assignments {number}", None)
-        return bodies.assignments_item(href, mrid_of(f"fsa {number} {resource.lfdi}"), resource.name, len(programs))
+        item = bodies.assignments_item(href, mrid_of(f"fsa {number} {resource.lfdi}"), resource.name, len(programs))
+        if number in self.clocks_ms:
+            item.TimeLink = bodies.link(f"/tm/{number}")
+        return item
+
+    def _time_of(self, _path: str, _page: Page, number: str) -> bytes:
+        if int(number) not in self.clocks_ms:
+            raise RefusedError(404, f"assignments {number} have no clock of their own", None)
+        return bodies.time_body(self._now_s(int(number)), self.time_quality, self.rates.poll_rate_s)
+
+    def _now_s(self, number: int) -> int:
+        return self.now_s() + self.clocks_ms.get(number, 0) // 1000
 
     def _below(self, resource: Resource, number: int) -> list[Program]:
         return [program for program in self._member_of(resource) if self.assignment_of(program) == number]
@@ -197,7 +211,8 @@ class UtilityTree(Tree):
 
     def _control_item(self, program: Program, control: Control) -> der.DERControlResponse:
         href = f"{self.href(program)}/derc/{control.mrid}"
-        mark = marking(control, program.controls.values(), self.now_s() - self.status_lag_s)
+        now_s = self._now_s(self.assignment_of(program))
+        mark = marking(control, program.controls.values(), now_s - self.status_lag_s)
         return bodies.control_item(href, f"/edev/{self._seen_from}/rsps/{RESPONSES}/rsp", control, mark)
 
     # -- what is posted

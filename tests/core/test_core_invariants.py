@@ -73,7 +73,7 @@ def test_time_that_goes_back_is_harmless(history: list[Wish], backward: list[int
 
 
 def interval_of(state: State, live: Live, name: str) -> Interval:
-    offset_ms = state.parties[live.order.issuer].offset_ms
+    offset_ms = state.parties[live.order.issuer].ahead_ms(live.order.clock)
     return effective(live.order, "" if live.uniform else name, offset_ms, live.cut_ms, live.spread_ms)
 
 

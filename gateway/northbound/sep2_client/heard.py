@@ -12,7 +12,7 @@ from gateway.northbound.sep2_client import modes, translate
 from gateway.northbound.sep2_client.modes import Curves
 from gateway.northbound.sep2_client.programs import Split
 from gateway.northbound.sep2_client.said import Said
-from gateway.northbound.sep2_client.shared import Programs, Shared
+from gateway.northbound.sep2_client.shared import Listing, Programs, Shared
 from gateway.northbound.sep2_client.translate import NO_CURVES
 from gateway.ports.north import Hear
 from gateway.wire.sep2 import Faulty, WireFault
@@ -91,30 +91,30 @@ class Heard:
         return mrid is None or mrid in self._orders or mrid in self._withdrawn or mrid in self._unreadable
 
     def controls(
-        self, items: Iterable[Shared], program: DERProgram, now_ms: int, server_ms: int, curves: Curves = NO_CURVES
+        self, items: Iterable[Shared], home: Listing, now_ms: int, server_ms: int, curves: Curves = NO_CURVES
     ) -> None:
         """Take items of a program's DERControlList as they are listed now, with the curves that they link to.
 
-        `now_ms` is on our clock, `server_ms` on the server's.
+        `now_ms` is on our clock, `server_ms` on the one that the program runs on.
         """
         for shared in items:
             item = shared.item
             if isinstance(item, DERControl):
                 self._listed.add(item.mrid)
                 try:
-                    self._control(item, shared, program, now_ms, server_ms, curves)
+                    self._control(item, shared, home, now_ms, server_ms, curves)
                 except WireFault as fault:
-                    self._cannot_read(item, shared, program, str(fault))
+                    self._cannot_read(item, shared, home.program, str(fault))
             elif isinstance(item, Faulty):
                 if item.mrid is not None:
                     self._listed.add(item.mrid)
-                self._cannot_read(item, shared, program, item.why)
+                self._cannot_read(item, shared, home.program, item.why)
 
     def _control(
         self,
         control: DERControl,
         shared: Shared,
-        program: DERProgram,
+        home: Listing,
         now_ms: int,
         server_ms: int,
         curves: Curves,
@@ -132,9 +132,9 @@ class Heard:
         known = self._orders.get(mrid)
         received_ms, draw = (now_ms, None) if known is None else (known.order.received_ms, known.order.draw)
         draw = self._draw() if draw is None else draw
-        service = self._split.service(program)
+        service, clock = self._split.service(home.program), home.clock if known is None else known.order.clock
         reply = translate.reply_of(control, shared.reply_at, None if known is None else known.order.reply)
-        order = translate.order(control, program, self._party, received_ms, draw, service, curves, reply)
+        order = translate.order(control, home.program, self._party, received_ms, draw, service, curves, reply, clock)
         if known is None and translate.may_wait(order, control.base, curves, server_ms):
             return
         self._unfit(f"event {mrid}", control.base, curves)
@@ -173,15 +173,18 @@ class Heard:
         for key, text in self._split.contradictions(programs):
             self._said.amiss(key, text)
 
-    def close(self, server_ms: int) -> None:
-        """End a round in which every list was read: say what is no longer listed, and forget what is long over."""
+    def close(self, server_ms: Callable[[str], int]) -> None:
+        """End a round in which every list was read: say what is no longer listed, and forget what is long over.
+
+        `server_ms` tells what the server's clocks show.
+        """
         for mrid, heard in list(self._orders.items()):
             if mrid in self._listed:
                 continue
-            end_ms = heard.order.end_ms
-            if mrid in self._withdrawn or (end_ms is not None and end_ms + KEEP_OVER_MS < server_ms):
+            end_ms, at_ms = heard.order.end_ms, server_ms(heard.order.clock)
+            if mrid in self._withdrawn or (end_ms is not None and end_ms + KEEP_OVER_MS < at_ms):
                 del self._orders[mrid]
-            elif end_ms is None or end_ms > server_ms:
+            elif end_ms is None or end_ms > at_ms:
                 text = f"event {mrid} is no longer listed; it runs to its end (RULES C13)"
                 self._said.amiss(f"unlisted {mrid}", text)
         self._withdrawn &= self._listed

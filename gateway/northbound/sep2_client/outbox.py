@@ -32,9 +32,9 @@ class Outbox:
         codes: Mapping[str, int],
         clock: Clock,
         hear: Hear,
-        server_ms: Callable[[int], int],
+        server_ms: Callable[[int, str], int],
     ) -> None:
-        """Answer for these resources with these status codes; `server_ms` puts an instant on the server's clock."""
+        """Answer for these resources with these status codes; `server_ms` puts an instant on a clock of the server."""
         self._exchange = exchange
         self._resources = resources
         self._codes = codes
@@ -77,7 +77,8 @@ class Outbox:
         if resource is None:
             self._give_up(answer, "its resource is not known to this server any more")
             return
-        body = translate.response(answer, resource.lfdi, self._codes, self._server_ms(answer.at_ms) // 1000)
+        created_s = self._server_ms(answer.at_ms, answer.clock) // 1000
+        body = translate.response(answer, resource.lfdi, self._codes, created_s)
         if body is None:
             return
         try:

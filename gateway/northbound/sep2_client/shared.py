@@ -16,10 +16,14 @@ WITHDRAWN = frozenset({EventState.CANCELLED, EventState.CANCELLED_WITH_RANDOMIZA
 
 
 class Listing(NamedTuple):
-    """One address at which a program's controls are listed, and the resources that were led there."""
+    """One address at which a program's controls are listed, and the resources that were led there.
+
+    `clock` is where the Time is that its events run on, empty for that of the DeviceCapability.
+    """
 
     program: DERProgram
     resources: tuple[str, ...]
+    clock: str = ""
 
 
 @dataclass(slots=True)
@@ -37,8 +41,8 @@ class Programs:
     refused: set[str] = field(default_factory=set)
     whole: bool = True
 
-    def take(self, group: str, program: DERProgram, resource: str, poll_s: int) -> None:
-        """Note that a resource is assigned to a program whose list has this poll rate."""
+    def take(self, group: str, program: DERProgram, resource: str, poll_s: int, clock: str = "") -> None:
+        """Note that a resource is assigned to a program whose list has this poll rate, and runs on this clock there."""
         listings = self.listings.setdefault(group, [])
         for place, known in enumerate(listings):
             if _controls_of(known.program) == _controls_of(program):
@@ -46,7 +50,7 @@ class Programs:
                     listings[place] = known._replace(resources=(*known.resources, resource))
                 break
         else:
-            listings.append(Listing(program, (resource,)))
+            listings.append(Listing(program, (resource,), clock))
         self.poll_s[group] = min(poll_s, self.poll_s.get(group, poll_s))
         self.resources.setdefault(group, set()).add(resource)
 

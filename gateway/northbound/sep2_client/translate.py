@@ -143,8 +143,9 @@ def order(
     service: str = "",
     curves: modes.Curves = NO_CURVES,
     answered: Reply | None = None,
+    clock: str = "",
 ) -> Order:
-    """Turn a control of a program into an order of this service; its times stay on the server's clock (RULES C17).
+    """Turn a control of a program into an order of this service; its times stay on the server's `clock` (RULES C17).
 
     It is answered as `answered` says, or else as it says itself.
     Raises WireFault where it was created, or starts, outside the years 1970 to 9999.
@@ -170,6 +171,7 @@ def order(
         reply=answered or reply(control.reply_to, control.response_required),
         uncarried=lacking,
         service=service,
+        clock=clock,
     )
 
 

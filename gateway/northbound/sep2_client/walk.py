@@ -10,10 +10,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 
-from gateway.core.events import Contact, Offset
+from gateway.core.events import Contact
 from gateway.northbound.sep2_client import modes, translate
+from gateway.northbound.sep2_client.clocks import OWN, Clocks
 from gateway.northbound.sep2_client.config import Sep2Resource
 from gateway.northbound.sep2_client.curve_reader import CurveReader
 from gateway.northbound.sep2_client.exchange import Exchange, Impostor, ServerDown, ServerFault
@@ -25,7 +27,7 @@ from gateway.northbound.sep2_client.said import Said
 from gateway.northbound.sep2_client.shared import Listing, Programs, Shared, merged
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
-from gateway.wire.sep2 import Faulty, WireFault
+from gateway.wire.sep2 import Faulty
 from gateway.wire.sep2.codes import EventState
 from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
 from gateway.wire.sep2.resources import (
@@ -38,10 +40,8 @@ from gateway.wire.sep2.resources import (
     DeviceCapability,
     FunctionSetAssignments,
     FunctionSetAssignmentsList,
-    Time,
 )
 
-OFFSET_STEP_MS: Final = 1_000
 CONTACT_LOST_MIN_S: Final = 300
 DOWN_AGAIN_S: Final = (1, 5, 15, 60)
 NOT_THERE: Final = (404, 410)
@@ -59,7 +59,7 @@ class Found:
 class Linking(NamedTuple):
     """What of a program links to curves, and the poll rate (s) of the lists that name it."""
 
-    program: DERProgram
+    home: Listing
     poll_s: int
     defaults: list[DefaultDERControl]
     controls: list[Shared]
@@ -106,12 +106,12 @@ class Walker:
         self._heard = Heard(party, resources, hear, draw, self._said, split)
         self._downs = 0
         self._next_ms = 0
-        self._time: Time | None = None
-        self._offset_ms: int | None = None
+        self._clocks = Clocks(party, reader, clock, hear, self._said)
+        self._is_timed = False
 
-    def server_ms(self, at_ms: int) -> int:
-        """Give an instant of our clock on the server's (RULES C17)."""
-        return at_ms + (self._offset_ms or 0)
+    def server_ms(self, at_ms: int, clock: str = OWN) -> int:
+        """Give an instant of our clock on the server's, or on another of its clocks (RULES C17)."""
+        return self._clocks.server_ms(at_ms, clock)
 
     def gradient_hundredths_per_s(self, resource: str) -> int:
         """Give the gradient that the defaults heard set for a resource (hundredths of a percent a second)."""
@@ -149,6 +149,9 @@ class Walker:
         except ServerDown as fault:
             self._down(fault)
             return
+        finally:
+            if self._is_timed:
+                self.timed.set()
         if self._downs:
             self._downs = 0
             self._said.say("in reach again")
@@ -188,6 +191,7 @@ class Walker:
                 await self._assignments(name, device, programs)
             except ServerFault:
                 programs.whole = False
+        self.timed.set()
         programs.whole = programs.whole and not self._reader.failing
         self._heard.begin()
         self._heard.assigned(programs)
@@ -199,32 +203,28 @@ class Walker:
         if not found.end_devices or not programs.whole or self._reader.failing:
             return
         now_ms = self._clock.now_ms()
-        self._heard.close(self.server_ms(now_ms))
+        self._heard.close(partial(self.server_ms, now_ms))
         gap_s = max(programs.poll_s.values(), default=(self._reader.next_due_ms() - now_ms) // 1000)
         window_s = self._contact_lost_s or max(2 * gap_s, CONTACT_LOST_MIN_S)
         self._hear(Contact(self._party, 1000 * window_s))
 
     async def _keep_time(self, capability: DeviceCapability) -> None:
-        """Keep the server's clock minus ours; raise ServerFault where it was never known (RULES C17)."""
-        if capability.time_link is None:
-            self.timed.set()
-            return
-        sent_ms = self._clock.now_ms()
-        time = await self._reader.one(capability.time_link.href, Time)
-        if time is self._time:
-            return
-        try:
-            offset_ms = translate.server_ms(time) - (sent_ms + self._clock.now_ms()) // 2
-        except WireFault as fault:
-            self._said.amiss("time", f"{fault}; its clock is taken as it was")
-            if self._offset_ms is None:
-                raise ServerFault(str(fault)) from fault
-            return
-        self._time = time
-        if self._offset_ms is None or abs(offset_ms - self._offset_ms) > OFFSET_STEP_MS:
-            self._offset_ms = offset_ms
-            self._hear(Offset(self._party, offset_ms))
-        self.timed.set()
+        """Keep the server's own clock; raise ServerFault where it was never known (RULES C17)."""
+        if capability.time_link is not None:
+            await self._clocks.keep(capability.time_link.href)
+        self._is_timed = True
+
+    async def _clock_of(self, assignment: FunctionSetAssignments, capability: DeviceCapability | None) -> str:
+        """Keep the clock that an assignment's events run on, and give its name.
+
+        Raises ServerFault where it has one of its own that was never known.
+        """
+        ours = None if capability is None else capability.time_link
+        link = assignment.time_link
+        if link is None or (ours is not None and link.href == ours.href):
+            return OWN
+        await self._clocks.keep(link.href, link.href)
+        return link.href
 
     # -- whom the server knows
 
@@ -288,7 +288,6 @@ class Walker:
                 programs.whole = False
                 self._passed_over(assignment)
             elif isinstance(assignment, FunctionSetAssignments):
-                self._compare_clocks(assignment)
                 await self._programs(name, assignment, programs)
 
     async def _programs(self, name: str, assignment: FunctionSetAssignments, programs: Programs) -> None:
@@ -296,6 +295,7 @@ class Walker:
         if link is None:
             return
         try:
+            clock = await self._clock_of(assignment, self.found.capability)
             listed = await self._reader.all(link.href, DERProgramList)
         except ServerFault:
             programs.whole = False
@@ -306,11 +306,15 @@ class Walker:
                 self._passed_over(program)
             elif isinstance(program, DERProgram):
                 group = translate.group_of(self._party, program)
-                programs.take(group, program, name, self._reader.rate_s(link.href))
+                programs.take(group, program, name, self._reader.rate_s(link.href), clock)
+                home = programs.listings[group][0].clock
+                if home != clock:
+                    text = f"{group} is assigned by two clocks; its events run on the first, {home or 'the main one'}"
+                    self._said.amiss(f"clock of {group}", text)
 
     async def _program(self, listings: list[Listing], poll_s: int) -> Linking:
         """Hear what a program wants; give back what links to curves, so that no limit waits for a curve."""
-        linking = Linking(listings[0].program, poll_s, [], [])
+        linking = Linking(listings[0], poll_s, [], [])
         await self._default(listings, linking)
         lists = await self._controls(listings, poll_s)
         if lists:
@@ -318,14 +322,14 @@ class Walker:
             for each in merged(lists):
                 (linking.controls if _follows(each.item) else plain).append(each)
             now_ms = self._clock.now_ms()
-            self._heard.controls(plain, linking.program, now_ms, self.server_ms(now_ms))
+            self._heard.controls(plain, linking.home, now_ms, self.server_ms(now_ms, linking.home.clock))
         return linking
 
     async def _default(self, listings: list[Listing], linking: Linking) -> None:
         """Hear a program's default, of its first address that gives one."""
         offered = [each.program for each in listings if each.program.default_der_control_link is not None]
         if not offered:
-            self._heard.no_default(linking.program)
+            self._heard.no_default(linking.home.program)
         for program in offered:
             link = program.default_der_control_link
             with suppress(ServerFault):
@@ -372,14 +376,9 @@ class Walker:
         now_ms = self._clock.now_ms()
         for each in linking:
             for default in each.defaults:
-                self._heard.default(default, each.program, curves)
-            self._heard.controls(each.controls, each.program, now_ms, self.server_ms(now_ms), curves)
-
-    def _compare_clocks(self, assignment: FunctionSetAssignments) -> None:
-        ours = self.found.capability.time_link if self.found.capability is not None else None
-        if assignment.time_link is not None and (ours is None or assignment.time_link.href != ours.href):
-            text = f"{assignment.href} has a clock of its own; events run on that of the DeviceCapability"
-            self._said.amiss(f"clock of {assignment.mrid}", text)
+                self._heard.default(default, each.home.program, curves)
+            server_ms = self.server_ms(now_ms, each.home.clock)
+            self._heard.controls(each.controls, each.home, now_ms, server_ms, curves)
 
     def _passed_over(self, faulty: Faulty) -> None:
         self._said.amiss(f"item {faulty.mrid or faulty.href}", f"{faulty.href}: {faulty.why}; it is passed over")
