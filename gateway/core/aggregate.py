@@ -1,6 +1,6 @@
 """Readings summed for the tier above, with how much of the whole they cover and how old they are (RULES A2)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from gateway.core.known import Known, Reading
@@ -38,12 +38,24 @@ class Total(NamedTuple):
     connected: int
 
 
+class ConnectionReading(NamedTuple):
+    """What the meter at a connection point shows: power (W) and reactive power (var), positive out, voltage (mV)."""
+
+    power: Reading
+    reactive: Reading
+    voltage: Reading
+
+
 class Picture(NamedTuple):
-    """What the tier above is shown: the whole domain, and each resource that is registered with it."""
+    """What the tier above is shown: the whole domain, and each resource that is registered with it.
+
+    `connections` are the readings of the resources whose connection point is metered.
+    """
 
     at_ms: int
     whole: Total
     resources: dict[str, Total]
+    connections: dict[str, ConnectionReading]
 
 
 def total(samples: Iterable[Sample], now_ms: int) -> Total:
@@ -81,13 +93,18 @@ def total(samples: Iterable[Sample], now_ms: int) -> Total:
     )
 
 
-def picture(samples: Iterable[Sample], now_ms: int) -> Picture:
-    """Give the picture of the whole and of each resource."""
+def picture(
+    samples: Iterable[Sample], now_ms: int, connections: Mapping[str, ConnectionReading] | None = None
+) -> Picture:
+    """Give the picture of the whole and of each resource, with what is metered at their connection points."""
     by_resource: dict[str, list[Sample]] = {}
     every: list[Sample] = []
     for sample in samples:
         every.append(sample)
         by_resource.setdefault(sample.resource, []).append(sample)
     return Picture(
-        now_ms, total(every, now_ms), {resource: total(part, now_ms) for resource, part in by_resource.items()}
+        now_ms,
+        total(every, now_ms),
+        {resource: total(part, now_ms) for resource, part in by_resource.items()},
+        dict(connections or {}),
     )

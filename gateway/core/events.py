@@ -186,11 +186,19 @@ class Observed(NamedTuple):
     stored: Reading = NOT_STORED
 
 
+NOT_METERED = Unknown("the meter says nothing of it", 0)
+
+
 class MeterRead(NamedTuple):
-    """A reading of the meter at a resource's connection point (W); positive goes out into the grid."""
+    """A reading of the meter at a resource's connection point (W); positive goes out into the grid.
+
+    `reactive` (var, positive out as well) and `voltage` (mV) are for the tier above alone.
+    """
 
     resource: str
     power: Reading
+    reactive: Reading = NOT_METERED
+    voltage: Reading = NOT_METERED
 
 
 class Delivered(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.core.admit import Admission
 from gateway.core.adoption import Adoption
-from gateway.core.aggregate import Sample
+from gateway.core.aggregate import ConnectionReading, Sample
 from gateway.core.answers import Kind
 from gateway.core.arbitrate import Ground
 from gateway.core.authority import judge_modes
@@ -149,6 +149,11 @@ class Machine:
                 state.voltage,
                 state.connected,
             )
+
+    def connections(self) -> dict[str, ConnectionReading]:
+        """Give what is metered at the connection points, for the same picture."""
+        found = ((name, state.connection) for name, state in self.state.resources.items())
+        return {name: shown for name, shown in found if shown is not None}
 
     def _tell(
         self,
@@ -405,13 +410,17 @@ class Machine:
         devices = [self.state.devices[name] for name in resource.resource.devices]
         if resource.load.read(event.power, [device.driven(self.state.now_ms) for device in devices], self.state.now_ms):
             self._decider.touch_due([event.resource])
+        resource.connection = ConnectionReading(event.power, event.reactive, event.voltage)
         self.state.remind(self.state.now_ms + STALE_MS, "load", event.resource)
         yield from ()
 
     def _load_due(self, name: str) -> None:
         """Take a load as zero that nobody has read for long."""
         resource = self.state.resources.get(name)
-        if resource is not None and resource.load.read_ms + STALE_MS <= self.state.now_ms and resource.load.lose():
+        if resource is None or resource.load.read_ms + STALE_MS > self.state.now_ms:
+            return
+        resource.connection = None
+        if resource.load.lose():
             self._decider.touch_due([name])
 
     def _delivered(self, event: Delivered) -> Iterator[Effect]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gateway.core.aggregate import ConnectionReading
 from gateway.core.answers import Answer, Course
 from gateway.core.arbitrate import Allotment, Ground, Ruling
 from gateway.core.capacity import CommitmentBook, Reduction
@@ -54,7 +55,8 @@ class ResourceState:
 
     `places` are the points of the network that it lies under, `points` those of them and those groups in sum whose
     limit it shares, and `allotted` what it has of each. `silent_most_w` is its share of what the ratings allow when
-    nobody speaks to any of them. `load` is what is used behind the connection point, where that is metered.
+    nobody speaks to any of them. `load` is what is used behind the connection point, where that is metered, and
+    `connection` what the meter there showed last.
     """
 
     resource: Resource
@@ -71,6 +73,7 @@ class ResourceState:
     allotted: tuple[Allotment, ...] = ()
     feeder: str = ""
     load: SiteLoad = field(default_factory=SiteLoad)
+    connection: ConnectionReading | None = None
 
 
 @dataclass(frozen=True, slots=True)

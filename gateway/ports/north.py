@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.core.aggregate import Picture
+from gateway.core.aggregate import Picture, Total
 from gateway.core.answers import Answer
 from gateway.core.events import Event
 
-__all__ = ["LOCAL", "Answer", "Hear", "LocalInbox", "Look", "NorthLink", "Picture"]
+__all__ = ["LOCAL", "Answer", "Hear", "LocalInbox", "Look", "NorthLink", "Picture", "Total"]
 
 Hear = Callable[[Event], None]
 """Hands an event to the deciding loop, in the order of the calls; to be called in the loop's thread."""

@@ -95,7 +95,7 @@ async def serve(
         decider = Decider(machine, journal, clock, lease)
 
         def look() -> Picture:
-            return picture(machine.samples(), clock.now_ms())
+            return picture(machine.samples(), clock.now_ms(), machine.connections())
 
         decider.feeders = models = wiring.feeders(site, clock, decider.hear)
         identities = Identities(state / denied.FILE)

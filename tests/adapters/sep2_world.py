@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.core.aggregate import Picture, Sample, picture
+from gateway.core.aggregate import ConnectionReading, Picture, Sample, picture
 from gateway.core.answers import Answer, Kind
 from gateway.core.events import Contact, Delivered, Event, OrderHeard
 from gateway.core.known import Known, Reading
@@ -98,6 +98,7 @@ class World:
         self.clock = parse(text)
         self.events: list[Event] = []
         self.samples: list[Sample] = [sample(house, known(2_000)) for house in HOUSES]
+        self.connections: dict[str, ConnectionReading] = {}
         self._log = Lines()
         self._pki = pki
         self._pins = dict.fromkeys(HOUSES, PIN) if pins is None else pins
@@ -183,7 +184,7 @@ class World:
     # -- what came of it
 
     def look(self) -> Picture:
-        return picture(self.samples, self.clock.now_ms())
+        return picture(self.samples, self.clock.now_ms(), self.connections)
 
     @property
     def lines(self) -> list[str]:

@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.core.answers import Kind
 from gateway.core.events import LinkDown, LinkUp
-from gateway.northbound.sep2_client.exchange import Sent
-from gateway.northbound.sep2_client.mirror import Mirror
+from gateway.northbound.sep2_client.sending import Outcome, Sender
+from gateway.northbound.sep2_client.telemetry import Place
 from gateway.pki import files, identity, issue, tls
 from gateway.pki.denied import FILE, DenyList
 from gateway.pki.live import Identities
 from gateway.runtime.daemon import watch
 from gateway.southbound.sep2_server import Links, build
 from gateway.wire.sep2 import Resource
-from gateway.wire.sep2.metering import MirrorMeterReading
+from gateway.wire.sep2.metering import MirrorMeterReadingList
 from hil.head_end import HeadEnd
 
 CUT_WITHIN_S = 5.0
@@ -108,16 +108,17 @@ async def test_the_client_goes_on_under_a_new_certificate_without_a_failed_reque
 async def test_a_new_certificate_in_the_middle_of_showing_leaves_that_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send, new = Mirror._send, "A" * 40
+    send, new = Sender.send, "A" * 40
     renewed: list[str] = []
 
-    async def sending(mirror: Mirror, method: str, href: str, body: Resource) -> Sent | None:
-        if not renewed and isinstance(body, MirrorMeterReading) and href == mirror._points.get(""):
+    async def sending(sender: Sender, method: str, href: str, body: Resource, *, quiet: bool = False) -> Outcome:
+        points = world.link._mirror._metering._points
+        if not renewed and isinstance(body, MirrorMeterReadingList) and href == points.get(Place("")):
             renewed.append(href)
             world.link.renew(new)
-        return await send(mirror, method, href, body)
+        return await send(sender, method, href, body, quiet=quiet)
 
-    monkeypatch.setattr(Mirror, "_send", sending)
+    monkeypatch.setattr(Sender, "send", sending)
     async with sep2_world.World(sep2_world.make_pki(tmp_path)) as world:
         world.server.tree.intake._known_lfdis |= {new}
         await world.until(lambda: renewed)

@@ -329,45 +329,6 @@ def test_ratings_and_settings_round_down() -> None:
     assert encode(translate.settings(FULL._replace(generation_max_w=-5), 9)), "a device that says less than nothing"
 
 
-@pytest.mark.parametrize(("whole", "role"), [(True, 0x03), (False, 0x49)])
-def test_a_usage_point_can_be_written(whole: bool, role: int) -> None:
-    point = translate.usage_point(LFDI, whole=whole)
-    assert (point.device_lfdi, point.role_flags, point.mrid) == (LFDI.upper(), role, translate.usage_point_mrid(LFDI))
-    assert encode(point)
-    assert translate.usage_point_mrid(LFDI) == translate.usage_point_mrid(LFDI.upper())
-    assert translate.usage_point_mrid(LFDI) != translate.usage_point_mrid(LFDI[::-1])
-
-
-def test_readings_bear_unit_sign_and_coverage() -> None:
-    power, reactive, voltage = translate.readings(FULL._replace(known=1), LFDI, 100, 60)
-    assert [one.reading and one.reading.value for one in (power, reactive, voltage)] == [4_000, -150, 230_400]
-    types = [one.reading_type for one in (power, reactive, voltage)]
-    assert [(kind.uom, kind.power_of_ten_multiplier, kind.flow_direction) for kind in types if kind] == [
-        (38, 0, 19),
-        (63, 0, 19),
-        (29, -3, 19),
-    ]
-    assert power.description == "1 of 2 seen"
-    assert power.reading is not None
-    assert power.reading.time_period == Interval(start_s=100, duration_s=60)
-    assert len({one.mrid for one in (power, reactive, voltage)}) == 3
-    assert all(encode(one) for one in (power, reactive, voltage))
-
-
-def test_what_is_unknown_has_no_reading() -> None:
-    assert translate.readings(FULL._replace(power_w=None, reactive_var=None, voltage_mv=None), LFDI, 0, 1) == ()
-    only = translate.readings(FULL._replace(power_w=0, reactive_var=None, voltage_mv=None), LFDI, 0, 1)
-    assert [one.reading and one.reading.value for one in only] == [0], "zero is known"
-
-
-def test_a_mean_counts_only_what_was_known() -> None:
-    mean = translate.Mean()
-    for power_w in (1_000, None, 2_000):
-        mean.add(FULL._replace(power_w=power_w, reactive_var=None))
-    assert mean.of(FULL)[:3] == (1_500, None, 230_400)
-    assert translate.Mean().of(FULL)[:3] == (None, None, None)
-
-
 def test_the_profile_is_the_table_of_the_readme() -> None:
     adapter = Path(translate.__file__).parent
     readme = (adapter / "README.md").read_text()

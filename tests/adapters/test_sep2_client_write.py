@@ -13,7 +13,8 @@ from gateway.core.answers import Kind
 from gateway.core.events import Contact
 from gateway.core.known import Unknown
 from gateway.core.orders import Order, Reply
-from gateway.northbound.sep2_client import exchange, translate
+from gateway.northbound.sep2_client import exchange, telemetry
+from gateway.northbound.sep2_client.telemetry import Place
 from gateway.pki import tls
 from hil.head_end import HeadEnd
 
@@ -232,7 +233,7 @@ async def test_an_exchange_that_may_not_write_opens_nothing(pki: Path) -> None:
     context = tls.client_context(pki / "gateway.pem", pki / "gateway.key", pki / "serca.pem")
     mute = exchange.Exchange("https://127.0.0.1:1/dcap", context, may_write=False)
     async with mute:
-        assert await mute.send("PUT", "/x", translate.usage_point(lfdi("house-1"), whole=False)) is None
+        assert await mute.send("PUT", "/x", telemetry.usage_point(lfdi("house-1"), Place("house-1"))) is None
 
 
 # -- ratings, settings and status
@@ -284,7 +285,7 @@ async def test_readings_of_each_resource_and_of_the_whole(pki: Path) -> None:
         await world.until(lambda: len(intake.readings) >= 18)
         own = world.own_lfdi
         assert {(point.lfdi, point.role_flags) for point in intake.usage_points} == {
-            (own, "0003"),
+            (own, "0009"),
             *((lfdi(house), "0049") for house in HOUSES),
         }
         last = {(one.lfdi, one.uom): one for one in intake.readings}

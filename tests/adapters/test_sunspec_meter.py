@@ -18,7 +18,7 @@ from gateway.core.known import Known, Reading, Unknown
 from gateway.runtime.clock import ScaledClock
 from gateway.southbound import sunspec_modbus
 from gateway.southbound.sunspec_modbus import SunspecMeter, build_meters, connection, meter
-from gateway.southbound.sunspec_modbus.translate import METERED_MOST_W, METERS, metered
+from gateway.southbound.sunspec_modbus.translate import METERED_MOST_W, METERS, metered, metered_beside
 from gateway.southbound.sunspec_modbus.translate import meter as meter_of
 from gateway.wire.sunspec import Block, Chain
 from gateway.wire.sunspec.discovery import EndedBy
@@ -316,10 +316,11 @@ async def test_a_foreign_server_with_the_meter_behind_an_inverter_is_read(base: 
 @pytest.mark.parametrize("model_id", METERS)
 def test_all_meter_models_read_as_another_library_writes_them(model_id: int) -> None:
     model: Any = device.Model(model_id)
-    for name, exponent in (("W_SF", 0), ("Hz_SF", -2), ("V_SF", -1)):
+    for name, exponent in (("W_SF", 0), ("Hz_SF", -2), ("V_SF", -1), ("VAR_SF", 0)):
         if name in model.points:
             model.points[name].value = exponent
     model.points["W"].cvalue, model.points["Hz"].cvalue = -1_234, 50
+    model.points["VAR"].cvalue, model.points["PhV"].cvalue = 300, 230
     block = model.get_mb()
     chain = Chain(0, (Block(1, 2, 66), Block(model_id, 70, len(block) // 2 - 2)), EndedBy.MARKER)
     live = meter_of(chain)
@@ -327,6 +328,8 @@ def test_all_meter_models_read_as_another_library_writes_them(model_id: int) -> 
     answer = block[2 * (live.ask.address - 70) :][: 2 * live.ask.quantity]
     assert metered(live, answer, 7, export_positive=False) == Known(1_234, 7)
     assert metered(live, answer, 7, export_positive=True) == Known(-1_234, 7)
+    assert metered_beside(live, answer, 7, export_positive=False) == (Known(-300, 7), Known(230_000, 7))
+    assert metered_beside(live, answer, 7, export_positive=True) == (Known(300, 7), Known(230_000, 7))
 
 
 def test_a_power_is_believed_up_to_what_any_connection_point_carries() -> None:

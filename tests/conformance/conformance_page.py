@@ -42,9 +42,8 @@ Where the procedures leave something open, our reading is:
   their windows, and apart. Ramps are not timed.
 - A control that is answered with "not applicable", "rejected", "aborted" or "partially completed" is not passed, even
   where a procedure does not ask for it.
-- A reading "of the site" may be of any usage point with the role of a connection point. The public test runner is
-  stricter than the procedures in three ways that are not held here: readings begin and end on whole minutes, mRIDs end
-  in the client's Private Enterprise Number, and the site's readings are those of the EndDevice itself.
+- Where the public test runner is stricter than the procedures, it is followed: readings begin and end on whole minutes,
+  their mRIDs end in the client's Private Enterprise Number, and they are of the EndDevice itself.
 
 """
 

@@ -5,13 +5,14 @@ from itertools import pairwise
 from typing import Any
 
 from procedure_script import Parameters
-from procedure_server import CannotPlayError, ProcedureServer, lfdi_of_house, matches
+from procedure_server import ENTERPRISE, CannotPlayError, ProcedureServer, lfdi_of_house, matches
 
 from hil.sep2.records import PostedReading
 
 SITE, DER = 0x03, 0x49
 WATTS, VARS, VOLTS, WATT_HOURS = 38, 63, 29, 72
 AVERAGE = 2
+MINUTE_S = 60
 RESOURCES = {"DERControlList": "/edev/*/derp/*/derc", "DERControl": "/edev/*/derp/*/derc/*"}
 MISSED, MOST_MISSED, MISS_WINDOW = 1.5, 1, 5
 MOST_POLLS, POLL_WINDOW = 6, 3
@@ -143,14 +144,22 @@ class Judge:
 
     def _readings(self, given: Parameters, unit: int, role: int, qualifier: int | None = AVERAGE) -> Faults:
         intake = self._server.tree.intake
-        points = {point.mrid for point in intake.usage_points if int(point.role_flags, 16) == role}
+        houses = {resource.lfdi for resource in self._server.tree.resources}
+        points = {
+            point.mrid for point in intake.usage_points if int(point.role_flags, 16) == role and point.lfdi in houses
+        }
         series: dict[str, list[PostedReading]] = {}
         for one in intake.readings:
             if one.usage_point in points and one.uom == unit and (one.data_qualifier or 0) == (qualifier or 0):
                 series.setdefault(one.meter_reading, []).append(one)
         if not series:
             return ["no such reading was posted"]
-        faults = []
+        faults = [
+            f"{name} is not of our number, or not of whole minutes"
+            for name, each in series.items()
+            if not name.endswith(ENTERPRISE)
+            or any((one.start_s or 0) % MINUTE_S or (one.duration_s or 0) % MINUTE_S for one in each)
+        ]
         most = max(len(each) for each in series.values())
         if most < given.get("minimum_count", 0):
             faults.append(f"{most} readings, fewer than {given['minimum_count']}")

@@ -206,7 +206,7 @@ class Gateway:
         self.hear(LinkUp(roof.name, Known(roof.rated_w, now_ms), Known(draws_w, now_ms)))
 
     def _look(self) -> Picture:
-        return picture(self._machine.samples(), self.clock.now_ms())
+        return picture(self._machine.samples(), self.clock.now_ms(), self._machine.connections())
 
     # -- time
 
@@ -238,7 +238,8 @@ class Gateway:
             power = Known(roof.power_w(now_ms), now_ms)
             self.hear(Observed(roof.name, power, Known(0, now_ms), Known(230_000, now_ms), roof.is_connected))
         for house in self._houses:
-            self.hear(MeterRead(house, Known(self.power_w(house) - self.load_w, now_ms)))
+            out_w = Known(self.power_w(house) - self.load_w, now_ms)
+            self.hear(MeterRead(house, out_w, Known(0, now_ms), Known(230_000, now_ms)))
 
     def power_w(self, house: str) -> int:
         """What the DER of a house generate now (W)."""

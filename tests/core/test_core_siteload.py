@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from core_world import CORNER, MARKET, SETTLE_MS, STREET, Player, adopt, adopt_all, export, house, order, site, target
 
-from gateway.core.events import LinkDown, MeterRead, Observed
+from gateway.core.aggregate import ConnectionReading
+from gateway.core.events import LinkDown, MeterRead, Observed, Tick
 from gateway.core.functions import Function
 from gateway.core.known import Known, Unknown
 from gateway.core.orders import Ceiling, Each, Floor
@@ -220,3 +221,14 @@ def test_a_meter_that_stands_still_while_the_der_moves_loosens_nothing() -> None
     assert limit_w(one) == 2_000
     read(one, 420, 1_700)
     assert limit_w(one) == 2_300, "it moves again"
+
+
+def test_what_a_meter_shows_is_in_the_picture_until_nobody_reads_it_any_more() -> None:
+    one, shown = player(), ConnectionReading(Known(500, 11_000), Known(40, 11_000), Known(231_000, 11_000))
+    assert one.machine.connections() == {}
+    one.feed(11, MeterRead(house(1), *shown))
+    assert one.machine.connections() == {house(1): shown}
+    one.feed(100, Tick())
+    assert one.machine.connections() == {house(1): shown}
+    one.feed(11 + STALE_MS // 1000, Tick())
+    assert one.machine.connections() == {}

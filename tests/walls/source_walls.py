@@ -13,7 +13,15 @@ GUARD = "gateway/core/guard.py"
 ADAPTERS = ("gateway/northbound", "gateway/southbound")
 FIVE_FILES = ("__init__.py", "link.py", "translate.py", "config.py", "README.md")
 LONGEST_FILE = 500
-TRANSLATING = ("translate.py", "carriers.py", "curves.py", "legacy_curves.py", "modes.py", "reactive.py")
+TRANSLATING = (
+    "translate.py",
+    "carriers.py",
+    "curves.py",
+    "legacy_curves.py",
+    "modes.py",
+    "reactive.py",
+    "telemetry.py",
+)
 DOING = ("asyncio", "socket", "ssl", "time", "threading", "logging")
 NAMED_VALUES = ("gateway.core.events", "gateway.core.known", "gateway.core.units")
 

@@ -1,6 +1,7 @@
 """One 2030.5 server above: read at its poll rates, answered at once, shown the picture at its post rate."""
 
 import asyncio
+import hashlib
 import logging
 import secrets
 import ssl
@@ -24,7 +25,13 @@ from gateway.ports.north import Answer, Hear, Look
 log = logging.getLogger(__name__)
 
 SHORTEST_MS: Final = 1_000
-SAMPLE_MS: Final = 5_000
+SAMPLE_S: Final = 5
+DAY_S: Final = 86_400
+
+
+def phase_s(lfdi: str, url: str) -> int:
+    """Give the number (s, below a day) by which this gateway asks and posts at another second than its neighbours."""
+    return int.from_bytes(hashlib.sha256(f"{lfdi.upper()} {url}".encode()).digest()[:8]) % DAY_S
 
 
 class _Walker(Walker):
@@ -85,7 +92,13 @@ class Link:
             self._subscriber = Subscriber(table.party, self._exchange, clock)
             self._listener = Listener(table, notify, self._subscriber.reach, self._subscriber.notified)
         self._mirror = Mirror(
-            table.party, self._exchange, resources, own_lfdi, table.post_s, self._walker.gradient_hundredths_per_s
+            table.party,
+            self._exchange,
+            resources,
+            own_lfdi,
+            table.post_s,
+            self._walker.gradient_hundredths_per_s,
+            phase_s(own_lfdi, table.url),
         )
 
     @property
@@ -179,20 +192,16 @@ class Link:
         await self._outbox.run()
 
     async def _show(self, look: Look) -> None:
-        """Show the picture once the server is known, and then once in every post rate."""
+        """Show the picture from the moment on at which the server is known."""
         await self._walker.seen.wait()
-        self._mirror.sample(look())
-        since_ms = now_ms = self._clock.now_ms()
         while self._exchange.may_write:
+            now_s = self._server_s()
             try:
-                server_ms = self._walker.server_ms
-                await self._mirror.show(
-                    self._walker.found, look(), server_ms(since_ms) // 1000, server_ms(now_ms) // 1000
-                )
+                await self._mirror.turn(self._walker.found, look(), now_s)
             except ServerDown as fault:
                 log.debug("%s: the picture waits: %s", self._party, fault)
-            since_ms = now_ms
-            while (left_ms := now_ms + 1000 * self._mirror.post_s - self._clock.now_ms()) > 0:
-                await self._clock.sleep_until_ms(self._clock.now_ms() + min(SAMPLE_MS, left_ms))
-                self._mirror.sample(look())
-            now_ms = self._clock.now_ms()
+            now_ms, wake_s = self._clock.now_ms(), min(now_s + SAMPLE_S, self._mirror.next_s())
+            await self._clock.sleep_until_ms(now_ms + max(1, 1000 * wake_s - self._walker.server_ms(now_ms)))
+
+    def _server_s(self) -> int:
+        return self._walker.server_ms(self._clock.now_ms()) // 1000

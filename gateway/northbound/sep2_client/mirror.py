@@ -1,30 +1,38 @@
 """Shows the server each registered resource and the whole domain: ratings, settings, status and meter readings.
 
 Ratings and settings are sent once and when they change; status and mean readings once in every post rate, which is the
-shortest that the server gives our usage points. What cannot be sent is not kept: the next round shows what is then.
+shortest that the server names. Documents that cannot be sent are not kept: the next round shows what is then.
 Source: IEEE 2030.5-2018, DER and Metering Mirror function sets; CSIP-AUS telemetry.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.northbound.sep2_client import translate
 from gateway.northbound.sep2_client.config import Sep2Resource
-from gateway.northbound.sep2_client.exchange import OK, Exchange, Sent, ServerDown, ServerFault
+from gateway.northbound.sep2_client.exchange import Exchange, ServerFault
+from gateway.northbound.sep2_client.metering import Metering
 from gateway.northbound.sep2_client.reader import RATE_MAX_S, pages
 from gateway.northbound.sep2_client.said import Said
+from gateway.northbound.sep2_client.sending import Fate, Sender
+from gateway.northbound.sep2_client.telemetry import WHOLE
 from gateway.northbound.sep2_client.walk import Found
-from gateway.ports.north import Picture
+from gateway.ports.north import Picture, Total
 from gateway.wire.sep2 import Resource
-from gateway.wire.sep2.metering import MirrorMeterReading, MirrorUsagePoint, MirrorUsagePointList
-from gateway.wire.sep2.resources import DER, DERCapability, DERList, DERSettings, DERStatus
+from gateway.wire.sep2.devices import EndDevice
+from gateway.wire.sep2.resources import DER, DERList
 
-NOT_FOUND: Final = 404
-TROUBLES_MAX: Final = 3
-"""After so many bodies that the server was too busy or too broken for, a round is given up."""
-WHOLE: Final = ""
-"""The name of the whole domain beside those of the resources."""
+SPREAD: Final = 4
+"""Posts of many gateways are spread over this part of a post rate after its end, by each one's own phase."""
+
+
+class _Shown(NamedTuple):
+    """The DER that a resource is shown as, when its list was read (s, the server's clock), and its poll rate (s)."""
+
+    der: DER
+    read_s: int
+    rate_s: int | None
 
 
 class Mirror:
@@ -38,23 +46,24 @@ class Mirror:
         own_lfdi: str,
         post_s: int,
         gradient: Callable[[str], int],
+        phase_s: int = 0,
     ) -> None:
         """Show these resources, and the whole under the gateway's own LFDI, every `post_s` unless the server says.
 
-        `gradient` gives the gradient set for a resource (hundredths of a percent a second, 0 for none).
+        `gradient` gives the gradient set for a resource (hundredths of a percent a second, 0 for none). `phase_s` is
+        this gateway's own number, by which it posts at another second than its neighbours.
         """
-        self.post_s = post_s
-        self._stand_in_s = post_s
         self._gradient = gradient
         self._exchange = exchange
         self._lfdis = {name: resource.lfdi for name, resource in resources.items()} | {WHOLE: own_lfdi}
         self._lfdi_to_be = own_lfdi
+        self._phase_s = phase_s
         self._said = Said(party)
-        self._means: dict[str, translate.Mean] = {}
-        self._ders: dict[str, DER] = {}
-        self._points: dict[str, str] = {}
+        self._sender = Sender(exchange, self._said)
+        self._metering = Metering(party, exchange, self._sender, self._said, self._lfdis, post_s)
+        self._due_s: int | None = 0
+        self._ders: dict[str, _Shown] = {}
         self._contents: dict[str, Resource] = {}
-        self._troubles: dict[str, str] = {}
 
     def known_as(self, own_lfdi: str) -> None:
         """Show the whole under another LFDI, and everything anew, from the next time on; what is under way ends."""
@@ -65,70 +74,74 @@ class Mirror:
             return
         self._lfdis[WHOLE] = self._lfdi_to_be
         self._ders.pop(WHOLE, None)
-        self._points.pop(WHOLE, None)
+        self._metering.forget(WHOLE)
         self._contents.clear()
 
-    def sample(self, picture: Picture) -> None:
-        """Take the picture as it is now into the means that are posted next."""
-        for name, total in (*picture.resources.items(), (WHOLE, picture.whole)):
-            self._means.setdefault(name, translate.Mean()).add(total)
+    def next_s(self) -> int:
+        """Give when there is something to do besides sampling (s, the server's clock)."""
+        ends_s = self._metering.ends_s()
+        return ends_s if self._due_s is None else min(ends_s, self._due_s)
 
-    async def show(self, found: Found, picture: Picture, since_s: int, now_s: int) -> None:
-        """Send what changed, and the mean of every series since `since_s` (s, the server's clock).
+    async def turn(self, found: Found, picture: Picture, now_s: int) -> None:
+        """Sample the picture at an instant (s, the server's clock), and send what that instant asks for.
 
         Raises ServerDown where the server does not answer.
         """
-        self._be_known()
-        means, self._means = self._means, {}
-        before, self._troubles = self._troubles, {}
         devices = dict(found.end_devices) | ({} if found.own is None else {WHOLE: found.own})
-        totals = dict(picture.resources) | {WHOLE: picture.whole}
-        for name, device in devices.items():
-            if name in totals and device.der_list_link is not None:
-                total = totals[name]
-                status, settings = translate.status(total, now_s), translate.settings(total, now_s)
-                settings = replace(settings, set_grad_w_hundredths=self._gradient(name))
-                await self._show_der(name, device.der_list_link.href, translate.capability(total), settings, status)
+        self._metering.obey(device.post_rate_s or 0 for device in devices.values())
+        if self._metering.sample(picture, now_s) and self._due_s is None:
+            self._due_s = now_s + self._phase_s % max(1, self._metering.post_s // SPREAD)
         link = found.capability.mirror_usage_point_list_link if found.capability is not None else None
-        if link is not None:
-            await self._find_points(link.href)
-            made = [await self._make_point(link.href, name) for name in devices if name not in self._points]
-            if any(made):
-                await self._find_points(link.href)
-            for name in devices:
-                if now_s > since_s and name in means and name in totals and name in self._points:
-                    mean = means[name].of(totals[name])
-                    series = translate.readings(mean, self._lfdis[name], since_s, now_s - since_s)
-                    await self._post(name, series)
-        for href, trouble in self._troubles.items():
-            if href in before:
-                self._said.amiss(href, trouble)
-        self._said.close()
+        mup_list = None if link is None else link.href
+        posts = self._due_s is not None and now_s >= self._due_s
+        if not posts and (mup_list is None or not self._metering.is_due(now_s)):
+            return
+        self._be_known()
+        self._sender.begin()
+        if posts:
+            self._due_s = None
+            await self._show_ders(devices, picture, now_s)
+        if mup_list is not None:
+            await self._metering.keep_points(mup_list, devices, picture, now_s)
+            if posts:
+                await self._metering.post(devices)
+        self._sender.close()
 
     # -- ratings, settings and status
 
-    async def _show_der(
-        self, name: str, der_list: str, capability: DERCapability, settings: DERSettings, status: DERStatus
-    ) -> None:
-        der = self._ders.get(name) or await self._find_der(der_list)
-        if der is None:
-            return
-        self._ders[name] = der
+    async def _show_ders(self, devices: Mapping[str, EndDevice], picture: Picture, now_s: int) -> None:
+        totals = dict(picture.resources) | {WHOLE: picture.whole}
+        for name, device in devices.items():
+            if name in totals and device.der_list_link is not None:
+                der = await self._der(name, device.der_list_link.href, now_s)
+                if der is not None:
+                    await self._show_der(name, der, totals[name], now_s)
+
+    async def _show_der(self, name: str, der: DER, total: Total, now_s: int) -> None:
+        capability, settings = translate.capability(total), translate.settings(total, now_s)
+        settings = replace(settings, set_grad_w_hundredths=self._gradient(name))
         if der.der_capability_link is not None:
             await self._put_change(name, der.der_capability_link.href, capability, capability)
         if der.der_settings_link is not None:
             content = replace(settings, updated_time_s=0)
             await self._put_change(name, der.der_settings_link.href, settings, content)
         if der.der_status_link is not None:
-            await self._put(name, der.der_status_link.href, status)
+            await self._put(name, der.der_status_link.href, translate.status(total, now_s))
 
-    async def _find_der(self, der_list: str) -> DER | None:
+    async def _der(self, name: str, der_list: str, now_s: int) -> DER | None:
+        """Give the DER of a resource, its list read anew where its poll rate asks for that."""
+        kept = self._ders.get(name)
+        if kept is not None and now_s < kept.read_s + (kept.rate_s or RATE_MAX_S):
+            return kept.der
         try:
             listed = await pages(self._exchange, der_list, DERList)
         except ServerFault as fault:
             self._said.amiss(der_list, str(fault))
-            return None
-        return next((item for item in listed.items if isinstance(item, DER)), None)
+            return None if kept is None else kept.der
+        der = next((item for item in listed.items if isinstance(item, DER)), None)
+        if der is not None:
+            self._ders[name] = _Shown(der, now_s, listed.poll_rate_s)
+        return der
 
     async def _put_change(self, name: str, href: str, body: Resource, content: Resource) -> None:
         if self._contents.get(href) != content and await self._put(name, href, body):
@@ -136,60 +149,8 @@ class Mirror:
 
     async def _put(self, name: str, href: str, body: Resource) -> bool:
         """Put a body; True where the server took it, or would refuse the same again."""
-        sent = await self._send("PUT", href, body)
-        if sent is not None and sent.status == NOT_FOUND:
+        outcome = await self._sender.send("PUT", href, body)
+        if outcome.fate is Fate.GONE:
             self._ders.pop(name, None)
             return False
-        return href not in self._troubles
-
-    # -- readings
-
-    async def _find_points(self, mup_list: str) -> None:
-        """Learn where our usage points are, and the shortest post rate that the server gives them."""
-        try:
-            listed = await pages(self._exchange, mup_list, MirrorUsagePointList)
-        except ServerFault as fault:
-            self._said.amiss(mup_list, str(fault))
-            return
-        names = {translate.usage_point_mrid(lfdi).upper(): name for name, lfdi in self._lfdis.items()}
-        if not listed.lacking:
-            self._points.clear()
-        rates_s: list[int] = []
-        for point in listed.items:
-            name = names.get(point.mrid.upper()) if isinstance(point, MirrorUsagePoint) else None
-            if name is None or not isinstance(point, MirrorUsagePoint) or point.href is None:
-                continue
-            self._points[name] = point.href
-            if point.post_rate_s:
-                rates_s.append(min(point.post_rate_s, RATE_MAX_S))
-        self.post_s = min(rates_s, default=self._stand_in_s)
-
-    async def _make_point(self, mup_list: str, name: str) -> bool:
-        sent = await self._send("POST", mup_list, translate.usage_point(self._lfdis[name], whole=name == WHOLE))
-        if sent is None or sent.status not in OK or not sent.location:
-            return False
-        self._points[name] = sent.location
-        return True
-
-    async def _post(self, name: str, series: Iterable[MirrorMeterReading]) -> None:
-        for reading in series:
-            sent = await self._send("POST", self._points[name], reading)
-            if sent is not None and sent.status == NOT_FOUND:
-                del self._points[name]
-                return
-
-    async def _send(self, method: str, href: str, body: Resource) -> Sent | None:
-        """Send a body; None where the server did not take it in. Raises ServerDown where that is so again and again."""
-        try:
-            sent = await self._exchange.send(method, href, body)
-        except ServerFault as fault:
-            self._said.amiss(href, str(fault))
-            return None
-        except ServerDown as fault:
-            self._troubles[href] = str(fault)
-            if len(self._troubles) > TROUBLES_MAX:
-                raise
-            return None
-        if sent is not None and sent.status not in OK:
-            self._said.amiss(href, f"{method} {href}: status {sent.status}; the server refuses what it is shown")
-        return sent
+        return outcome.fate is not Fate.LATER

@@ -1,12 +1,10 @@
-"""IEEE 2030.5 controls -> orders and defaults; answers, ratings and readings -> what a server is sent.
+"""IEEE 2030.5 controls -> orders and defaults; answers, ratings and status -> what a server is sent.
 
 Sign: a 2030.5 export or generation limit is the size of a power out of the site, which is positive here too, and an
-import limit the size of one into it, which is negative here;
-opModFixedW and opModTargetW are positive for generation, as ours. A reading is posted with flow direction 19, received
-from the customer, so that generation stays positive. Source: IEEE 2030.5-2018 10.10, CSIP-AUS (SA TS 5573).
+import limit the size of one into it, which is negative here; opModFixedW and opModTargetW are positive for generation,
+as ours. Source: IEEE 2030.5-2018 10.10, CSIP-AUS (SA TS 5573).
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -22,7 +20,6 @@ from gateway.ports.ranks import sep2_rank
 from gateway.wire.sep2 import Faulty, WireFault
 from gateway.wire.sep2.codes import DOE_MODES, EventState, mode_bits
 from gateway.wire.sep2.devices import EndDevice
-from gateway.wire.sep2.metering import MirrorMeterReading, MirrorUsagePoint, Reading, ReadingType
 from gateway.wire.sep2.quantities import ActivePower, ApparentPower
 from gateway.wire.sep2.resources import (
     DefaultDERControl,
@@ -33,7 +30,6 @@ from gateway.wire.sep2.resources import (
     DERProgram,
     DERSettings,
     DERStatus,
-    Interval,
     Stamped,
     Time,
 )
@@ -47,17 +43,8 @@ LAST_S: Final = 253_402_300_799
 PHOTOVOLTAIC: Final = 4
 VIRTUAL_OR_MIXED_DER: Final = 1 << 18
 """The bit of DeviceCategoryType that says what a resource is."""
-UNIT_W: Final = 38
-UNIT_VAR: Final = 63
-UNIT_V: Final = 29
-POWER: Final = 37
-AVERAGE: Final = 2
-RECEIVED_FROM_CUSTOMER: Final = 19
-ELECTRICITY: Final = 1
 CONNECTED, AVAILABLE, OPERATING = 1, 2, 4
 MODE_UNKNOWN, MODE_OFF, MODE_ON = 0, 1, 2
-SITE_ROLE: Final = 0x03
-DER_ROLE: Final = 0x49
 
 
 def server_ms(time: Time) -> int:
@@ -296,78 +283,6 @@ def status(total: Total, read_s: int) -> DERStatus:
         operational_mode_status=Stamped(date_time_s=read_s, value=MODE_ON if running else MODE_OFF),
         reading_time_s=read_s,
     )
-
-
-def usage_point(lfdi: str, *, whole: bool) -> MirrorUsagePoint:
-    """Give the usage point that mirrors a resource, or the whole domain as seen by the gateway's own EndDevice."""
-    return MirrorUsagePoint(
-        mrid=usage_point_mrid(lfdi),
-        description="whole domain" if whole else "resource",
-        role_flags=SITE_ROLE if whole else DER_ROLE,
-        service_category_kind=0,
-        status=1,
-        device_lfdi=lfdi.upper(),
-    )
-
-
-def usage_point_mrid(lfdi: str) -> str:
-    """Give the lasting mRID of the usage point of a device."""
-    return _mrid(lfdi, "usage-point")
-
-
-class Mean:
-    """The mean of a total's readings over a span of time: what is posted says that it is an average."""
-
-    def __init__(self) -> None:
-        """Start without samples."""
-        self._sums = [0, 0, 0]
-        self._counts = [0, 0, 0]
-
-    def add(self, total: Total) -> None:
-        """Take a sample; what is unknown in it is not counted."""
-        for place, value in enumerate((total.power_w, total.reactive_var, total.voltage_mv)):
-            if value is not None:
-                self._sums[place] += value
-                self._counts[place] += 1
-
-    def of(self, total: Total) -> Total:
-        """Give a total with the means in place of its readings; None where no sample had one."""
-        means = [part // count if count else None for part, count in zip(self._sums, self._counts, strict=True)]
-        return total._replace(power_w=means[0], reactive_var=means[1], voltage_mv=means[2])
-
-
-def readings(total: Total, lfdi: str, start_s: int, duration_s: int) -> tuple[MirrorMeterReading, ...]:
-    """Give what is known of a total as meter readings; what is unknown is left out, and the coverage is said."""
-    period = Interval(start_s=start_s, duration_s=duration_s)
-    coverage = f"{total.known} of {total.devices} seen"
-    known = (
-        ("power", UNIT_W, total.power_w, 0),
-        ("reactive power", UNIT_VAR, total.reactive_var, 0),
-        ("voltage", UNIT_V, total.voltage_mv, -3),
-    )
-    return tuple(
-        MirrorMeterReading(
-            mrid=_mrid(lfdi, name),
-            description=coverage,
-            last_update_time_s=start_s + duration_s,
-            reading=Reading(time_period=period, value=value),
-            reading_type=ReadingType(
-                commodity=ELECTRICITY,
-                data_qualifier=AVERAGE,
-                flow_direction=RECEIVED_FROM_CUSTOMER,
-                kind=None if unit == UNIT_V else POWER,
-                power_of_ten_multiplier=multiplier,
-                uom=unit,
-            ),
-        )
-        for name, unit, value, multiplier in known
-        if value is not None
-    )
-
-
-def _mrid(lfdi: str, what: str) -> str:
-    """Give a lasting identifier (32 hexadecimal digits) for one series of one device."""
-    return hashlib.sha256(f"{lfdi.lower()}/{what}".encode()).hexdigest()[:32]
 
 
 def _instant(at_s: int, place: str) -> int:

@@ -6,14 +6,14 @@ import zlib
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.core.events import MeterRead
+from gateway.core.events import NOT_METERED, MeterRead
 from gateway.core.known import Known, Reading, Unknown
 from gateway.southbound.sunspec_modbus.config import SunspecMeter
 from gateway.southbound.sunspec_modbus.connection import Door, Shared
 from gateway.southbound.sunspec_modbus.gather import Blocks, Gathering, find
 from gateway.southbound.sunspec_modbus.points import Part
 from gateway.southbound.sunspec_modbus.reach import Way
-from gateway.southbound.sunspec_modbus.translate import meter, metered, moved
+from gateway.southbound.sunspec_modbus.translate import meter, metered, metered_beside, moved
 from gateway.wire.modbus import Refused
 from gateway.wire.sunspec import Chain, NotSunSpec, Walk
 from gateway.wire.sunspec.discovery import BASES
@@ -138,9 +138,11 @@ class MeterLink:
             self.end(f"model {live.model.id} is no longer where it was found")
             return
         self._failures = 0
-        self._show(metered(live, answer, self._shared.clock.now_ms(), export_positive=self.table.export_positive))
+        now_ms, export_positive = self._shared.clock.now_ms(), self.table.export_positive
+        power = metered(live, answer, now_ms, export_positive=export_positive)
+        self._show(power, *metered_beside(live, answer, now_ms, export_positive=export_positive))
 
-    def _show(self, power: Reading) -> None:
+    def _show(self, power: Reading, reactive: Reading = NOT_METERED, voltage: Reading = NOT_METERED) -> None:
         """Have a reading heard; one that is not known is heard once, and logged once."""
         shows = isinstance(power, Known)
         before, self._shows = self._shows, shows
@@ -150,7 +152,9 @@ class MeterLink:
             log.warning("the meter of %s is down: %s", self._resource, power.why)
         elif not before:
             log.info("the meter of %s is up", self._resource)
-        self._hear(power)
+        self._hear(power, reactive, voltage)
 
-    def _hear(self, power: Reading) -> None:
-        self._shared.hear(MeterRead(self._resource, power))
+    def _hear(self, power: Reading, reactive: Reading = NOT_METERED, voltage: Reading = NOT_METERED) -> None:
+        if isinstance(power, Unknown):
+            reactive = voltage = NOT_METERED
+        self._shared.hear(MeterRead(self._resource, power, reactive, voltage))

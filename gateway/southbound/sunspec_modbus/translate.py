@@ -23,6 +23,7 @@ from gateway.southbound.sunspec_modbus.points import (
     lasting,
     number,
     part,
+    reading,
     scales,
     shown,
     singly,
@@ -391,7 +392,7 @@ METERS: Final = (*range(201, 205), *range(211, 215))
 """Meters of one phase, of split phase, wye and delta: whole numbers with scale factors, then floating point."""
 METERED_MOST_W: Final = 1_000_000_000
 """More than any connection point carries: what reads beyond is no power."""
-_METERED: Final = ("ID", "W", "PhV", "PPV", "Hz")
+_METERED: Final = ("ID", "W", "PhV", "PPV", "Hz", "VAR")
 
 
 def meter(chain: Chain) -> Part | None:
@@ -419,3 +420,18 @@ def metered(live: Part, answer: bytes, now_ms: int, *, export_positive: bool) ->
     if abs(shown_w) > METERED_MOST_W:
         return Unknown(f"W reads {shown_w} W, which no connection point carries", now_ms)
     return Known(shown_w if export_positive else -shown_w, now_ms)
+
+
+def metered_beside(live: Part, answer: bytes, now_ms: int, *, export_positive: bool) -> tuple[Reading, Reading]:
+    """Give the reactive power that goes out into the grid (var), and the voltage of a phase (mV).
+
+    Our reading: VAR has the sign of W, for what is imported is counted in quadrants 1 and 2.
+    """
+    values = live.reader.decode(answer)
+    reactive = reading(values.get("VAR", MISSING), now_ms)
+    if isinstance(reactive, Known):
+        if abs(reactive.value) > METERED_MOST_W:
+            reactive = Unknown(f"VAR reads {reactive.value} var, which no connection point carries", now_ms)
+        elif not export_positive:
+            reactive = Known(-reactive.value, now_ms)
+    return reactive, reading(values.get("PhV", MISSING), now_ms)
