@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import pydantic
 import pydantic_xml
+from envoy_schema.server.schema.csip_aus import connection_point
 from envoy_schema.server.schema.sep2 import (
     der,
     device_capability,
@@ -153,6 +154,8 @@ def end_device_item(
         RegistrationLink=link(f"{href}/rg"),
         FunctionSetAssignmentsListLink=list_link(f"{href}/fsa", resource[0]) if resource else None,
         DERListLink=list_link(f"{href}/der", resource[1]) if resource else None,
+        LogEventListLink=list_link(f"{href}/lel", 0) if resource else None,
+        ConnectionPointLink=connection_point.ConnectionPointLink(href=f"{href}/cp") if resource else None,
     )
 
 

@@ -16,6 +16,7 @@ from pydantic_xml import BaseXmlModel
 from hil.clock import Clock
 from hil.sep2 import bodies
 from hil.sep2.curves import curve_body, curve_list_body
+from hil.sep2.device_papers import LOG_EVENTS, DevicePapers
 from hil.sep2.events import Control, marking
 from hil.sep2.intake import INVALID_FORMAT, Intake, RefusedError, Reply, Report
 from hil.sep2.records import Program, Resource, UsagePoint, mrid_of, sfdi_of
@@ -70,6 +71,7 @@ class Tree:
         self.time_offset_ms = 0
         self.status_lag_s = 0
         self.time_quality = 4
+        self.papers = DevicePapers(clock, report, schema)
         self.intake = Intake(clock, [client_lfdi, *(one.lfdi for one in resources)], report, schema)
         self._clock = clock
         self._report = report
@@ -130,6 +132,8 @@ class Tree:
             ("/edev", self._end_devices),
             (r"/edev/(\d+)", self._end_device),
             (r"/edev/(\d+)/rg", self._registration),
+            (r"/edev/(\d+)/cp", self._connection_point),
+            (r"/edev/(\d+)/lel", self._log_events),
             (r"/edev/(\d+)/fsa", self._assignments_list),
             (r"/edev/(\d+)/fsa/1", self._assignments),
             (r"/edev/(\d+)/fsa/1/derp", self._programs_of),
@@ -152,6 +156,8 @@ class Tree:
     def _writable(self) -> list[tuple[str, Callable[..., Reply]]]:
         return [
             ("POST /edev", self._no_registration),
+            (r"PUT /edev/(\d+)/cp", self._put_connection_point),
+            (r"POST /edev/(\d+)/lel", self._post_log_event),
             (r"PUT /edev/(\d+)/der/(\d+)/(dera|dercap|derg|ders)", self._put_document),
             (r"POST /rsps/(\d+)/rsp", self._post_response),
             ("POST /mup", lambda _path, body: self.intake.post_usage_point(body)),
@@ -205,6 +211,18 @@ class Tree:
     def _registration(self, path: str, _page: Page, index: str) -> bytes:
         pin = OWN_PIN if int(index) == self.own_index else self._resource(index).pin
         return bodies.registration_body(path, pin, self._born_s, self.rates.poll_rate_s)
+
+    def _connection_point(self, path: str, _page: Page, index: str) -> bytes:
+        return self.papers.connection_point(self._resource(index).name, path)
+
+    def _put_connection_point(self, path: str, body: bytes, index: str) -> Reply:
+        return self.papers.put_connection_point(self._resource(index).name, path, body)
+
+    def _log_events(self, path: str, page: Page, index: str) -> bytes:
+        return self._paged(LOG_EVENTS, path, page, self.papers.listed(self._resource(index).name), lambda row: row)
+
+    def _post_log_event(self, path: str, body: bytes, index: str) -> Reply:
+        return self.papers.post_log_event(self._resource(index).name, path, body)
 
     def _assignments_list(self, path: str, page: Page, index: str) -> bytes:
         resource = self._resource(index)

@@ -107,6 +107,7 @@ class World:
         self._notifies, self._listens = notifies, listens
         self.notify_port, self.notify_url = 0, ""
         self._registers, self._tree = registers, tree
+        self.connection_points: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.own_lfdi = identity.lfdi(files.read_certificates(pki / "gateway.pem")[0].public_bytes(Encoding.DER))
         self.rates = Rates(page_limit=50, poll_rate_s=POLL_S, post_rate_s=30) if rates is None else rates
@@ -151,7 +152,13 @@ class World:
         )
         context = tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)
         resources = {
-            house: Sep2Resource(lfdi(house).lower(), pin, register=self._registers) for house, pin in self._pins.items()
+            house: Sep2Resource(
+                lfdi(house).lower(),
+                pin,
+                register=self._registers,
+                connection_point_id=self.connection_points.get(house),
+            )
+            for house, pin in self._pins.items()
         }
         self.link = Link(
             table,

@@ -87,7 +87,7 @@ class Judge:
             return ["no EndDevice is registered"]
         known = self._server.utility.posted
         faults = []
-        if given.get("has_connection_point_id") and not known.get("connection_point"):
+        if given.get("has_connection_point_id") and not self._server.tree.papers.connection_points:
             faults.append("no ConnectionPoint")
         wanted = int(given.get("deviceCategory_anyset", "0"), 16)
         if wanted and not wanted & int(known.get("device_category") or "0", 16):

@@ -138,7 +138,9 @@ class Gateway:
         self._link = Link(
             table,
             {
-                house: Sep2Resource(lfdi_of_house(house).lower(), None if self.registers else PIN, self.registers)
+                house: Sep2Resource(
+                    lfdi_of_house(house).lower(), None if self.registers else PIN, self.registers, f"NMI {house}"
+                )
                 for house in self._houses
             },
             self.own_lfdi(self._pki),

@@ -10,6 +10,9 @@ Place = tuple[str | int, ...]
 Lfdi = Annotated[str, re.compile(r"[0-9A-Fa-f]{40}"), "40 hexadecimal digits"]
 
 
+ConnectionPointId = Annotated[str, re.compile(r"[!-~]([ -~]{0,30}[!-~])?"), "up to 32 characters of ASCII"]
+
+
 Mrid = Annotated[str, re.compile(r"[0-9A-Fa-f]{1,32}"), "up to 32 hexadecimal digits"]
 
 
@@ -82,9 +85,11 @@ def program_faults(table: Sep2Client, granted: Mapping[str, Mapping[str, int]]) 
 class Sep2Resource:
     """How the servers above know a resource: its LFDI, and the PIN (with check digit) that its installer was given.
 
-    With `register` an EndDevice is posted for it where a server lists none.
+    With `register` an EndDevice is posted for it where a server lists none. `connection_point_id` (in Australia an NMI)
+    is put to the server where it has none or another one.
     """
 
     lfdi: Lfdi
     pin: Annotated[int, (0, 999_999)] | None = None
     register: bool = False
+    connection_point_id: ConnectionPointId | None = None

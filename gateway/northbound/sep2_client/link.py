@@ -15,6 +15,7 @@ from gateway.northbound.sep2_client.exchange import Exchange, ServerDown
 from gateway.northbound.sep2_client.listener import Listener
 from gateway.northbound.sep2_client.mirror import Mirror
 from gateway.northbound.sep2_client.outbox import Outbox
+from gateway.northbound.sep2_client.papers import Papers
 from gateway.northbound.sep2_client.programs import Split
 from gateway.northbound.sep2_client.reader import Reader
 from gateway.northbound.sep2_client.subscriber import Subscriber
@@ -86,7 +87,8 @@ class Link:
             Split(table.program, levels),
         )
         self._outbox = Outbox(self._exchange, resources, codes, clock, hear, self._walker.server_ms)
-        self._walked = asyncio.Event()
+        self._walked, self._met = asyncio.Event(), asyncio.Event()
+        self._papers = Papers(table.party, self._exchange, resources)
         self._subscriber = self._listener = None
         if notify is not None and may_write:
             self._subscriber = Subscriber(table.party, self._exchange, clock)
@@ -133,6 +135,8 @@ class Link:
         async with self._exchange, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._poll())
             tasks.create_task(self._answer())
+            if self._exchange.may_write:
+                tasks.create_task(self._tell(self._papers))
             if self._look is not None:
                 tasks.create_task(self._show(self._look))
             if self._listener is not None and self._subscriber is not None:
@@ -145,6 +149,7 @@ class Link:
                 self._expire(self._subscriber)
             await self._walker.walk()
             self._walked.set()
+            self._met.set()
             soonest_ms = self._clock.now_ms() + SHORTEST_MS
             if self._subscriber is not None and not self._walker.is_down:
                 await self._clock.sleep_until_ms(soonest_ms)
@@ -190,6 +195,16 @@ class Link:
         """Answer from the moment on at which the server's clock is known, because answers bear its time."""
         await self._walker.timed.wait()
         await self._outbox.run()
+
+    async def _tell(self, papers: Papers) -> None:
+        """Tell what each EndDevice is after every round of polls, apart from them, which wait for nothing here."""
+        while True:
+            await self._met.wait()
+            self._met.clear()
+            try:
+                await papers.keep(self._walker.found, self._server_s())
+            except ServerDown as fault:
+                log.debug("%s: what the devices are waits: %s", self._party, fault)
 
     async def _show(self, look: Look) -> None:
         """Show the picture from the moment on at which the server is known."""
