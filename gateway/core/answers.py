@@ -47,12 +47,20 @@ TERMINAL = frozenset(
 )
 
 
+class TakenBy(StrEnum):
+    """Who took the place of an order: one of its own group, another group of its issuer, or another party."""
+
+    OWN = ""
+    GROUP = "group"
+    PARTY = "party"
+
+
 class Answer(NamedTuple):
     """One answer that an issuer is owed for one version of an order at one resource.
 
     `serial` names it for ever: it is what the outbox acknowledges. `why` is for people; `rule` is the rule that
     decided. `unserved` tells a `cannot` that came after the order had run from one at its receipt. `clock` is which of
-    its issuer's clocks the order runs on.
+    its issuer's clocks the order runs on. `taken_by` tells of one that ended early, or waiting, who took its place.
     """
 
     serial: int
@@ -66,6 +74,7 @@ class Answer(NamedTuple):
     reply_to: str
     unserved: bool = False
     clock: str = ""
+    taken_by: TakenBy = TakenBy.OWN
 
 
 @dataclass(slots=True)
@@ -75,7 +84,7 @@ class Course:
     `ended_ms` is when it had its terminal answer: from then on it holds nothing, whatever becomes of the others (C6);
     `lost` is the functions that were superseded before that, and when.
     `bound` tells whether any command rested on it, `short` why it was served short, `disobeyed` what was measured.
-    `unable` is which devices cannot carry which of its modes.
+    `unable` is which devices cannot carry which of its modes. `yields_to` is the party whose order it waits for.
     `short_w` is by how much it is served short since `short_since_ms`, `short_w_ms` the energy of it before that.
     """
 
@@ -93,6 +102,7 @@ class Course:
     short_since_ms: int = 0
     short_w_ms: int = 0
     unable: tuple[Unable, ...] = ()
+    yields_to: str = ""
 
     def adopt(self, device: str, lacking: Sequence[Unable], *, keeps_any: bool) -> list[Unable]:
         """Take what a device reads back of the order: all but what it is `lacking`; give what is new in that (C15).

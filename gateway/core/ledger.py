@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gateway.core.answers import TERMINAL, Answer, Kind, ending
+from gateway.core.answers import TERMINAL, Answer, Kind, TakenBy, ending
 from gateway.core.arbitrate import Status
 from gateway.core.events import Effect, Owe, Topic, Withdrawal
 from gateway.core.functions import Function
@@ -22,6 +22,7 @@ class Said(NamedTuple):
     rule: str
     why: str
     unserved: bool
+    taken_by: TakenBy
     resources: list[str]
 
 
@@ -31,11 +32,19 @@ class Ledger:
     def __init__(self, state: State) -> None:
         """Keep the answers of this state."""
         self._state = state
-        self._said: dict[tuple[int, Kind, str, str, bool], Said] = {}
+        self._said: dict[tuple[int, Kind, str, str, bool, TakenBy], Said] = {}
         self._curtailed: dict[OrderKey, list[tuple[str, int]]] = {}
 
     def say(
-        self, live: Live, resources: Iterable[str], kind: Kind, rule: str, why: str, *, unserved: bool = False
+        self,
+        live: Live,
+        resources: Iterable[str],
+        kind: Kind,
+        rule: str,
+        why: str,
+        *,
+        unserved: bool = False,
+        taken_by: TakenBy = TakenBy.OWN,
     ) -> None:
         """Decide an answer about an order for these resources; a terminal one ends its course there."""
         names = list(resources)
@@ -47,10 +56,10 @@ class Ledger:
                 course.ended, course.ended_ms = True, self._state.now_ms
             live.ended += len(names)
             live.over_ms = self._state.now_ms if live.ended == len(live.courses) else FOR_EVER_MS
-        key = (id(live), kind, rule, why, unserved)
+        key = (id(live), kind, rule, why, unserved, taken_by)
         held = self._said.get(key)
         if held is None:
-            self._said[key] = Said(live, kind, rule, why, unserved, names)
+            self._said[key] = Said(live, kind, rule, why, unserved, taken_by, names)
         else:
             held.resources.extend(names)
 
@@ -78,7 +87,18 @@ class Ledger:
         for serial, name in enumerate(said.resources, state.answer_serial + 1):
             to = elsewhere.get(name, order.reply.to)
             answer = Answer(
-                serial, key, version, name, said.kind, at_ms, said.rule, said.why, to, said.unserved, order.clock
+                serial,
+                key,
+                version,
+                name,
+                said.kind,
+                at_ms,
+                said.rule,
+                said.why,
+                to,
+                said.unserved,
+                order.clock,
+                said.taken_by,
             )
             state.owed[serial] = answer
             state.answer_serial = serial
@@ -109,7 +129,8 @@ class Ledger:
                 elif status is Status.SUPERSEDED:
                     why = f"superseded in its slot by {winners(live.order, settled)}"
                     self._close(live, moved)
-                    self.say(live, moved, Kind.SUPERSEDED, "C2", why)
+                    taken_by = self._taken_by(live.order, settled)
+                    self.say(live, moved, Kind.SUPERSEDED, "C2", why, taken_by=taken_by)
                 elif status is Status.OVER:
                     self._end(live, moved)
             self._note_lost(settled, resources, known=known)
@@ -201,7 +222,9 @@ class Ledger:
                 self.say(live, (name,), Kind.EXPIRED, "A5", "over before it could start")
             else:
                 how = ending(live.courses[name])
-                self.say(live, (name,), how.kind, how.rule, how.why, unserved=how.kind is Kind.CANNOT)
+                unserved = how.kind is Kind.CANNOT
+                taken_by = TakenBy.PARTY if live.courses[name].yields_to else TakenBy.OWN
+                self.say(live, (name,), how.kind, how.rule, how.why, unserved=unserved, taken_by=taken_by)
 
     def _start(self, live: Live, resources: list[str], status: Status, settled: Settled) -> None:
         new = [name for name in resources if not live.courses[name].started]
@@ -210,11 +233,31 @@ class Ledger:
         if new:
             rule, why = reason(live.order, settled)
             self.say(live, new, Kind.STARTED, rule, why)
+        rival = self._rival(live.order, settled) if status is Status.SUSPENDED else ""
+        for name in resources:
+            live.courses[name].yields_to = rival
         if status is Status.SUSPENDED:
             rule, why = _waits(live.order, settled)
             for name in resources:
                 live.courses[name].short = why
             self.say(live, resources, Kind.SUSPENDED, rule, why)
+
+    def _taken_by(self, order: Order, settled: Settled) -> TakenBy:
+        """Tell whether an order that lost its slot lost it to its own group or to others of its issuer."""
+        functions = {effect.function for effect in order.effects}
+        lives = self._state.lives
+        groups = {
+            lives[stream.winner.key].group
+            for stream in settled.stance.streams
+            if stream.winner is not None and stream.slot.issuer == order.issuer and stream.slot.function in functions
+        }
+        return TakenBy.GROUP if groups and order.scope.group not in groups else TakenBy.OWN
+
+    def _rival(self, order: Order, settled: Settled) -> str:
+        """Name the other party, if any, whose order holds where this one waits."""
+        functions = {effect.function for effect in order.effects}
+        held = (one.binding for one in settled.settlement.rulings if one.function in functions)
+        return next((key.issuer for key in held if key in self._state.lives and key.issuer != order.issuer), "")
 
 
 def curtailment(state: State, key: OrderKey, rows: Sequence[tuple[str, int]]) -> Effect:

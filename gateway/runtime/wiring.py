@@ -265,7 +265,7 @@ def _sep2_client(
         resources,
         own_lfdi,
         context,
-        _profile("sep2")["answer"],
+        sep2_client.response_codes(_profile("sep2"), responses=table.responses),
         clock,
         hear,
         look,

@@ -97,19 +97,19 @@ async def test_a_clock_that_cannot_be_read_goes_on_as_it_went(pki: Path) -> None
         assert offsets_ms(world, "/tm/2") == before
 
 
-async def test_nothing_of_an_assignment_is_heard_before_its_clock_is_known(pki: Path) -> None:
+async def test_events_of_a_clock_that_was_never_known_are_heard_all_the_same(pki: Path) -> None:
     world = two_clocks(pki)
     world.replace("/tm/2", status=403)
     async with world:
-        world.server.issue("1", "plain", LIMIT, 60, HOUR_S)
-        ahead = world.server.issue("2", "ahead", LIMIT, 60 + AHEAD_S, HOUR_S)
+        world.server.issue("2", "ahead", LIMIT, 60 + AHEAD_S, HOUR_S)
         await world.until(world.orders)
         await world.polled("/tm/2", 2)
-        assert [order.clock for order in world.orders()] == [""]
-        assert world.heard(Contact) == [], "nor is that a complete read"
+        assert [order.clock for order in world.orders()] == ["/tm/2"]
+        assert world.heard(Contact) == [], "it is no complete read"
         world.mend("/tm/2")
-        await world.until(lambda: len(world.orders()) == 2)
-        assert world.orders()[1].id == ahead.mrid
+        await world.until(lambda: shows(world, "/tm/2", AHEAD_S))
+        await world.rounds()
+        assert len(world.orders()) == 1
 
 
 async def test_an_event_keeps_the_clock_that_it_began_with(pki: Path) -> None:

@@ -390,14 +390,6 @@ async def test_a_faulty_program_keeps_its_resources_and_is_no_contact(pki: Path)
         assert "it is passed over" in world.lines[0]
 
 
-async def test_a_clock_of_an_assignment_is_said_to_be_unused(pki: Path) -> None:
-    world = World(pki)
-    world.edit("/edev/2/fsa", ('<TimeLink href="/tm"', '<TimeLink href="/tm/2"'))
-    async with world:
-        await world.rounds(2)
-        assert len(world.told("has a clock of its own; events run on that of the DeviceCapability")) == 1
-
-
 # -- somebody else
 
 

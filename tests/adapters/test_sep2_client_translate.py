@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from gateway.core.aggregate import Total
-from gateway.core.answers import Answer, Kind
+from gateway.core.answers import Answer, Kind, TakenBy
 from gateway.core.events import Withdrawal, Withdrawn
 from gateway.core.functions import Function
 from gateway.core.orders import Ceiling, Connect, Default, Each, Effect, Energize, OrderKey, Rank, Reply, Target
 from gateway.core.units import Share, Watts
-from gateway.northbound.sep2_client import translate
+from gateway.northbound.sep2_client import response_codes, translate
+from gateway.northbound.sep2_client.config import Responses
 from gateway.wire.sep2 import WireFault, decode, encode
 from gateway.wire.sep2.codes import DOE_MODES, MODE_NAMES, MODES, EventState, mode_bits
 from gateway.wire.sep2.quantities import ActivePower
@@ -329,11 +330,45 @@ def test_ratings_and_settings_round_down() -> None:
     assert encode(translate.settings(FULL._replace(generation_max_w=-5), 9)), "a device that says less than nothing"
 
 
+def words() -> dict[str, Any]:
+    return tomllib.loads((Path(translate.__file__).parents[3] / "profiles/protocols/sep2.toml").read_text())
+
+
 def test_the_profile_is_the_table_of_the_readme() -> None:
-    adapter = Path(translate.__file__).parent
-    readme = (adapter / "README.md").read_text()
-    profile = (adapter.parents[2] / "profiles/protocols/sep2.toml").read_text()
-    for line in profile.splitlines():
-        if " = " in line and not line.startswith("#"):
-            name, _, code = line.partition(" = ")
-            assert f"| {name} | {code.partition(' ')[0]} |" in readme
+    readme = (Path(translate.__file__).parent / "README.md").read_text()
+    for name, code in words()["answer"].items():
+        assert f"| {name} | {code} |" in readme
+
+
+def test_response_codes_by_edition_and_by_how_much_is_told() -> None:
+    common = response_codes(words())
+    assert common == words()["answer"]
+    assert response_codes(words(), "2013") == common, "what says nothing else is as 2018"
+    changed = {name: code for name, code in response_codes(words(), "2023").items() if code != common[name]}
+    assert changed == {"uncarried": 251, "cannot": 251}
+    basic = response_codes(words(), responses=Responses.BASIC)
+    assert sorted(basic.values()) == [1, 2, 3, 6, 7]
+    full = response_codes(words(), "2023", Responses.FULL)
+    assert full.items() >= {"superseded_by_group": 14, "partial_by_party": 13, "cannot": 251}.items()
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken_by", "responses", "code"),
+    [
+        (Kind.SUPERSEDED, TakenBy.OWN, Responses.FULL, 7),
+        (Kind.SUPERSEDED, TakenBy.GROUP, Responses.FULL, 14),
+        (Kind.SUPERSEDED, TakenBy.GROUP, Responses.COMMON, 7),
+        (Kind.SUPERSEDED, TakenBy.GROUP, Responses.BASIC, 7),
+        (Kind.PARTIAL, TakenBy.PARTY, Responses.FULL, 13),
+        (Kind.PARTIAL, TakenBy.PARTY, Responses.COMMON, 8),
+        (Kind.COMPLETED, TakenBy.PARTY, Responses.FULL, 3),
+        (Kind.PARTIAL, TakenBy.OWN, Responses.BASIC, None),
+        (Kind.CANCELLED, TakenBy.OWN, Responses.BASIC, 6),
+    ],
+)
+def test_who_took_the_place_of_an_event_is_said_where_it_is_wanted(
+    kind: Kind, taken_by: TakenBy, responses: Responses, code: int | None
+) -> None:
+    said = Answer(1, OrderKey("dso", "e"), 0, "house-1", kind, 0, "C2", "", "/rsp", taken_by=taken_by)
+    response = translate.response(said, "AB" * 20, response_codes(words(), responses=responses), 0)
+    assert (None if response is None else response.status) == code

@@ -2,5 +2,6 @@
 
 from gateway.northbound.sep2_client.config import Sep2Client, Sep2Resource, client_faults
 from gateway.northbound.sep2_client.link import Link
+from gateway.northbound.sep2_client.response_codes import response_codes
 
-__all__ = ["Link", "Sep2Client", "Sep2Resource", "client_faults"]
+__all__ = ["Link", "Sep2Client", "Sep2Resource", "client_faults", "response_codes"]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,14 @@ ConnectionPointId = Annotated[str, re.compile(r"[!-~]([ -~]{0,30}[!-~])?"), "up 
 
 
 Mrid = Annotated[str, re.compile(r"[0-9A-Fa-f]{1,32}"), "up to 32 hexadecimal digits"]
+
+
+class Responses(StrEnum):
+    """How much a server is told of an event: 1, 2, 3, 6 and 7 alone, what is common, or who took its place as well."""
+
+    BASIC = "basic"
+    COMMON = "common"
+    FULL = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,7 @@ class Sep2Client:
 
     With `notify_port` (0 is any free one) we listen for notifications at `notify_host` and subscribe to what the server
     offers, to be told below `notify_url`, by default at that host and port. Without it the server is polled alone.
+    `responses` is how much it is told of each event.
     """
 
     party: str
@@ -53,6 +63,7 @@ class Sep2Client:
     notify_host: Annotated[str, "host name or address"] = "127.0.0.1"
     notify_port: Annotated[int, (0, 65_535)] | None = None
     notify_url: Annotated[str, re.compile(r"https://[^/?#]+(/[^?#]*)?"), "https://host[:port][/path]"] | None = None
+    responses: Responses = Responses.COMMON
 
 
 def client_faults(table: Sep2Client, granted: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[Place, str]]:

@@ -217,7 +217,8 @@ def response(answer: Answer, lfdi: str, codes: Mapping[str, int], created_s: int
 
     `created_s` is when it was decided, on the server's clock. The subject is the event's mRID as the server wrote it.
     """
-    code = codes.get("unserved" if answer.unserved else answer.kind.value)
+    name = "unserved" if answer.unserved else answer.kind.value
+    code = codes.get(f"{name}_by_{answer.taken_by.value}", codes.get(name))
     if code is None:
         return None
     return DERControlResponse(

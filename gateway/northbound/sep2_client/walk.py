@@ -217,13 +217,15 @@ class Walker:
     async def _clock_of(self, assignment: FunctionSetAssignments, capability: DeviceCapability | None) -> str:
         """Keep the clock that an assignment's events run on, and give its name.
 
-        Raises ServerFault where it has one of its own that was never known.
+        Until it is known they run on the server's own (our reading: a limit that comes at a wrong second is better than
+        one that does not come).
         """
         ours = None if capability is None else capability.time_link
         link = assignment.time_link
         if link is None or (ours is not None and link.href == ours.href):
             return OWN
-        await self._clocks.keep(link.href, link.href)
+        with suppress(ServerFault):
+            await self._clocks.keep(link.href, link.href)
         return link.href
 
     # -- whom the server knows
