@@ -1,6 +1,8 @@
 """2030.5 values to the core's and back: every mode, sign, rounding and code, without a server."""
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 

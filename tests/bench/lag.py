@@ -31,7 +31,8 @@ class Lag:
         """Give what was seen since the last time, and begin anew."""
         late_s, self._late_s = sorted(self._late_s), []
         p99_s = late_s[math.ceil(0.99 * len(late_s)) - 1] if late_s else 0.0
-        return {"lag_p99_ms": p99_s * MS, "lag_most_ms": max(late_s, default=0.0) * MS}
+        p50_s = late_s[len(late_s) // 2] if late_s else 0.0
+        return {"lag_p50_ms": p50_s * MS, "lag_p99_ms": p99_s * MS, "lag_most_ms": max(late_s, default=0.0) * MS}
 
 
 async def idle() -> None:

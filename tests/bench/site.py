@@ -99,9 +99,9 @@ def server_table(url: str, server_lfdi: str) -> str:
     return _SERVER.format(url=url, lfdi=server_lfdi)
 
 
-def control_list(number: int, created_s: int, limit_w: int) -> str:
-    """Write the body of a DERControlList whose one control limits the export from now on (W)."""
-    start_s = int(time.time()) - 1
+def control_list(number: int, created_s: int, limit_w: int, start_s: int | None = None) -> str:
+    """Write the body of a DERControlList whose one control limits the export from a second on, by default now (W)."""
+    start_s = int(time.time()) - 1 if start_s is None else start_s
     return _CONTROLS.format(
         mrid=f"{number:032X}", created_s=created_s, start_s=start_s, duration_s=ORDER_S, limit_w=limit_w
     )
