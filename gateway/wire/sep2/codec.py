@@ -30,6 +30,8 @@ MAX_STRANGERS = 255
 
 _ASIDE: Any = object()
 """Stands for a value that could not be read and unseats nothing beside it."""
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+_XSI_TYPE = f"{{{XSI}}}type"
 _DISABLED = "disabled"
 _KNOWN_NAMESPACES = frozenset((*NAMESPACES, *CSIPAUS_NAMESPACES, _DISABLED))
 _DECLARED_ENCODING = re.compile(rb"^(?:\xef\xbb\xbf)?<\?xml[^>]{0,200}?encoding\s{0,9}=\s{0,9}[\"']([^\"'>]{0,40})")
@@ -110,6 +112,8 @@ def encode(resource: Resource) -> bytes:
     text = "".join(out)
     if "<csipaus:" in text:
         text = text.replace(_DECLARATION, f'{_DECLARATION} xmlns:csipaus="{CSIPAUS}"', 1)
+    if ' xsi:type="' in text:
+        text = text.replace(_DECLARATION, f'{_DECLARATION} xmlns:xsi="{XSI}"', 1)
     return _HEAD + text.encode()
 
 
@@ -300,7 +304,25 @@ def _entry(row: Row) -> tuple[str, Any, Any, Row | None]:
         return row.field, None, _aside(row.kind), row
     if isinstance(row.kind, Scalar):
         return row.field, row.kind.read, None, None
-    return row.field, None, _reader(row.kind), row if row.many else None
+    read = _typed_reader(row, row.kind) if row.typed else _reader(row.kind)
+    return row.field, None, read, row if row.many else None
+
+
+def _typed_reader(row: Row, plain: Table) -> _Read:
+    """Return a reader of what its xsi:type says; it finds the tables when it is first needed, for they may nest."""
+    read_plain, named = _reader(plain), frozenset(row.typed)
+
+    def read(element: _Element) -> Any:  # noqa: ANN401 - of the class of one of the tables
+        name = element.get(_XSI_TYPE, "").strip().rpartition(":")[2]
+        read_it = _reader(ROOTS[name]) if name in named else read_plain
+        if row.many or not row.isolated:
+            return read_it(element)
+        try:
+            return read_it(element)
+        except WireFault as fault:
+            return _faulty(element, fault)
+
+    return read
 
 
 def _aside(kind: Scalar | Table) -> _Read:
@@ -396,7 +418,9 @@ def _row_writer(row: Row) -> tuple[str, str, str, str, Any, Any, bool]:
     if isinstance(row.kind, Scalar):
         return row.element, row.field, f"<{name}>", f"</{name}>", row.kind.write, None, row.required
     write = _make_writer(row.kind, name)
-    if row.isolated:
+    if row.typed:
+        write = _typed_writer(row, write, name)
+    elif row.isolated:
         write = _moulded(write, Moulds(row.kind, name))
     return row.element, row.field, "", "", None, _each(write, row) if row.many else write, row.required
 
@@ -411,6 +435,18 @@ def _moulded(write: _Write, moulds: Moulds) -> _Write:
             out.append(text)
 
     return write_moulded
+
+
+def _typed_writer(row: Row, write_plain: _Write, name: str) -> _Write:
+    writers: dict[type, _Write] = {}
+
+    def write(value: Any, out: list[str]) -> None:  # noqa: ANN401 - of the class of one of the tables
+        if not writers:
+            declared = ((ROOTS[each], f' xsi:type="{each}"') for each in row.typed)
+            writers.update({table.cls: _make_writer(table, name, declare) for table, declare in declared})
+        writers.get(type(value), write_plain)(value, out)
+
+    return write
 
 
 def _each(write: _Write, row: Row) -> _Write:

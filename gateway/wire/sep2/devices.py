@@ -15,16 +15,20 @@ class EndDevice:
 
     href: str | None = None
     subscribable: int | None = None
+    aggregated_device_list_link: ListLink | None = None
+    aggregation_priority_link: Link | None = None
     configuration_link: Link | None = None
     der_list_link: ListLink | None = None
     device_category: int | None = None
     device_information_link: Link | None = None
     device_status_link: Link | None = None
+    distribution: int | None = None
     file_status_link: Link | None = None
     ip_interface_list_link: ListLink | None = None
     lfdi: str | Unreadable | None = None
     load_shed_availability_list_link: ListLink | None = None
     log_event_list_link: ListLink | None = None
+    phase: int | None = None
     power_status_link: Link | None = None
     sfdi: int
     changed_time_s: int
@@ -34,6 +38,7 @@ class EndDevice:
     function_set_assignments_list_link: ListLink | None = None
     post_rate_s: int | None = None
     registration_link: Link | None = None
+    proxied_device_list_link: ListLink | None = None
     subscription_list_link: ListLink | None = None
     connection_point_link: Link | None = None
 
@@ -83,6 +88,7 @@ class DeviceInformation:
 
     href: str | None = None
     poll_rate_s: int | None = None
+    connection_point_id: str | None = None
     drlc_capabilities: DRLCCapabilities | None = None
     functions_implemented: int | None = None
     gps_location: GPSLocation | None = None

@@ -1,4 +1,4 @@
-"""Mirrored readings of IEEE 2030.5-2018 (clause of the Metering Mirror function set) as values."""
+"""Readings of IEEE 2030.5-2018, of a server's own meters and mirrored to it, as values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.wire.sep2.faults import Faulty
 from gateway.wire.sep2.quantities import UnitValue
-from gateway.wire.sep2.resources import Interval, ListPage
+from gateway.wire.sep2.resources import Interval, Link, ListLink, ListPage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +86,7 @@ class MirrorUsagePoint:
     """A point whose meter posts here: `role_flags` bit 0 mirror, 1 premises, 3 DER, 6 submeter; `status` 1 on."""
 
     href: str | None = None
+    subscribable: int | None = None
     mrid: str
     description: str | None = None
     version: int | None = None
@@ -95,6 +96,7 @@ class MirrorUsagePoint:
     device_lfdi: str
     meter_readings: tuple[MirrorMeterReading, ...] = ()
     post_rate_s: int | None = None
+    usage_point_link: Link | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +105,77 @@ class MirrorUsagePointList(ListPage):
 
     poll_rate_s: int | None = None
     items: tuple[MirrorUsagePoint | Faulty, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingList(ListPage):
+    """One page of readings."""
+
+    subscribable: int | None = None
+    items: tuple[Reading | Faulty, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingSet:
+    """Where the readings of one period are."""
+
+    href: str | None = None
+    mrid: str
+    description: str | None = None
+    version: int | None = None
+    time_period: Interval
+    reading_list_link: ListLink | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingSetList(ListPage):
+    """One page of reading sets."""
+
+    subscribable: int | None = None
+    items: tuple[ReadingSet | Faulty, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterReading:
+    """Where one series of readings is, and what they are of."""
+
+    href: str | None = None
+    mrid: str
+    description: str | None = None
+    version: int | None = None
+    rate_component_list_link: ListLink | None = None
+    reading_link: Link | None = None
+    reading_set_list_link: ListLink | None = None
+    reading_type_link: Link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterReadingList(ListPage):
+    """One page of series."""
+
+    subscribable: int | None = None
+    items: tuple[MeterReading | Faulty, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsagePoint:
+    """A point whose meter the server knows; codes as in `MirrorUsagePoint`."""
+
+    href: str | None = None
+    mrid: str
+    description: str | None = None
+    version: int | None = None
+    role_flags: int
+    service_category_kind: int
+    status: int
+    device_lfdi: str | None = None
+    meter_reading_list_link: ListLink | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsagePointList(ListPage):
+    """One page of usage points."""
+
+    subscribable: int | None = None
+    poll_rate_s: int | None = None
+    items: tuple[UsagePoint | Faulty, ...] = ()

@@ -6,16 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.wire.sep2 import modes
 from gateway.wire.sep2.faults import Faulty
-from gateway.wire.sep2.modes import (
-    ActivePowerDelta,
-    ExcitedPowerFactor,
-    FixedVar,
-    FreqDroop,
-    ReactivePowerDelta,
-    UnsignedActivePower,
-    UnsignedReactivePower,
-)
 from gateway.wire.sep2.quantities import (
     ActivePower,
     AmpereHour,
@@ -173,15 +165,15 @@ class DERControlBase:
     """
 
     op_mod_connect: bool | None = None
-    op_mod_delta_var: ReactivePowerDelta | None = None
-    op_mod_delta_w: ActivePowerDelta | None = None
+    op_mod_delta_var: modes.ReactivePowerDelta | None = None
+    op_mod_delta_w: modes.ActivePowerDelta | None = None
     op_mod_energize: bool | None = None
-    op_mod_fixed_pf_absorb_w: ExcitedPowerFactor | None = None
-    op_mod_fixed_pf_inject_w: ExcitedPowerFactor | None = None
+    op_mod_fixed_pf_absorb_w: modes.ExcitedPowerFactor | None = None
+    op_mod_fixed_pf_inject_w: modes.ExcitedPowerFactor | None = None
     op_mod_fixed_v_hundredths: int | None = None
-    op_mod_fixed_var: FixedVar | None = None
+    op_mod_fixed_var: modes.FixedVar | None = None
     op_mod_fixed_w_hundredths: int | None = None
-    op_mod_freq_droop: FreqDroop | None = None
+    op_mod_freq_droop: modes.FreqDroop | None = None
     op_mod_freq_watt: Link | None = None
     op_mod_grid_connect_permit: bool | None = None
     op_mod_hfrt_may_trip: Link | None = None
@@ -197,14 +189,14 @@ class DERControlBase:
     op_mod_lvrt_must_trip: Link | None = None
     op_mod_max_lim_pct_va_absorb_hundredths: int | None = None
     op_mod_max_lim_pct_va_inject_hundredths: int | None = None
-    op_mod_max_lim_pct_var_absorb: FixedVar | None = None
-    op_mod_max_lim_pct_var_inject: FixedVar | None = None
+    op_mod_max_lim_pct_var_absorb: modes.FixedVar | None = None
+    op_mod_max_lim_pct_var_inject: modes.FixedVar | None = None
     op_mod_max_lim_pct_w_absorb_hundredths: int | None = None
-    op_mod_max_lim_var_absorb: UnsignedReactivePower | None = None
-    op_mod_max_lim_var_inject: UnsignedReactivePower | None = None
+    op_mod_max_lim_var_absorb: modes.UnsignedReactivePower | None = None
+    op_mod_max_lim_var_inject: modes.UnsignedReactivePower | None = None
     op_mod_max_lim_w_hundredths: int | None = None
-    op_mod_max_lim_w_absorb: UnsignedActivePower | None = None
-    op_mod_max_lim_w_inject: UnsignedActivePower | None = None
+    op_mod_max_lim_w_absorb: modes.UnsignedActivePower | None = None
+    op_mod_max_lim_w_inject: modes.UnsignedActivePower | None = None
     op_mod_target_v: Voltage | None = None
     op_mod_target_var: ReactivePower | None = None
     op_mod_target_w: ActivePower | None = None
@@ -254,6 +246,8 @@ class DefaultDERControl:
     """What holds while no event does; delays and ramps in hundredths of a second, gradients in hundredths of %/s."""
 
     href: str | None = None
+    reply_to: str | None = None
+    response_required: int | None = None
     subscribable: int | None = None
     mrid: str
     description: str | None = None
@@ -268,6 +262,7 @@ class DefaultDERControl:
     set_es_random_delay_hundredths: int | None = None
     set_grad_w_hundredths: int | None = None
     set_soft_grad_w_hundredths: int | None = None
+    updated_time_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,9 +273,11 @@ class DER:
     subscribable: int | None = None
     associated_der_program_list_link: ListLink | None = None
     associated_usage_point_link: Link | None = None
+    current_der_controls_link: Link | None = None
     current_der_program_link: Link | None = None
     der_availability_link: Link | None = None
     der_capability_link: Link | None = None
+    der_component_list_link: ListLink | None = None
     der_settings_link: Link | None = None
     der_status_link: Link | None = None
 
@@ -299,6 +296,7 @@ class DERCapability:
 
     href: str | None = None
     modes_supported: int
+    modes_supported_2: int | None = None
     rtg_abnormal_category: int | None = None
     rtg_max_a: Current | None = None
     rtg_max_ah: AmpereHour | None = None
@@ -334,6 +332,7 @@ class DERSettings:
     href: str | None = None
     subscribable: int | None = None
     modes_enabled: int | None = None
+    modes_enabled_2: int | None = None
     set_es_delay_hundredths: int | None = None
     set_es_high_freq_hundredths: int | None = None
     set_es_high_volt_hundredths: int | None = None
@@ -390,6 +389,7 @@ class DERStatus:
     href: str | None = None
     subscribable: int | None = None
     alarm_status: int | None = None
+    connect_status: Stamped | None = None
     gen_connect_status: Stamped | None = None
     inverter_status: Stamped | None = None
     local_control_mode_status: Stamped | None = None
@@ -412,7 +412,9 @@ class DERAvailability:
     reading_time_s: int
     reserve_charge_hundredths: int | None = None
     reserve_hundredths: int | None = None
+    stat_var_absorb_avail: modes.UnsignedReactivePower | None = None
     stat_var_avail: ReactivePower | None = None
+    stat_w_absorb_avail: modes.UnsignedActivePower | None = None
     stat_w_avail: ActivePower | None = None
 
 
@@ -429,7 +431,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DERControlResponse(Response):
-    """An answer about a DERControl."""
+    """An answer about a DERControl; 2023 says which of its modes (`codes.MODES`, `MODES_2`) it is about."""
+
+    modes_responded: int | None = None
+    modes_responded_2: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

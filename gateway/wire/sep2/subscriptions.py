@@ -45,12 +45,23 @@ class SubscriptionList(ListPage):
     items: tuple[Subscription | Faulty, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Untyped:
+    """A resource of which nothing is kept."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """Word that a resource changed (status 0), or that its subscription ended (1 to 4); the resource is not kept."""
+    """Word that a resource changed (status 0), or that its subscription ended (1 to 4).
+
+    `resource` is what it is now: `Untyped` where nothing says what it is or it is nothing that is read here, `Faulty`
+    where it cannot be read.
+    """
 
     href: str | None = None
     subscribed_resource: str
+    created_date_time_s: int | None = None
     new_resource_uri: str | None = None
+    resource: object | None = None
     status: int
     subscription_uri: str

@@ -30,7 +30,9 @@ class Row:
         required: absent is a fault, reading and writing.
         many: any count of them, held as a tuple.
         isolated: of many, a faulty one becomes `Faulty` and leaves the others alone.
-        australian: of the CSIP-AUS namespace.
+        australian: of the CSIP-AUS namespace: the edition of CSIP-AUS that brought it.
+        since: the edition of IEEE 2030.5 that brought it; what 2013 and 2018 share is of 2018 here.
+        typed: the element says by its xsi:type which of these bodies it is; of another or none, `kind` is meant.
         read_only: understood, never written.
         aside: one that is faulty or there twice is named among the table's `rest`, and unseats nothing beside it.
         most: of many, as many as there may be; 0 leaves it to the codec.
@@ -43,29 +45,32 @@ class Row:
     required: bool = False
     many: bool = False
     isolated: bool = False
-    australian: bool = False
+    australian: str = ""
+    since: int = 2018
     read_only: bool = False
     aside: bool = False
     most: int = 0
+    typed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One XML attribute of a resource; `required` as in `Row`, `must_write` only where we write."""
+    """One XML attribute of a resource; `required` and `since` as in `Row`, `must_write` only where we write."""
 
     name: str
     field: str
     kind: Scalar
     required: bool = False
     must_write: bool = False
+    since: int = 2018
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """One type: its value class, attributes and elements in schema order.
 
-    Where `rest` is set, unlisted elements whose name begins with `rest_prefix` are named in that field. One that is
-    `australian` is a body of the CSIP-AUS namespace.
+    Where `rest` is set, unlisted elements whose name begins with `rest_prefix` are named in that field. `australian`
+    and `since` are those of a body, as in `Row`.
     """
 
     cls: type
@@ -73,7 +78,8 @@ class Table:
     rows: tuple[Row, ...] = ()
     rest: str = ""
     rest_prefix: str = ""
-    australian: bool = False
+    australian: str = ""
+    since: int = 2018
 
 
 HREF = Attribute("href", "href", URI)

@@ -5,21 +5,15 @@ A new resource is a dataclass and a table; `ROOTS` names those that are a body o
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from gateway.wire.sep2 import devices, metering, resources, responses, subscriptions
+from gateway.wire.sep2 import devices, resources, subscriptions
 from gateway.wire.sep2.scalars import (
     BOOLEAN,
     CLAIMED_LFDI,
-    HEX16,
     HEX32,
     INT32,
     INT48,
     INT64,
-    LFDI,
     MISSPELT_LFDI,
-    MRID,
-    MULTIPLIER,
     PIN,
     STRING16,
     UINT8,
@@ -31,13 +25,11 @@ from gateway.wire.sep2.scalars import (
 from gateway.wire.sep2.table import (
     HREF,
     IDENTIFIED,
-    INTERVAL,
     LINK,
     LIST_LINK,
     PAGE,
     POLL_RATE,
     SUBSCRIBABLE,
-    UNIT_VALUE,
     Row,
     Table,
 )
@@ -55,7 +47,23 @@ from gateway.wire.sep2.tables_der import (
     DER_STATUS,
 )
 from gateway.wire.sep2.tables_devices import CONNECTION_POINT, DEVICE_INFORMATION, LOG_EVENT, LOG_EVENT_LIST
+from gateway.wire.sep2.tables_metering import (
+    METER_READING,
+    METER_READING_LIST,
+    MIRROR_METER_READING,
+    MIRROR_METER_READING_LIST,
+    MIRROR_USAGE_POINT,
+    MIRROR_USAGE_POINT_LIST,
+    READING,
+    READING_LIST,
+    READING_SET,
+    READING_SET_LIST,
+    READING_TYPE,
+    USAGE_POINT,
+    USAGE_POINT_LIST,
+)
 from gateway.wire.sep2.tables_modes import DER_CURVE, DER_CURVE_LIST
+from gateway.wire.sep2.tables_responses import KINDS, RESPONSE, RESPONSE_LIST, RESPONSE_SET, RESPONSE_SET_LIST
 
 FUNCTION_SETS = (
     Row("CustomerAccountListLink", "customer_account_list_link", LIST_LINK),
@@ -96,17 +104,21 @@ END_DEVICE = Table(
     devices.EndDevice,
     (HREF, SUBSCRIBABLE),
     (
+        Row("AggregatedDeviceListLink", "aggregated_device_list_link", LIST_LINK, since=2023),
+        Row("AggregationPriorityLink", "aggregation_priority_link", LINK, since=2023),
         Row("ConfigurationLink", "configuration_link", LINK),
         Row("DERListLink", "der_list_link", LIST_LINK),
         Row("deviceCategory", "device_category", HEX32),
         Row("DeviceInformationLink", "device_information_link", LINK),
         Row("DeviceStatusLink", "device_status_link", LINK),
+        Row("distribution", "distribution", UINT8, since=2023),
         Row("FileStatusLink", "file_status_link", LINK),
         Row("IPInterfaceListLink", "ip_interface_list_link", LIST_LINK),
         Row("lFDI", "lfdi", CLAIMED_LFDI),
         Row("LFDI", "lfdi", MISSPELT_LFDI, read_only=True),
         Row("LoadShedAvailabilityListLink", "load_shed_availability_list_link", LIST_LINK),
         Row("LogEventListLink", "log_event_list_link", LIST_LINK),
+        Row("phase", "phase", UINT8, since=2023),
         Row("PowerStatusLink", "power_status_link", LINK),
         Row("sFDI", "sfdi", UINT48, required=True),
         Row("changedTime", "changed_time_s", INT64, required=True),
@@ -116,8 +128,9 @@ END_DEVICE = Table(
         Row("FunctionSetAssignmentsListLink", "function_set_assignments_list_link", LIST_LINK),
         Row("postRate", "post_rate_s", UINT32),
         Row("RegistrationLink", "registration_link", LINK),
+        Row("ProxiedDeviceListLink", "proxied_device_list_link", LIST_LINK, since=2023),
         Row("SubscriptionListLink", "subscription_list_link", LIST_LINK),
-        Row("ConnectionPointLink", "connection_point_link", LINK, australian=True),
+        Row("ConnectionPointLink", "connection_point_link", LINK, australian="1.2"),
     ),
 )
 END_DEVICE_LIST = Table(
@@ -140,26 +153,6 @@ FUNCTION_SET_ASSIGNMENTS_LIST = Table(
     (Row("FunctionSetAssignments", "items", FUNCTION_SET_ASSIGNMENTS, many=True, isolated=True),),
 )
 
-RESPONSE = Table(
-    resources.Response,
-    (HREF,),
-    (
-        Row("createdDateTime", "created_date_time_s", INT64),
-        Row("endDeviceLFDI", "end_device_lfdi", LFDI, required=True),
-        Row("status", "status", UINT8),
-        Row("subject", "subject", MRID, required=True),
-    ),
-)
-DER_CONTROL_RESPONSE = replace(RESPONSE, cls=resources.DERControlResponse)
-RESPONSE_LIST = Table(responses.ResponseList, PAGE, (Row("Response", "items", RESPONSE, many=True, isolated=True),))
-RESPONSE_SET = Table(
-    responses.ResponseSet, (HREF,), (*IDENTIFIED, Row("ResponseListLink", "response_list_link", LIST_LINK))
-)
-RESPONSE_SET_LIST = Table(
-    responses.ResponseSetList,
-    (*PAGE, POLL_RATE),
-    (Row("ResponseSet", "items", RESPONSE_SET, many=True, isolated=True),),
-)
 CONDITION = Table(
     subscriptions.Condition,
     rows=(
@@ -185,105 +178,18 @@ SUBSCRIPTION_LIST = Table(
     (*PAGE, POLL_RATE),
     (Row("Subscription", "items", SUBSCRIPTION, many=True, isolated=True),),
 )
-NOTIFICATION = Table(
-    subscriptions.Notification,
-    (HREF,),
-    (
-        Row("subscribedResource", "subscribed_resource", URI, required=True),
-        Row("newResourceURI", "new_resource_uri", URI),
-        Row("status", "status", UINT8, required=True),
-        Row("subscriptionURI", "subscription_uri", URI, required=True),
-    ),
-)
 ERROR = Table(
     resources.Error,
     rows=(Row("maxRetryDuration", "max_retry_duration_s", UINT16), Row("reasonCode", "reason_code", UINT16, True)),
 )
 
-READING_TYPE = Table(
-    metering.ReadingType,
-    (HREF,),
-    (
-        Row("accumulationBehaviour", "accumulation_behaviour", UINT8),
-        Row("calorificValue", "calorific_value", UNIT_VALUE),
-        Row("commodity", "commodity", UINT8),
-        Row("conversionFactor", "conversion_factor", UNIT_VALUE),
-        Row("dataQualifier", "data_qualifier", UINT8),
-        Row("flowDirection", "flow_direction", UINT8),
-        Row("intervalLength", "interval_length_s", UINT32),
-        Row("kind", "kind", UINT8),
-        Row("maxNumberOfIntervals", "max_number_of_intervals", UINT8),
-        Row("numberOfConsumptionBlocks", "number_of_consumption_blocks", UINT8),
-        Row("numberOfTouTiers", "number_of_tou_tiers", UINT8),
-        Row("phase", "phase", UINT8),
-        Row("powerOfTenMultiplier", "power_of_ten_multiplier", MULTIPLIER),
-        Row("subIntervalLength", "sub_interval_length_s", UINT32),
-        Row("supplyLimit", "supply_limit", UINT48),
-        Row("tieredConsumptionBlocks", "tiered_consumption_blocks", BOOLEAN),
-        Row("uom", "uom", UINT8),
-    ),
-)
-READING = Table(
-    metering.Reading,
-    (HREF, SUBSCRIBABLE),
-    (
-        Row("consumptionBlock", "consumption_block", UINT8),
-        Row("qualityFlags", "quality_flags", HEX16),
-        Row("timePeriod", "time_period", INTERVAL),
-        Row("touTier", "tou_tier", UINT8),
-        Row("value", "value", INT48),
-        Row("localID", "local_id", HEX16),
-    ),
-)
-MIRROR_READING_SET = Table(
-    metering.MirrorReadingSet,
-    (HREF,),
-    (*IDENTIFIED, Row("timePeriod", "time_period", INTERVAL, True), Row("Reading", "readings", READING, many=True)),
-)
-MIRROR_METER_READING = Table(
-    metering.MirrorMeterReading,
-    (HREF,),
-    (
-        *IDENTIFIED,
-        Row("lastUpdateTime", "last_update_time_s", INT64),
-        Row("MirrorReadingSet", "reading_sets", MIRROR_READING_SET, many=True),
-        Row("nextUpdateTime", "next_update_time_s", INT64),
-        Row("Reading", "reading", READING),
-        Row("ReadingType", "reading_type", READING_TYPE),
-    ),
-)
-MIRROR_METER_READING_LIST = Table(
-    metering.MirrorMeterReadingList,
-    PAGE,
-    (Row("MirrorMeterReading", "items", MIRROR_METER_READING, many=True, isolated=True),),
-)
-MIRROR_USAGE_POINT = Table(
-    metering.MirrorUsagePoint,
-    (HREF,),
-    (
-        *IDENTIFIED,
-        Row("roleFlags", "role_flags", HEX16, required=True),
-        Row("serviceCategoryKind", "service_category_kind", UINT8, required=True),
-        Row("status", "status", UINT8, required=True),
-        Row("deviceLFDI", "device_lfdi", LFDI, required=True),
-        Row("MirrorMeterReading", "meter_readings", MIRROR_METER_READING, many=True),
-        Row("postRate", "post_rate_s", UINT32),
-    ),
-)
-MIRROR_USAGE_POINT_LIST = Table(
-    metering.MirrorUsagePointList,
-    (*PAGE, POLL_RATE),
-    (Row("MirrorUsagePoint", "items", MIRROR_USAGE_POINT, many=True, isolated=True),),
-)
-
-ROOTS: dict[str, Table] = {
+CARRIED: dict[str, Table] = {
     "DeviceCapability": DEVICE_CAPABILITY,
     "Time": TIME,
     "EndDeviceList": END_DEVICE_LIST,
     "EndDevice": END_DEVICE,
     "Registration": REGISTRATION,
     "DeviceInformation": DEVICE_INFORMATION,
-    "ConnectionPoint": CONNECTION_POINT,
     "LogEventList": LOG_EVENT_LIST,
     "LogEvent": LOG_EVENT,
     "FunctionSetAssignmentsList": FUNCTION_SET_ASSIGNMENTS_LIST,
@@ -302,16 +208,39 @@ ROOTS: dict[str, Table] = {
     "DERStatus": DER_STATUS,
     "DERAvailability": DER_AVAILABILITY,
     "Response": RESPONSE,
-    "DERControlResponse": DER_CONTROL_RESPONSE,
+    **KINDS,
     "ResponseList": RESPONSE_LIST,
     "ResponseSet": RESPONSE_SET,
     "ResponseSetList": RESPONSE_SET_LIST,
+    "UsagePointList": USAGE_POINT_LIST,
+    "UsagePoint": USAGE_POINT,
+    "MeterReadingList": METER_READING_LIST,
+    "MeterReading": METER_READING,
+    "ReadingType": READING_TYPE,
+    "ReadingSetList": READING_SET_LIST,
+    "ReadingSet": READING_SET,
+    "ReadingList": READING_LIST,
+    "Reading": READING,
     "SubscriptionList": SUBSCRIPTION_LIST,
     "Subscription": SUBSCRIPTION,
-    "Notification": NOTIFICATION,
     "MirrorUsagePointList": MIRROR_USAGE_POINT_LIST,
     "MirrorUsagePoint": MIRROR_USAGE_POINT,
     "MirrorMeterReadingList": MIRROR_METER_READING_LIST,
     "MirrorMeterReading": MIRROR_METER_READING,
-    "Error": ERROR,
 }
+"""What a notification may carry: every body that is a Resource of IEEE 2030.5, by its own name."""
+
+NOTIFICATION = Table(
+    subscriptions.Notification,
+    (HREF,),
+    (
+        Row("subscribedResource", "subscribed_resource", URI, required=True),
+        Row("createdDateTime", "created_date_time_s", INT64, since=2023),
+        Row("newResourceURI", "new_resource_uri", URI),
+        Row("Resource", "resource", Table(subscriptions.Untyped), typed=tuple(CARRIED), isolated=True),
+        Row("status", "status", UINT8, required=True),
+        Row("subscriptionURI", "subscription_uri", URI, required=True),
+    ),
+)
+ROOTS: dict[str, Table] = {**CARRIED, "ConnectionPoint": CONNECTION_POINT, "Notification": NOTIFICATION, "Error": ERROR}
+"""Every body that may stand alone, by its name."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.wire.sep2 import resources
 from gateway.wire.sep2.scalars import (
     BOOLEAN,
@@ -42,7 +44,7 @@ from gateway.wire.sep2.table import (
     Row,
     Table,
 )
-from gateway.wire.sep2.tables_modes import DER_CONTROL_BASE
+from gateway.wire.sep2.tables_modes import DER_CONTROL_BASE, UNSIGNED_VAR, UNSIGNED_W
 
 DER_PROGRAM = Table(
     resources.DERProgram,
@@ -71,14 +73,10 @@ EVENT_STATUS_TABLE = Table(
         Row("reason", "reason", STRING192),
     ),
 )
+RESPONDABLE = (Attribute("replyTo", "reply_to", URI), Attribute("responseRequired", "response_required", HEX8))
 DER_CONTROL = Table(
     resources.DERControl,
-    (
-        HREF,
-        Attribute("replyTo", "reply_to", URI),
-        Attribute("responseRequired", "response_required", HEX8),
-        SUBSCRIBABLE,
-    ),
+    (HREF, *RESPONDABLE, SUBSCRIBABLE),
     (
         *IDENTIFIED,
         Row("creationTime", "creation_time_s", INT64, required=True),
@@ -106,13 +104,14 @@ ENTER_SERVICE = (
 )
 DEFAULT_DER_CONTROL = Table(
     resources.DefaultDERControl,
-    (HREF, SUBSCRIBABLE),
+    (HREF, *(replace(attribute, since=2023) for attribute in RESPONDABLE), SUBSCRIBABLE),
     (
         *IDENTIFIED,
         Row("DERControlBase", "base", DER_CONTROL_BASE, required=True),
         *ENTER_SERVICE,
         Row("setGradW", "set_grad_w_hundredths", UINT16),
         Row("setSoftGradW", "set_soft_grad_w_hundredths", UINT16),
+        Row("updatedTime", "updated_time_s", INT64, since=2023),
     ),
 )
 
@@ -122,9 +121,11 @@ DER = Table(
     (
         Row("AssociatedDERProgramListLink", "associated_der_program_list_link", LIST_LINK),
         Row("AssociatedUsagePointLink", "associated_usage_point_link", LINK),
+        Row("CurrentDERControlsLink", "current_der_controls_link", LINK, since=2023),
         Row("CurrentDERProgramLink", "current_der_program_link", LINK),
         Row("DERAvailabilityLink", "der_availability_link", LINK),
         Row("DERCapabilityLink", "der_capability_link", LINK),
+        Row("DERComponentListLink", "der_component_list_link", LIST_LINK, since=2023),
         Row("DERSettingsLink", "der_settings_link", LINK),
         Row("DERStatusLink", "der_status_link", LINK),
     ),
@@ -135,6 +136,7 @@ DER_CAPABILITY = Table(
     (HREF,),
     (
         Row("modesSupported", "modes_supported", HEX32, required=True),
+        Row("modesSupported2", "modes_supported_2", HEX32, since=2023),
         Row("rtgAbnormalCategory", "rtg_abnormal_category", UINT8),
         Row("rtgMaxA", "rtg_max_a", CURRENT),
         Row("rtgMaxAh", "rtg_max_ah", AMPERE_HOUR),
@@ -159,8 +161,8 @@ DER_CAPABILITY = Table(
         Row("rtgUnderExcitedW", "rtg_under_excited_w", ACTIVE_POWER),
         Row("rtgVNom", "rtg_v_nom", VOLTAGE),
         Row("type", "der_type", UINT8, required=True),
-        Row("doeModesSupported", "doe_modes_supported", HEX8, australian=True),
-        Row("vppModesSupported", "vpp_modes_supported", HEX8, australian=True),
+        Row("doeModesSupported", "doe_modes_supported", HEX8, australian="1.2"),
+        Row("vppModesSupported", "vpp_modes_supported", HEX8, australian="1.3"),
     ),
 )
 DER_SETTINGS = Table(
@@ -168,6 +170,7 @@ DER_SETTINGS = Table(
     (HREF, SUBSCRIBABLE),
     (
         Row("modesEnabled", "modes_enabled", HEX32),
+        Row("modesEnabled2", "modes_enabled_2", HEX32, since=2023),
         *ENTER_SERVICE,
         Row("setGradW", "set_grad_w_hundredths", UINT16, required=True),
         Row("setMaxA", "set_max_a", CURRENT),
@@ -190,9 +193,9 @@ DER_SETTINGS = Table(
         Row("setVRef", "set_v_ref", VOLTAGE),
         Row("setVRefOfs", "set_v_ref_ofs", VOLTAGE),
         Row("updatedTime", "updated_time_s", INT64, required=True),
-        Row("doeModesEnabled", "doe_modes_enabled", HEX8, australian=True),
-        Row("vppModesEnabled", "vpp_modes_enabled", HEX8, australian=True),
-        Row("setMinWh", "set_min_wh", WATT_HOUR, australian=True),
+        Row("doeModesEnabled", "doe_modes_enabled", HEX8, australian="1.2"),
+        Row("vppModesEnabled", "vpp_modes_enabled", HEX8, australian="1.3"),
+        Row("setMinWh", "set_min_wh", WATT_HOUR, australian="1.3"),
     ),
 )
 
@@ -208,6 +211,7 @@ DER_STATUS = Table(
     (HREF, SUBSCRIBABLE),
     (
         Row("alarmStatus", "alarm_status", HEX32),
+        Row("connectStatus", "connect_status", _stamped(HEX8), since=2023),
         Row("genConnectStatus", "gen_connect_status", _stamped(HEX8)),
         Row("inverterStatus", "inverter_status", _stamped(UINT8)),
         Row("localControlModeStatus", "local_control_mode_status", _stamped(UINT8)),
@@ -228,7 +232,9 @@ DER_AVAILABILITY = Table(
         Row("readingTime", "reading_time_s", INT64, required=True),
         Row("reserveChargePercent", "reserve_charge_hundredths", PERCENT),
         Row("reservePercent", "reserve_hundredths", PERCENT),
+        Row("statVarAbsorbAvail", "stat_var_absorb_avail", UNSIGNED_VAR, since=2023),
         Row("statVarAvail", "stat_var_avail", REACTIVE_POWER),
+        Row("statWAbsorbAvail", "stat_w_absorb_avail", UNSIGNED_W, since=2023),
         Row("statWAvail", "stat_w_avail", ACTIVE_POWER),
     ),
 )

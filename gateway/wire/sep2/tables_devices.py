@@ -32,6 +32,7 @@ DEVICE_INFORMATION = Table(
     devices.DeviceInformation,
     (HREF, POLL_RATE),
     (
+        Row("connectionPointID", "connection_point_id", STRING32, since=2023),
         Row("DRLCCapabilities", "drlc_capabilities", DRLC_CAPABILITIES),
         Row("functionsImplemented", "functions_implemented", HEX64),
         Row("gpsLocation", "gps_location", GPS_LOCATION),
@@ -53,10 +54,10 @@ CONNECTION_POINT = Table(
     devices.ConnectionPoint,
     (HREF,),
     (
-        Row("connectionPointId", "connection_point_id", STRING32, required=True, australian=True),
-        Row("id", "connection_point_id", STRING32, australian=True, read_only=True),
+        Row("connectionPointId", "connection_point_id", STRING32, required=True, australian="1.2"),
+        Row("id", "connection_point_id", STRING32, australian="1.2", read_only=True),
     ),
-    australian=True,
+    australian="1.2",
 )
 LOG_EVENT = Table(
     log_events.LogEvent,
