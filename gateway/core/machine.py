@@ -135,6 +135,13 @@ class Machine:
             if key.issuer == party and live.ended < len(live.courses):
                 yield OrderHeard(live.order)
 
+    def offsets_ms(self, party: str) -> dict[str, int]:
+        """Give each clock of a party, its own under no name, minus ours (ms), as it was heard last."""
+        state = self.state.parties.get(party)
+        if state is None:
+            return {}
+        return {"": state.offset_ms, **state.clocks} if state.is_timed else dict(state.clocks)
+
     def samples(self) -> Iterator[Sample]:
         """Give what is known of every device, for the picture that goes to the tier above."""
         for state in self.state.devices.values():
@@ -328,7 +335,7 @@ class Machine:
         if event.clock:
             party.clocks[event.clock] = event.offset_ms
         else:
-            party.offset_ms = event.offset_ms
+            party.offset_ms, party.is_timed = event.offset_ms, True
         for live in self.state.lives.values():
             if live.order.issuer == event.issuer and live.ended < len(live.courses):
                 self._admission.retime(live)

@@ -228,13 +228,14 @@ class DeviceState:
 
 @dataclass(slots=True)
 class PartyState:
-    """A party: its clock against ours, its other `clocks` by name, and whether contact with it stands."""
+    """A party: its clock against ours, whether that was ever told, its other `clocks` by name, and its contact."""
 
     offset_ms: int = 0
     proven: bool = False
     lost: bool = False
     read_at_ms: int = 0
     window_ms: int = 0
+    is_timed: bool = False
     clocks: dict[str, int] = field(default_factory=dict)
 
     def ahead_ms(self, clock: str) -> int:

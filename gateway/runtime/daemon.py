@@ -105,7 +105,15 @@ async def serve(
         meters = wiring.meters(site, clock, decider.hear, modbus)
         decider.south = links.by_device
         decider.north = wiring.north(
-            site, state, clock, decider.hear, look, machine.held, may_write=may_write, identities=identities
+            site,
+            state,
+            clock,
+            decider.hear,
+            look,
+            machine.held,
+            machine.offsets_ms,
+            may_write=may_write,
+            identities=identities,
         )
         metrics = Metrics(
             lambda: machine.state,

@@ -93,6 +93,8 @@ SPOOL: Final = "reports-{party}.sqlite"
 
 Held = Callable[[str], Iterable[OrderHeard]]
 """Gives the orders of a party that are in the journal and not over."""
+Offsets = Callable[[str], Mapping[str, int]]
+"""Gives each clock of a party minus ours (ms) as it was before this start, as far as it was known."""
 
 
 class South(NamedTuple):
@@ -215,6 +217,7 @@ def north(
     hear: Hear,
     look: Look,
     held: Held,
+    offsets: Offsets,
     *,
     may_write: bool,
     identities: Identities | None = None,
@@ -225,7 +228,9 @@ def north(
     links: dict[str, NorthLink] = {}
     for table in site.tables.get("sep2_client", ()):
         shown = look if table.party in parents else None
-        links[table.party] = _sep2_client(site, table, made, clock, hear, shown, may_write=may_write)
+        links[table.party] = _sep2_client(
+            site, table, made, clock, hear, shown, may_write=may_write, offsets_ms=offsets(table.party)
+        )
     words = _profile("openadr3")
     named = {resource.name: resource.tables.get("openadr", OpenadrResource()) for resource in site.resources}
     for table in site.tables.get("openadr_ven", ()):
@@ -254,6 +259,7 @@ def _sep2_client(
     look: Look | None,
     *,
     may_write: bool,
+    offsets_ms: Mapping[str, int],
 ) -> NorthLink:
     resources = {resource.name: resource.tables["sep2"] for resource in site.resources if "sep2" in resource.tables}
     pins = [lfdi for lfdi in (table.server_lfdi, table.server_lfdi_next) if lfdi is not None]
@@ -272,6 +278,7 @@ def _sep2_client(
         may_write=may_write,
         levels=_levels(site, table.party),
         notify=notify,
+        offsets_ms=offsets_ms,
     )
     if notify is not None:
         identities.on_denial(notify, link.cut)

@@ -24,7 +24,6 @@ from gateway.core.known import Known
 from gateway.core.orders import OrderKey
 from gateway.core.plan import Command
 from gateway.core.settling import interval_at
-from gateway.core.timeline import Interval
 from gateway.pki import files, identity
 from gateway.ports.north import NorthLink
 from gateway.ports.south import Lease
@@ -34,6 +33,7 @@ from gateway.runtime.decider import Decider
 from gateway.runtime.domain import core_site
 from gateway.store import Journal
 from hil.head_end import Certificate, HeadEnd, Override
+from hil.sep2.bodies import SEP2_NS
 from hil.sep2.curves import Curve
 from hil.sep2.records import Program, Resource, mrid_of
 from hil.sep2.tree import Rates
@@ -246,7 +246,14 @@ class Life:
         self._decider = Decider(self.machine, self._journal, self.clock, Lease(self.clock))
         self._decider.south = {ROOF: self.der}
         self._decider.north = wiring.north(
-            site, self._state(), self.clock, self._hear, self._look, self.machine.held, may_write=True
+            site,
+            self._state(),
+            self.clock,
+            self._hear,
+            self._look,
+            self.machine.held,
+            self.machine.offsets_ms,
+            may_write=True,
         )
         await self._decider.settle(Started(core_site(site, self.clock.rate)))
         self._decider.resume()
@@ -254,9 +261,11 @@ class Life:
         self._task = asyncio.create_task(_run(self._decider.north[PARTY]))
         await self._settle()
 
-    async def cut_power(self) -> None:
-        """Let the gateway be gone, with what it had on its disk at this instant."""
+    async def cut_power(self, *, snapshot: bool = False) -> None:
+        """Let the gateway be gone, with what it had on its disk at this instant: a snapshot of late, or only events."""
         assert self._task is not None
+        if snapshot:
+            self._journal.snapshot(self.machine.state)
         before = self._state()
         self._lives += 1
         shutil.copytree(before, self._state())
@@ -268,10 +277,14 @@ class Life:
         self._journal.close()
         self.der.forget()
 
-    async def power_cycle(self, off_s: float) -> None:
+    def pass_time(self, s: float) -> None:
+        """Let time pass while the gateway is off."""
+        self.clock.advance(self.clock.now_ms() + round(1000 * s))
+
+    async def power_cycle(self, off_s: float, *, snapshot: bool = False) -> None:
         """Cut the power for so many seconds."""
-        await self.cut_power()
-        self.clock.advance(self.clock.now_ms() + round(1000 * off_s))
+        await self.cut_power(snapshot=snapshot)
+        self.pass_time(off_s)
         await self.switch_on()
 
     def _state(self) -> Path:
@@ -355,6 +368,11 @@ class Life:
         """Let an address answer this until it is mended."""
         self.server.override(path, Override(status, body))
 
+    def vanish(self, path: str) -> None:
+        """Let all items of a list be gone without a word."""
+        name = etree.QName(etree.fromstring(self.body(path))).localname
+        self.fail(path, 200, f'<{name} xmlns="{SEP2_NS}" all="0" results="0"/>'.encode())
+
     def body(self, path: str) -> bytes:
         """Give what is at an address now."""
         return self.server.tree.handle("GET", path, {}, b"").body
@@ -398,10 +416,15 @@ class Life:
         before = [one.command for one in self.der.told if one.at_ms <= since_ms]
         return [*before[-1:], *(one.command for one in self.der.told if since_ms < one.at_ms < until_ms)]
 
-    def effective(self, name: str) -> Interval:
-        """Give when a control is in force, as the gateway has drawn it (ms)."""
+    def is_out_of_contact(self) -> bool:
+        """Whether the gateway takes its server as lost."""
+        return self.machine.state.parties[PARTY].lost
+
+    def in_force(self, name: str) -> tuple[float, float]:
+        """Give when a control begins and ends here, as the gateway has drawn it (s of the story)."""
         mrid = next(one.mrid for one in self.server.tree.programs[0].controls.values() if one.name == name)
-        return interval_at(self.machine.state, self.machine.state.lives[OrderKey(PARTY, mrid)], HOUSE)
+        start_ms, end_ms = interval_at(self.machine.state, self.machine.state.lives[OrderKey(PARTY, mrid)], HOUSE)
+        return (start_ms - T0_MS) / 1000, (end_ms - T0_MS) / 1000
 
 
 async def _run(link: NorthLink) -> None:

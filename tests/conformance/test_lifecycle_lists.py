@@ -12,7 +12,7 @@ from gateway.pki import issue
 ASSIGNMENTS = "/edev/2/fsa"
 DEFAULT_W, ORDERED_W, OTHER_W = 4_000, 1_500, 1_000
 LIMIT, OTHER = {"opModExpLimW": ORDERED_W}, {"opModExpLimW": OTHER_W}
-SEP2 = "urn:ieee:std:2030.5:ns"
+LISTS = {CONTROLS: "DERControlList", PROGRAMS: "DERProgramList", ASSIGNMENTS: "FunctionSetAssignmentsList"}
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +25,6 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def life(pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
     return Life(pki, tmp_path, Requests(monkeypatch), {"opModExpLimW": DEFAULT_W})
-
-
-def _empty(name: str, *, total: int = 0) -> bytes:
-    return f'<{name} xmlns="{SEP2}" all="{total}" results="0"/>'.encode()
-
-
-Fault = Callable[[Life, str], None]
-LISTS = {CONTROLS: "DERControlList", PROGRAMS: "DERProgramList", ASSIGNMENTS: "FunctionSetAssignmentsList"}
-
-
-def _vanish(life: Life, path: str) -> None:
-    """Let all items of a list be gone without a word."""
-    life.fail(path, 200, _empty(LISTS[path]))
 
 
 # -- nested overlap of one primacy
@@ -84,7 +71,7 @@ async def test_an_event_that_vanishes_in_mid_event_runs_to_its_end(life: Life) -
         await life.until(2)
         life.order("waits", OTHER, 90, 20)
         await life.until(30)
-        _vanish(life, CONTROLS)
+        life.vanish(CONTROLS)
         await life.until(69.9)
         assert {command.limit_w for command in life.told_between(11.5, 69.9)} == {ORDERED_W}
         await life.until(89.9)
@@ -101,8 +88,8 @@ def _tear(life: Life, path: str) -> None:
     life.server.torn = path
 
 
-FAULTS: dict[str, Fault] = {
-    "an empty list": _vanish,
+FAULTS: dict[str, Callable[[Life, str], None]] = {
+    "an empty list": Life.vanish,
     "malformed": lambda life, path: life.fail(path, 200, life.body(path).replace(b"</", b"<", 1)),
     "half of it": lambda life, path: life.fail(path, 200, life.body(path)[: len(life.body(path)) // 2]),
     "cut off in the middle": _tear,
@@ -110,8 +97,10 @@ FAULTS: dict[str, Fault] = {
     "status 500": lambda life, path: life.fail(path, 500),
     "status 404": lambda life, path: life.fail(path, 404),
     "another root": lambda life, path: life.fail(path, 200, life.body("/tm")),
-    "a list of another kind": lambda life, path: life.fail(path, 200, _empty("EndDeviceList")),
-    "all says more than is there": lambda life, path: life.fail(path, 200, _empty(LISTS[path], total=7)),
+    "a list of another kind": lambda life, path: life.fail(path, 200, life.body("/edev")),
+    "all says more than is there": lambda life, path: life.fail(
+        path, 200, life.body(path).replace(f'all="{life.count(path)}"'.encode(), b'all="7"', 1)
+    ),
     "all says less than is there": lambda life, path: life.fail(
         path, 200, life.body(path).replace(f'all="{life.count(path)}"'.encode(), b'all="0"', 1)
     ),

@@ -5,6 +5,7 @@ as it went. Source: IEEE 2030.5-2018, Time and FunctionSetAssignments (10.2.3: e
 that names them); RULES C17.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.core.events import Offset
@@ -25,15 +26,17 @@ OWN: Final = ""
 class Clocks:
     """What is known of one server's clocks."""
 
-    def __init__(self, party: str, reader: Reader, clock: Clock, hear: Hear, said: Said) -> None:
-        """Read them through this reader, and tell `hear` how far each is ahead of `clock`."""
+    def __init__(
+        self, party: str, reader: Reader, clock: Clock, hear: Hear, said: Said, offsets_ms: Mapping[str, int]
+    ) -> None:
+        """Read them through this reader, and tell `hear` how far each is ahead of `clock`; go on from `offsets_ms`."""
         self._party = party
         self._reader = reader
         self._clock = clock
         self._hear = hear
         self._said = said
         self._times: dict[str, Time] = {}
-        self._offsets_ms: dict[str, int] = {}
+        self._offsets_ms = dict(offsets_ms)
 
     def server_ms(self, at_ms: int, clock: str = OWN) -> int:
         """Give an instant of our clock on one of the server's; one that is not known goes as its own does."""

@@ -61,12 +61,14 @@ class Link:
         may_write: bool,
         levels: Mapping[str, int] | None = None,
         notify: ssl.SSLContext | None = None,
+        offsets_ms: Mapping[str, int] | None = None,
     ) -> None:
         """Be ready to speak with the server of this table for these resources.
 
         `look` gives the picture to show it; None where the server is not the parent's, who alone is reported to (A2).
         `levels` is the level that the party stands at with each service that it is granted. `notify` is what we listen
-        for notifications by; without it, and where we may not write, the server is polled alone.
+        for notifications by; without it, and where we may not write, the server is polled alone. `offsets_ms` is
+        each clock of the server minus ours as it was before this start, where it was known.
         """
         self._party = table.party
         self._clock = clock
@@ -85,6 +87,7 @@ class Link:
             partial(secrets.randbits, 64),
             table.contact_lost_s,
             Split(table.program, levels),
+            offsets_ms,
         )
         self._outbox = Outbox(self._exchange, resources, codes, clock, hear, self._walker.server_ms)
         self._walked, self._met = asyncio.Event(), asyncio.Event()

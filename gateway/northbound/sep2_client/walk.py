@@ -87,8 +87,13 @@ class Walker:
         draw: Callable[[], int],
         contact_lost_s: int | None,
         split: Split,
+        offsets_ms: Mapping[str, int] | None = None,
     ) -> None:
-        """Walk for these resources; `draw` gives the one random number of each new order, `split` its service."""
+        """Walk for these resources; `draw` gives the one random number of each new order, `split` its service.
+
+        `offsets_ms` is how far each clock of the server was ahead of ours before this start. Our reading: it stays so
+        until its Time, which tells whole seconds, contradicts it, so that no start moves what runs.
+        """
         self.found = Found()
         self.timed = asyncio.Event()
         self.seen = asyncio.Event()
@@ -106,7 +111,7 @@ class Walker:
         self._heard = Heard(party, resources, hear, draw, self._said, split)
         self._downs = 0
         self._next_ms = 0
-        self._clocks = Clocks(party, reader, clock, hear, self._said)
+        self._clocks = Clocks(party, reader, clock, hear, self._said, offsets_ms or {})
         self._is_timed = False
 
     def server_ms(self, at_ms: int, clock: str = OWN) -> int:
