@@ -82,6 +82,8 @@ class HeadEnd:
         self.name = name
         self.lfdi = certificate.lfdi
         self.overrides: dict[str, Override] = {}
+        self.aliases: dict[str, str] = {}
+        """Other addresses of resources, each with the one that it stands for."""
         self.requests: list[tuple[int, str, str, int]] = []
         self.contacted = asyncio.Event()
         self._told = report
@@ -286,12 +288,12 @@ class HeadEnd:
         return web.Response(status=reply.status, body=reply.body or None, content_type=kind, headers=headers)
 
     def _reply(self, request: web.Request, body: bytes) -> Reply:
-        told = self.subscriptions
+        told, path = self.subscriptions, self.aliases.get(request.path, request.path)
         if told is None:
-            return self.tree.handle(request.method, request.path, request.query, body)
-        reply = told.handle(request.method, request.path, request.query, body)
+            return self.tree.handle(request.method, path, request.query, body)
+        reply = told.handle(request.method, path, request.query, body)
         if reply is None:
-            reply = self.tree.handle(request.method, request.path, request.query, body)
+            reply = self.tree.handle(request.method, path, request.query, body)
             if request.method == "GET" and reply.status == 200:
                 return reply._replace(body=told.mark(reply.body))
         return reply

@@ -93,6 +93,7 @@ class World:
         listens: bool = False,
         registers: bool = False,
         tree: type[Tree] = Tree,
+        versions: tuple[str, ...] = (),
     ) -> None:
         text = f"x{clock_rate}@{1_800_000_000 - clock_rate * time.monotonic():.3f}"
         self.clock = parse(text)
@@ -106,7 +107,7 @@ class World:
         self._is_parent, self._split, self._levels = is_parent, split, levels
         self._notifies, self._listens = notifies, listens
         self.notify_port, self.notify_url = 0, ""
-        self._registers, self._tree = registers, tree
+        self._registers, self._tree, self._versions = registers, tree, versions
         self.connection_points: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.own_lfdi = identity.lfdi(files.read_certificates(pki / "gateway.pem")[0].public_bytes(Encoding.DER))
@@ -149,6 +150,7 @@ class World:
             program=self._split,
             notify_port=self.notify_port if self._listens else None,
             notify_url=self.notify_url or None,
+            versions=self._versions,
         )
         context = tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)
         resources = {

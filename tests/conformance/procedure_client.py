@@ -93,6 +93,7 @@ class Gateway:
         ders: int,
         *,
         subscribes: bool = False,
+        negotiates: bool = False,
     ) -> None:
         self.clock = clock
         self.load_w = 0
@@ -100,7 +101,7 @@ class Gateway:
         """Whether it registers itself; then it was given no PIN."""
         self.roofs = [Rooftop(f"roof {n} of {house}", house) for house in HOUSES[:houses] for n in range(1, ders + 1)]
         self._pki, self._url, self._server_lfdi, self._houses = pki, url, server_lfdi, HOUSES[:houses]
-        self._subscribes = subscribes
+        self._subscribes, self._negotiates = subscribes, negotiates
         self._events: deque[Event] = deque()
         self._machine = Machine()
         self._read_ms = 0
@@ -134,6 +135,7 @@ class Gateway:
             tuple(self._pki / f"{name}.pem" for name in ("serca", "mca", "mica")),
             post_s=60,
             notify_port=0 if self._subscribes else None,
+            versions=("1.3",) if self._negotiates else (),
         )
         self._link = Link(
             table,

@@ -60,10 +60,10 @@ class Requests:
         self._ended = asyncio.Event()
         ask: Callable[..., Awaitable[tuple[int, bytes, str]]] = Exchange._request
 
-        async def counted(exchange: Exchange, method: str, href: str, body: bytes | None) -> tuple[int, bytes, str]:
+        async def counted(exchange: Exchange, *given: object, **named: object) -> tuple[int, bytes, str]:
             self._under_way += 1
             try:
-                return await ask(exchange, method, href, body)
+                return await ask(exchange, *given, **named)
             finally:
                 self._under_way -= 1
                 self._ended.set()

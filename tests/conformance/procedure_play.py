@@ -77,6 +77,7 @@ class Play:
             self._houses,
             ders,
             subscribes=subscribes,
+            negotiates=self.procedure.id == "SDVN-01",
         )
         self.gateway = gateway
         try:

@@ -2,6 +2,7 @@
 to it by their actions.
 """
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from aiohttp import web
 from procedure_script import Parameters
 
 from hil.clock import Clock
-from hil.head_end import Certificate, HeadEnd
+from hil.head_end import Certificate, HeadEnd, Override
 from hil.sep2.events import Control
 from hil.sep2.records import Program, Resource, mrid_of
 from hil.sep2.tree import Rates
@@ -98,6 +99,8 @@ class ProcedureServer(HeadEnd):
         self.homes: dict[str, Program] = {}
         self._forced: list[Forced] = []
         self._issued = 0
+        self.versions: dict[str, object] = {}
+        """What it says of the versions that it speaks, once a procedure lets it."""
 
     @property
     def utility(self) -> UtilityTree:
@@ -140,6 +143,8 @@ class ProcedureServer(HeadEnd):
             "register-end-device": self._register,
             "remove-function-set-assignment": lambda said: self.utility.hide_assignment(said["fsa_id"]),
             "force-response-status": self._force,
+            "create-wellknown-route": self._speak,
+            "add-proxy-route": lambda said: self.aliases.update({said["route"]: said["proxy_to"]}),
         }
         if kind not in actions:
             raise CannotPlayError(f"no action {kind}")
@@ -230,6 +235,11 @@ class ProcedureServer(HeadEnd):
 
     def _register(self, given: Parameters) -> None:
         self.utility.register(with_check_digit(given.get("registration_pin", 11111)))
+
+    def _speak(self, given: Parameters) -> None:
+        self.versions[given["version"]] = {"dcap": given["dcap_paths"]}
+        body = json.dumps({"supportedSchemaVersions": self.versions}).encode()
+        self.override("/.well-known/csipaus", Override(200, body, "application/json"))
 
     def _force(self, given: Parameters) -> None:
         lasts_s = given.get("duration_seconds")

@@ -12,6 +12,7 @@ Lfdi = Annotated[str, re.compile(r"[0-9A-Fa-f]{40}"), "40 hexadecimal digits"]
 
 
 ConnectionPointId = Annotated[str, re.compile(r"[!-~]([ -~]{0,30}[!-~])?"), "up to 32 characters of ASCII"]
+Version = Annotated[str, re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?(-[a-z0-9/-]{1,40})?"), 'a version such as "1.3"']
 
 
 Mrid = Annotated[str, re.compile(r"[0-9A-Fa-f]{1,32}"), "up to 32 hexadecimal digits"]
@@ -47,6 +48,9 @@ class Sep2Client:
     With `notify_port` (0 is any free one) we listen for notifications at `notify_host` and subscribe to what the server
     offers, to be told below `notify_url`, by default at that host and port. Without it the server is polled alone.
     `responses` is how much it is told of each event.
+
+    With `versions`, those of CSIP-AUS that may be spoken, the best first, the server is asked which it speaks and where
+    each begins (CSIP-AUS 1.3); `url` then says where the server is, and where it begins if it cannot be asked.
     """
 
     party: str
@@ -64,6 +68,7 @@ class Sep2Client:
     notify_port: Annotated[int, (0, 65_535)] | None = None
     notify_url: Annotated[str, re.compile(r"https://[^/?#]+(/[^?#]*)?"), "https://host[:port][/path]"] | None = None
     responses: Responses = Responses.COMMON
+    versions: tuple[Version, ...] = ()
 
 
 def client_faults(table: Sep2Client, granted: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[Place, str]]:

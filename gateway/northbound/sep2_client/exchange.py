@@ -77,7 +77,7 @@ class Exchange:
         made = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self._context, limit=2),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-            headers={"Accept": MEDIA_TYPE, "Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
@@ -120,6 +120,17 @@ class Exchange:
             raise ServerFault(f"GET {href}: {type(found).__name__} where {kind.__name__} was expected", status)
         return found
 
+    def begin_at(self, href: str) -> None:
+        """Take this address of the server for that of its DeviceCapability; raise ServerFault where it is none."""
+        self.url = self._resolved("GET", href)
+
+    async def document(self, href: str) -> bytes:
+        """Read what is no 2030.5 resource, as JSON; raise ServerDown or ServerFault where it cannot be had."""
+        status, body, _location = await self._request("GET", href, None, accept="application/json")
+        if status != 200:
+            raise ServerFault(f"GET {href}: status {status}", status)
+        return body
+
     async def answers(self) -> bool:
         """Tell whether the server answers at all, by asking for its DeviceCapability."""
         try:
@@ -151,22 +162,24 @@ class Exchange:
         status, _body, _location = await self._request("DELETE", href, None)
         return status
 
-    async def _request(self, method: str, href: str, body: bytes | None) -> tuple[int, bytes, str]:
+    async def _request(
+        self, method: str, href: str, body: bytes | None, accept: str = MEDIA_TYPE
+    ) -> tuple[int, bytes, str]:
         url = self._resolved(method, href)
         session = self._session
         if session is None:
             raise ServerDown(f"{method} {href}: not connected")
         self._asking[session] += 1
         try:
-            return await self._ask(session, method, href, url, body)
+            return await self._ask(session, method, href, url, body, accept)
         finally:
             self._asking[session] -= 1
             await self._close_those_done()
 
     async def _ask(
-        self, session: aiohttp.ClientSession, method: str, href: str, url: str, body: bytes | None
+        self, session: aiohttp.ClientSession, method: str, href: str, url: str, body: bytes | None, accept: str
     ) -> tuple[int, bytes, str]:
-        headers = {} if body is None else {"Content-Type": MEDIA_TYPE}
+        headers = {"Accept": accept} | ({} if body is None else {"Content-Type": MEDIA_TYPE})
         try:
             async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
                 if answer.status >= 500 or answer.status in LATER:

@@ -76,7 +76,6 @@ class Link:
         self._exchange = Exchange(table.url, context, may_write=may_write)
         self._walker = _Walker(
             table.party,
-            table.url,
             self._exchange,
             Reader(self._exchange, clock, table.poll_s),
             CurveReader(self._exchange, clock, table.poll_s),
@@ -87,6 +86,7 @@ class Link:
             partial(secrets.randbits, 64),
             table.contact_lost_s,
             Split(table.program, levels),
+            table.versions,
             offsets_ms,
         )
         self._outbox = Outbox(self._exchange, resources, codes, clock, hear, self._walker.server_ms)

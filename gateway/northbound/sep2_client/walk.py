@@ -7,7 +7,7 @@ Source: IEEE 2030.5-2018 clauses 8 and 10.10; CSIP 4.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +18,7 @@ from gateway.northbound.sep2_client import modes, translate
 from gateway.northbound.sep2_client.clocks import OWN, Clocks
 from gateway.northbound.sep2_client.config import Sep2Resource
 from gateway.northbound.sep2_client.curve_reader import CurveReader
+from gateway.northbound.sep2_client.entry import Entry
 from gateway.northbound.sep2_client.exchange import Exchange, Impostor, ServerDown, ServerFault
 from gateway.northbound.sep2_client.heard import Heard
 from gateway.northbound.sep2_client.programs import Split
@@ -76,7 +77,6 @@ class Walker:
     def __init__(
         self,
         party: str,
-        url: str,
         exchange: Exchange,
         reader: Reader,
         curves: CurveReader,
@@ -87,10 +87,12 @@ class Walker:
         draw: Callable[[], int],
         contact_lost_s: int | None,
         split: Split,
+        versions: Sequence[str] = (),
         offsets_ms: Mapping[str, int] | None = None,
     ) -> None:
         """Walk for these resources; `draw` gives the one random number of each new order, `split` its service.
 
+        Where versions are given, the walk begins where the first of them that the server speaks does.
         `offsets_ms` is how far each clock of the server was ahead of ours before this start. Our reading: it stays so
         until its Time, which tells whole seconds, contradicts it, so that no start moves what runs.
         """
@@ -98,7 +100,7 @@ class Walker:
         self.timed = asyncio.Event()
         self.seen = asyncio.Event()
         self._party = party
-        self._url = url
+        self._exchange = exchange
         self._reader = reader
         self._curves = curves
         self._resources = resources
@@ -107,6 +109,7 @@ class Walker:
         self._hear = hear
         self._contact_lost_s = contact_lost_s
         self._said = Said(party)
+        self._entry = Entry(exchange, versions, clock, self._said)
         self._registrar = Registrar(exchange, resources, self._said)
         self._heard = Heard(party, resources, hear, draw, self._said, split)
         self._downs = 0
@@ -167,6 +170,7 @@ class Walker:
             self._said.amiss(href, f"{why}; the curve holds as it was read last", f"{href} is read again")
         if any(each.status in NOT_THERE and each.tries == 1 for each in failing.values()):
             self._reader.expire()
+            self._entry.ask_again()
         self._said.close()
         self._next_ms = self._curves.next_due_ms(self._reader.next_due_ms())
 
@@ -175,11 +179,12 @@ class Walker:
         self._said.amiss(key, f"out of reach: {fault}; what is in force holds")
         again_s = DOWN_AGAIN_S[min(self._downs, len(DOWN_AGAIN_S) - 1)]
         self._downs += 1
-        self._reader.expire(self._url)
+        self._reader.expire(self._exchange.url)
+        self._entry.ask_again()
         self._next_ms = self._clock.now_ms() + 1000 * max(again_s, fault.retry_after_s)
 
     async def _round(self) -> None:
-        capability = await self._reader.one(self._url, DeviceCapability)
+        capability = await self._reader.one(await self._entry.find(), DeviceCapability)
         await self._keep_time(capability)
         if capability.end_device_list_link is None:
             self._said.amiss("edev", "offers no EndDeviceList; ask for this gateway to be registered")
