@@ -129,6 +129,12 @@ class Machine:
         for answer in self.state.owed.values():
             yield Owe(answer)
 
+    def assigned(self, party: str) -> Iterator[Assigned]:
+        """Give what the groups of a party stand for, as it was heard."""
+        for group, issuer in self.state.assigned.items():
+            if issuer == party:
+                yield Assigned(party, group, self.state.members[group])
+
     def held(self, party: str) -> Iterator[OrderHeard]:
         """Give the orders of a party that are not over, as they were heard."""
         for key, live in self.state.lives.items():

@@ -110,8 +110,7 @@ async def serve(
             clock,
             decider.hear,
             look,
-            machine.held,
-            machine.offsets_ms,
+            machine,
             may_write=may_write,
             identities=identities,
         )

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.config import SiteFile, TableSpec, profiles
-from gateway.core.events import Event, LinkDown, Observed, OrderHeard
+from gateway.core.events import Assigned, Event, LinkDown, Observed, OrderHeard
 from gateway.core.known import Known, Reading
 from gateway.grid import Feeder, Model, Place
 from gateway.grid import build as build_feeder
@@ -91,10 +91,18 @@ SUPER: Final = "SuperAdministratorSunSpec"
 """Roles of Secure SunSpec Modbus: the one that a gateway needs, and the one that nobody should give it."""
 SPOOL: Final = "reports-{party}.sqlite"
 
-Held = Callable[[str], Iterable[OrderHeard]]
-"""Gives the orders of a party that are in the journal and not over."""
-Offsets = Callable[[str], Mapping[str, int]]
-"""Gives each clock of a party minus ours (ms) as it was before this start, as far as it was known."""
+
+class Past(Protocol):
+    """What a machine knows of each party from before this start."""
+
+    def assigned(self, party: str) -> Iterable[Assigned]:
+        """Give the resources of its groups."""
+
+    def held(self, party: str) -> Iterable[OrderHeard]:
+        """Give its orders that are not over."""
+
+    def offsets_ms(self, party: str) -> Mapping[str, int]:
+        """Give each of its clocks, its own under no name, minus ours."""
 
 
 class South(NamedTuple):
@@ -216,8 +224,7 @@ def north(
     clock: Clock,
     hear: Hear,
     look: Look,
-    held: Held,
-    offsets: Offsets,
+    past: Past,
     *,
     may_write: bool,
     identities: Identities | None = None,
@@ -228,9 +235,10 @@ def north(
     links: dict[str, NorthLink] = {}
     for table in site.tables.get("sep2_client", ()):
         shown = look if table.party in parents else None
-        links[table.party] = _sep2_client(
-            site, table, made, clock, hear, shown, may_write=may_write, offsets_ms=offsets(table.party)
+        before = sep2_client.Before(
+            partial(past.assigned, table.party), partial(past.held, table.party), partial(past.offsets_ms, table.party)
         )
+        links[table.party] = _sep2_client(site, table, made, clock, hear, shown, before, may_write=may_write)
     words = _profile("openadr3")
     named = {resource.name: resource.tables.get("openadr", OpenadrResource()) for resource in site.resources}
     for table in site.tables.get("openadr_ven", ()):
@@ -245,7 +253,7 @@ def north(
             look if table.party in parents else None,
             may_write=may_write,
             spool=state / SPOOL.format(party=table.party),
-            held=partial(held, table.party),
+            held=partial(past.held, table.party),
         )
     return links
 
@@ -257,9 +265,9 @@ def _sep2_client(
     clock: Clock,
     hear: Hear,
     look: Look | None,
+    before: sep2_client.Before,
     *,
     may_write: bool,
-    offsets_ms: Mapping[str, int],
 ) -> NorthLink:
     resources = {resource.name: resource.tables["sep2"] for resource in site.resources if "sep2" in resource.tables}
     pins = [lfdi for lfdi in (table.server_lfdi, table.server_lfdi_next) if lfdi is not None]
@@ -278,7 +286,7 @@ def _sep2_client(
         may_write=may_write,
         levels=_levels(site, table.party),
         notify=notify,
-        offsets_ms=offsets_ms,
+        before=before,
     )
     if notify is not None:
         identities.on_denial(notify, link.cut)

@@ -19,6 +19,7 @@ from gateway.core.known import Known, Reading
 from gateway.core.orders import Order
 from gateway.northbound.sep2_client import Link, Sep2Client, Sep2Resource
 from gateway.northbound.sep2_client.config import ProgramService
+from gateway.northbound.sep2_client.heard import NOTHING
 from gateway.pki import files, identity, issue, tls
 from gateway.runtime.clock import parse
 from hil.clock import Clock
@@ -107,6 +108,8 @@ class World:
         self._is_parent, self._split, self._levels = is_parent, split, levels
         self._notifies, self._listens = notifies, listens
         self.notify_port, self.notify_url = 0, ""
+        self.before = NOTHING
+        """What the link knows of before a restart."""
         self._registers, self._tree, self._versions = registers, tree, versions
         self.connection_points: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -173,6 +176,7 @@ class World:
             self.look if self._is_parent else None,
             may_write=self._may_write,
             levels=self._levels,
+            before=self.before,
             notify=tls.server_context(table.certificate, table.key, table.trust) if self._listens else None,
         )
         self._tasks = [asyncio.create_task(self.link.run())]

@@ -251,8 +251,7 @@ class Life:
             self.clock,
             self._hear,
             self._look,
-            self.machine.held,
-            self.machine.offsets_ms,
+            self.machine,
             may_write=True,
         )
         await self._decider.settle(Started(core_site(site, self.clock.rate)))

@@ -4,6 +4,7 @@ import asyncio
 import tomllib
 from collections import deque
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -18,7 +19,7 @@ from gateway.core.known import Known
 from gateway.core.machine import Machine
 from gateway.core.parties import Grant, Level, Party, Tier
 from gateway.core.topology import Device, Group, Resource, Site
-from gateway.northbound.sep2_client import Link, Sep2Client, Sep2Resource
+from gateway.northbound.sep2_client import Before, Link, Sep2Client, Sep2Resource
 from gateway.pki import files, identity, tls
 from gateway.runtime.daemon import recover
 from gateway.store import Journal
@@ -152,6 +153,11 @@ class Gateway:
             self.hear,
             self._look,
             may_write=True,
+            before=Before(
+                partial(self._machine.assigned, PARTY),
+                partial(self._machine.held, PARTY),
+                partial(self._machine.offsets_ms, PARTY),
+            ),
             notify=tls.server_context(table.certificate, table.key, table.trust) if self._subscribes else None,
         )
         self.hear(Started(self.site()))

@@ -43,6 +43,10 @@ class CurveReader:
         self._reader.end()
         self._turns = {href: turn for href, turn in self._turns.items() if href in self._asked}
 
+    def expire_before(self, at_ms: int) -> None:
+        """Read again whatever was read before an instant."""
+        self._reader.expire_before(at_ms)
+
     def next_due_ms(self, at_most_ms: int) -> int:
         """Give when a curve is next to be read, if that is before `at_most_ms`."""
         return min(at_most_ms, self._reader.next_due_ms()) if self._asked else at_most_ms

@@ -4,8 +4,8 @@ What is no longer listed is not withdrawn: an event ends by its time or its stat
 resource keeps its programs until the server lists others for it (RULES C13).
 """
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
 
 from gateway.core.events import Assigned, DefaultHeard, OrderHeard, OrderUnreadable
 from gateway.northbound.sep2_client import modes, translate
@@ -22,6 +22,21 @@ from gateway.wire.sep2.resources import DefaultDERControl, DERControl, DERContro
 KEEP_OVER_MS: Final = 24 * 3_600_000
 
 
+class Before(NamedTuple):
+    """What was heard of a party's server before a restart: its groups' resources, its orders not yet over, its clocks.
+
+    Each is asked for once, groups and orders when the first round of the new run hears. Of each clock, the server's own
+    under no name, it is how far (ms) it was ahead of ours.
+    """
+
+    assigned: Callable[[], Iterable[Assigned]]
+    orders: Callable[[], Iterable[OrderHeard]]
+    offsets_ms: Callable[[], Mapping[str, int]]
+
+
+NOTHING: Final = Before(tuple, tuple, dict)
+
+
 class Heard:
     """What one party's server wants, as it was told to the deciding loop."""
 
@@ -33,8 +48,12 @@ class Heard:
         draw: Callable[[], int],
         said: Said,
         split: Split,
+        before: Before = NOTHING,
     ) -> None:
-        """Tell of these resources; `draw` gives the one random number of each new order, `split` its service."""
+        """Tell of these resources; `draw` gives the one random number of each new order, `split` its service.
+
+        `before` is what was told before a restart.
+        """
         self._party = party
         self._resources = tuple(resources)
         self._hear = hear
@@ -47,6 +66,9 @@ class Heard:
         self._withdrawn: set[str] = set()
         self._unreadable: set[str] = set()
         self._listed: set[str] = set()
+        self._before: Before | None = before
+        self._old: dict[str, OrderHeard] = {}
+        """The orders of before a restart, until they are heard again."""
 
     def assigned(self, found: Programs) -> None:
         """Take the programs that each resource is assigned to."""
@@ -130,10 +152,11 @@ class Heard:
         if control.event_status.current_status == EventState.COMPLETED:
             return
         known = self._orders.get(mrid)
-        received_ms, draw = (now_ms, None) if known is None else (known.order.received_ms, known.order.draw)
-        draw = self._draw() if draw is None else draw
-        service, clock = self._split.service(home.program), home.clock if known is None else known.order.clock
-        reply = translate.reply_of(control, shared.reply_at, None if known is None else known.order.reply)
+        before = self._old.get(mrid) if known is None else known
+        held = None if before is None else before.order
+        received_ms, draw = (now_ms, self._draw()) if held is None else (held.received_ms, held.draw)
+        service, clock = self._split.service(home.program), home.clock if held is None else held.clock
+        reply = translate.reply_of(control, shared.reply_at, None if held is None else held.reply)
         order = translate.order(control, home.program, self._party, received_ms, draw, service, curves, reply, clock)
         if known is None and translate.may_wait(order, control.base, curves, server_ms):
             return
@@ -142,6 +165,7 @@ class Heard:
             self._said.amiss(f"home of {mrid}", f"event {mrid} is listed by two programs; the first one holds")
         elif known is None or known.order != order:
             self._orders[mrid] = OrderHeard(order)
+            self._old.pop(mrid, None)
             self._hear(self._orders[mrid])
 
     def _unfit(self, what: str, base: DERControlBase, curves: Curves) -> None:
@@ -193,3 +217,7 @@ class Heard:
     def begin(self) -> None:
         """Begin a round."""
         self._listed.clear()
+        if self._before is not None:
+            self._assigned = {each.group: each.resources for each in self._before.assigned()}
+            self._old = {each.order.id: each for each in self._before.orders()}
+            self._before = None

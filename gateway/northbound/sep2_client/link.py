@@ -12,6 +12,7 @@ from typing import Final
 from gateway.northbound.sep2_client.config import Sep2Client, Sep2Resource
 from gateway.northbound.sep2_client.curve_reader import CurveReader
 from gateway.northbound.sep2_client.exchange import Exchange, ServerDown
+from gateway.northbound.sep2_client.heard import NOTHING, Before
 from gateway.northbound.sep2_client.listener import Listener
 from gateway.northbound.sep2_client.mirror import Mirror
 from gateway.northbound.sep2_client.outbox import Outbox
@@ -61,14 +62,14 @@ class Link:
         may_write: bool,
         levels: Mapping[str, int] | None = None,
         notify: ssl.SSLContext | None = None,
-        offsets_ms: Mapping[str, int] | None = None,
+        before: Before = NOTHING,
     ) -> None:
         """Be ready to speak with the server of this table for these resources.
 
         `look` gives the picture to show it; None where the server is not the parent's, who alone is reported to (A2).
         `levels` is the level that the party stands at with each service that it is granted. `notify` is what we listen
-        for notifications by; without it, and where we may not write, the server is polled alone. `offsets_ms` is
-        each clock of the server minus ours as it was before this start, where it was known.
+        for notifications by; without it, and where we may not write, the server is polled alone. `before` is what was
+        heard of it before a restart.
         """
         self._party = table.party
         self._clock = clock
@@ -87,7 +88,7 @@ class Link:
             table.contact_lost_s,
             Split(table.program, levels),
             table.versions,
-            offsets_ms,
+            before,
         )
         self._outbox = Outbox(self._exchange, resources, codes, clock, hear, self._walker.server_ms)
         self._walked, self._met = asyncio.Event(), asyncio.Event()
@@ -161,11 +162,10 @@ class Link:
                 await self._clock.sleep_until_ms(max(self._walker.next_ms(), soonest_ms))
 
     def _expire(self, subscriber: Subscriber) -> None:
-        """Have read again what we were told of, and everything after an outage, when nobody could tell us."""
+        """Have read again what we were told of, and after an outage look for the subscriptions."""
         for href in subscriber.take_stale():
             self._walker.expire(href)
         if self._walker.is_down:
-            self._walker.expire()
             subscriber.look_again()
 
     async def _subscribe(self, subscriber: Subscriber) -> None:

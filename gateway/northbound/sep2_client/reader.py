@@ -132,6 +132,12 @@ class Reader:
             if href in ("", each, each.partition("?")[0]):
                 self._kept[each] = kept._replace(read_ms=-1000 * RATE_MAX_S)
 
+    def expire_before(self, at_ms: int) -> None:
+        """Read again in the next round whatever was read before an instant, as after a time without the server."""
+        for each, kept in self._kept.items():
+            if kept.read_ms < at_ms:
+                self._kept[each] = kept._replace(read_ms=-1000 * RATE_MAX_S)
+
     def is_fresh(self, href: str) -> bool:
         """Tell whether an address was read in this round."""
         kept = self._kept.get(href)

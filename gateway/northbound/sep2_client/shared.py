@@ -4,7 +4,7 @@ What bears one mRID is one program, or one event, wherever it is listed; each En
 (IEEE 2030.5-2018 8.8 and 10.2.3; CSIP-AUS: programs and events shared between EndDevices).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -66,14 +66,16 @@ class Shared(NamedTuple):
     reply_at: tuple[tuple[str, str], ...] = ()
 
 
-def merged(lists: Sequence[tuple[Listing, Iterable[object]]]) -> list[Shared]:
-    """Give the items of one program's lists, each event once, in the order of the lists.
+def merged(lists: Iterable[tuple[Listing, Iterable[object]]], *, is_shared: bool) -> list[Shared]:
+    """Give the items of those lists of one program that could be read, each event once, in their order.
+
+    `is_shared` tells whether it has several.
 
     Our reading: of two copies the newer version holds, of one version the one that was cancelled or superseded, and
     one that can be read before one that cannot.
     """
-    if len(lists) == 1:
-        return [Shared(item) for item in lists[0][1]]
+    if not is_shared:
+        return [Shared(item) for _listing, items in lists for item in items]
     copies: dict[str, list[tuple[Listing, DERControl | Faulty]]] = {}
     alone: list[Shared] = []
     for listing, items in lists:

@@ -20,7 +20,7 @@ from gateway.northbound.sep2_client.config import Sep2Resource
 from gateway.northbound.sep2_client.curve_reader import CurveReader
 from gateway.northbound.sep2_client.entry import Entry
 from gateway.northbound.sep2_client.exchange import Exchange, Impostor, ServerDown, ServerFault
-from gateway.northbound.sep2_client.heard import Heard
+from gateway.northbound.sep2_client.heard import NOTHING, Before, Heard
 from gateway.northbound.sep2_client.programs import Split
 from gateway.northbound.sep2_client.reader import Items, Reader
 from gateway.northbound.sep2_client.register import Registrar
@@ -88,13 +88,13 @@ class Walker:
         contact_lost_s: int | None,
         split: Split,
         versions: Sequence[str] = (),
-        offsets_ms: Mapping[str, int] | None = None,
+        before: Before = NOTHING,
     ) -> None:
         """Walk for these resources; `draw` gives the one random number of each new order, `split` its service.
 
-        Where versions are given, the walk begins where the first of them that the server speaks does.
-        `offsets_ms` is how far each clock of the server was ahead of ours before this start. Our reading: it stays so
-        until its Time, which tells whole seconds, contradicts it, so that no start moves what runs.
+        Where versions are given, the walk begins where the first of them that the server speaks does. `before` is what
+        was heard before a restart. Our reading: a clock of the server goes on as it was then until its Time, which
+        tells whole seconds, contradicts it, so that no start moves what runs.
         """
         self.found = Found()
         self.timed = asyncio.Event()
@@ -111,10 +111,12 @@ class Walker:
         self._said = Said(party)
         self._entry = Entry(exchange, versions, clock, self._said)
         self._registrar = Registrar(exchange, resources, self._said)
-        self._heard = Heard(party, resources, hear, draw, self._said, split)
+        self._heard = Heard(party, resources, hear, draw, self._said, split, before)
         self._downs = 0
+        self._lost_ms = 0
+        """When the round began in which the server was lost."""
         self._next_ms = 0
-        self._clocks = Clocks(party, reader, clock, hear, self._said, offsets_ms or {})
+        self._clocks = Clocks(party, reader, clock, hear, self._said, before.offsets_ms())
         self._is_timed = False
 
     def server_ms(self, at_ms: int, clock: str = OWN) -> int:
@@ -149,13 +151,14 @@ class Walker:
 
     async def walk(self) -> None:
         """Go one round; nothing that is wrong with the server is raised."""
+        begun_ms = self._clock.now_ms()
         self._reader.begin()
         self._curves.begin()
         try:
             with suppress(ServerFault):
                 await self._round()
         except ServerDown as fault:
-            self._down(fault)
+            self._down(fault, begun_ms)
             return
         finally:
             if self._is_timed:
@@ -174,12 +177,17 @@ class Walker:
         self._said.close()
         self._next_ms = self._curves.next_due_ms(self._reader.next_due_ms())
 
-    def _down(self, fault: ServerDown) -> None:
+    def _down(self, fault: ServerDown, begun_ms: int) -> None:
+        """Leave the server alone for a while; all that was read before it was lost is read again after that."""
         key = "impostor" if isinstance(fault, Impostor) else "down"
         self._said.amiss(key, f"out of reach: {fault}; what is in force holds")
         again_s = DOWN_AGAIN_S[min(self._downs, len(DOWN_AGAIN_S) - 1)]
+        if not self._downs:
+            self._lost_ms = begun_ms
         self._downs += 1
         self._reader.expire(self._exchange.url)
+        self._reader.expire_before(self._lost_ms)
+        self._curves.expire_before(self._lost_ms)
         self._entry.ask_again()
         self._next_ms = self._clock.now_ms() + 1000 * max(again_s, fault.retry_after_s)
 
@@ -288,7 +296,8 @@ class Walker:
                 self._said.amiss(f"registration of {name}", text, f"{name} is registered with its PIN")
             except ServerFault:
                 programs.whole = False
-            programs.refused.add(name)
+            else:
+                programs.refused.add(name)
             del found.end_devices[name]
 
     # -- what it wants of them
@@ -331,7 +340,7 @@ class Walker:
         lists = await self._controls(listings, poll_s)
         if lists:
             plain: list[Shared] = []
-            for each in merged(lists):
+            for each in merged(lists, is_shared=len(listings) > 1):
                 (linking.controls if _follows(each.item) else plain).append(each)
             now_ms = self._clock.now_ms()
             self._heard.controls(plain, linking.home, now_ms, self.server_ms(now_ms, linking.home.clock))
