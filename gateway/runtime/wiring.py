@@ -287,6 +287,7 @@ def _sep2_client(
         levels=_levels(site, table.party),
         notify=notify,
         before=before,
+        spoken=_profile("sep2")["profile"][table.profile],
     )
     if notify is not None:
         identities.on_denial(notify, link.cut)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -112,6 +112,7 @@ class World:
         """What the link knows of before a restart."""
         self._registers, self._tree, self._versions = registers, tree, versions
         self.connection_points: dict[str, str] = {}
+        self.spoken: Mapping[str, Any] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.own_lfdi = identity.lfdi(files.read_certificates(pki / "gateway.pem")[0].public_bytes(Encoding.DER))
         self.rates = Rates(page_limit=50, poll_rate_s=POLL_S, post_rate_s=30) if rates is None else rates
@@ -177,6 +178,7 @@ class World:
             may_write=self._may_write,
             levels=self._levels,
             before=self.before,
+            spoken=self.spoken,
             notify=tls.server_context(table.certificate, table.key, table.trust) if self._listens else None,
         )
         self._tasks = [asyncio.create_task(self.link.run())]

@@ -14,6 +14,7 @@ from sep2_strategies import EDITIONS, Editions, is_of, values_of
 from sep2_values import control
 
 from gateway.wire.sep2 import Faulty, WireFault, decode, encode
+from gateway.wire.sep2.codec import ANY
 from gateway.wire.sep2.moulds import Moulds
 from gateway.wire.sep2.resources import DERControl, DERControlBase, DERControlList
 from gateway.wire.sep2.shapes import ListShapes
@@ -138,7 +139,7 @@ def test_what_a_peer_can_make_us_keep_is_bounded() -> None:
 
 
 def test_a_mould_takes_nothing_that_cannot_be_written() -> None:
-    moulds = Moulds(DER_CONTROL, "DERControl")
+    moulds = Moulds(DER_CONTROL, "DERControl", ANY)
     moulds.learn(plain(1))
     assert moulds.text(plain(2)) is not None
     for change in (

@@ -26,6 +26,16 @@ class Responses(StrEnum):
     FULL = "full"
 
 
+class Profile(StrEnum):
+    """In which editions of IEEE 2030.5 and CSIP-AUS a server is written to; profiles/protocols/sep2.toml says how."""
+
+    IEEE_2013 = "2013"
+    IEEE_2018 = "2018"
+    IEEE_2023 = "2023"
+    CSIP_AUS_1_2 = "csip-aus-1.2"
+    CSIP_AUS_1_3 = "csip-aus-1.3"
+
+
 @dataclass(frozen=True, slots=True)
 class ProgramService:
     """Which service a DERProgram of the server is for: known by its mRID, or else by its description."""
@@ -47,6 +57,7 @@ class Sep2Client:
 
     With `notify_port` (0 is any free one) we listen for notifications at `notify_host` and subscribe to what the server
     offers, to be told below `notify_url`, by default at that host and port. Without it the server is polled alone.
+    `profile` is what we write in; what the server writes is read in every edition.
     `responses` is how much it is told of each event.
 
     With `versions`, those of CSIP-AUS that may be spoken, the best first, the server is asked which it speaks and where
@@ -69,6 +80,7 @@ class Sep2Client:
     notify_url: Annotated[str, re.compile(r"https://[^/?#]+(/[^?#]*)?"), "https://host[:port][/path]"] | None = None
     responses: Responses = Responses.COMMON
     versions: tuple[Version, ...] = ()
+    profile: Profile = Profile.CSIP_AUS_1_2
 
 
 def client_faults(table: Sep2Client, granted: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[Place, str]]:

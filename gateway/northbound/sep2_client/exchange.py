@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
-from gateway.wire.sep2 import MAX_BODY_OCTETS, Resource, WireFault, decode, encode
+from gateway.wire.sep2 import ANY, MAX_BODY_OCTETS, Dialect, Resource, WireFault, decode, encode
 
 MEDIA_TYPE: Final = "application/sep+xml"
 TIMEOUT_S: Final = 10
@@ -58,10 +58,11 @@ class Sent(NamedTuple):
 class Exchange:
     """One server; `async with` opens and closes the connections to it."""
 
-    def __init__(self, url: str, context: ssl.SSLContext, *, may_write: bool) -> None:
-        """Speak with the server whose DeviceCapability is at `url`; send bodies only where `may_write`."""
+    def __init__(self, url: str, context: ssl.SSLContext, *, may_write: bool, dialect: Dialect = ANY) -> None:
+        """Speak with the server whose DeviceCapability is at `url`; send bodies, in a dialect, where `may_write`."""
         self.url = url
         self.may_write = may_write
+        self.dialect = dialect
         self._origin = _origin(url)
         self._context = context
         self._session: aiohttp.ClientSession | None = None
@@ -149,7 +150,7 @@ class Exchange:
         if not self.may_write:
             return None
         try:
-            body = encode(resource)
+            body = encode(resource, self.dialect)
         except WireFault as fault:
             raise ServerFault(f"{method} {href}: not sent, {fault}") from fault
         status, _body, location = await self._request(method, href, body)

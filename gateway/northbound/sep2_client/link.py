@@ -7,7 +7,7 @@ import secrets
 import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from gateway.northbound.sep2_client.config import Sep2Client, Sep2Resource
 from gateway.northbound.sep2_client.curve_reader import CurveReader
@@ -23,6 +23,7 @@ from gateway.northbound.sep2_client.subscriber import Subscriber
 from gateway.northbound.sep2_client.walk import Walker
 from gateway.ports.clock import Clock
 from gateway.ports.north import Answer, Hear, Look
+from gateway.wire.sep2 import ANY, Dialect
 
 log = logging.getLogger(__name__)
 
@@ -63,18 +64,21 @@ class Link:
         levels: Mapping[str, int] | None = None,
         notify: ssl.SSLContext | None = None,
         before: Before = NOTHING,
+        spoken: Mapping[str, Any] | None = None,
     ) -> None:
         """Be ready to speak with the server of this table for these resources.
 
         `look` gives the picture to show it; None where the server is not the parent's, who alone is reported to (A2).
         `levels` is the level that the party stands at with each service that it is granted. `notify` is what we listen
         for notifications by; without it, and where we may not write, the server is polled alone. `before` is what was
-        heard of it before a restart.
+        heard of it before a restart. `spoken` is what the protocol's profile says of the table's `profile`; without it
+        all that is known here is written.
         """
         self._party = table.party
         self._clock = clock
         self._look = look
-        self._exchange = Exchange(table.url, context, may_write=may_write)
+        dialect = ANY if spoken is None else Dialect(**spoken)
+        self._exchange = Exchange(table.url, context, may_write=may_write, dialect=dialect)
         self._walker = _Walker(
             table.party,
             self._exchange,

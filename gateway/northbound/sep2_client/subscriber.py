@@ -15,7 +15,7 @@ from gateway.northbound.sep2_client.exchange import OK, Exchange, ServerDown, Se
 from gateway.northbound.sep2_client.reader import pages
 from gateway.northbound.sep2_client.said import Said
 from gateway.ports.clock import Clock
-from gateway.wire.sep2.subscriptions import LEVEL, XML, Notification, Subscription, SubscriptionList
+from gateway.wire.sep2.subscriptions import XML, Notification, Subscription, SubscriptionList
 
 LIMIT: Final = 100
 MOST: Final = 1_000
@@ -184,7 +184,11 @@ class Subscriber:
         self._places[place] = href
         self._again_ms[place] = now_ms + 1000 * RETRY_S
         wish = Subscription(
-            subscribed_resource=href, encoding=XML, level=LEVEL, limit=LIMIT, notification_uri=self._uri(place)
+            subscribed_resource=href,
+            encoding=XML,
+            level=self._exchange.dialect.level,
+            limit=LIMIT,
+            notification_uri=self._uri(place),
         )
         sent = await self._exchange.send("POST", list_href, wish)
         if sent is None:

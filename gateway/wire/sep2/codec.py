@@ -13,6 +13,7 @@ from lxml.etree import _Element
 
 from gateway.wire.sep2.bodies import Resource
 from gateway.wire.sep2.bounds import refuse_other_types, refuse_too_many
+from gateway.wire.sep2.dialects import Dialect
 from gateway.wire.sep2.drafts import draft
 from gateway.wire.sep2.faults import Faulty, Glance, Peek, WireFault
 from gateway.wire.sep2.moulds import Moulds
@@ -21,6 +22,7 @@ from gateway.wire.sep2.scalars import HEX8, MRID, URI, Scalar, shown
 from gateway.wire.sep2.shapes import ListShapes
 from gateway.wire.sep2.table import Row, Table
 from gateway.wire.sep2.tables import ROOTS
+from gateway.wire.sep2.typed import XSI, typed_reader, typed_writer
 
 MAX_BODY_OCTETS = 1 << 20
 MAX_DEPTH = 32
@@ -28,14 +30,14 @@ MAX_ITEMS = 300
 MAX_STRANGERS = 255
 """Modes of one control that are not known here; each is named to whoever asks."""
 
+ANY = Dialect(2023, NAMESPACE, csip_aus="1.3", csip_aus_namespace=CSIPAUS)
+"""All that is known here, for a peer of whom nothing is known."""
+
 _ASIDE: Any = object()
 """Stands for a value that could not be read and unseats nothing beside it."""
-XSI = "http://www.w3.org/2001/XMLSchema-instance"
-_XSI_TYPE = f"{{{XSI}}}type"
 _DISABLED = "disabled"
 _KNOWN_NAMESPACES = frozenset((*NAMESPACES, *CSIPAUS_NAMESPACES, _DISABLED))
 _DECLARED_ENCODING = re.compile(rb"^(?:\xef\xbb\xbf)?<\?xml[^>]{0,200}?encoding\s{0,9}=\s{0,9}[\"']([^\"'>]{0,40})")
-_DECLARATION = f' xmlns="{NAMESPACE}"'
 _HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _TOO_DEEP = etree.XPath("boolean(" + "/*" * (MAX_DEPTH + 1) + ")")
 _MARKED = etree.XPath("//*[@disabled]")
@@ -93,15 +95,21 @@ def _by_tree(body: bytes) -> Resource:
         raise fault.inside(_local(root.tag), _line(root)) from None
 
 
-def encode(resource: Resource) -> bytes:
+def encode(resource: Resource, dialect: Dialect = ANY) -> bytes:
     """Return the body of a resource: UTF-8, schema order, the same octets for the same value.
 
+    What a dialect lacks is left out; a mode of a control that it lacks is a fault.
+
     Raises:
-        WireFault: a value outside its range, a missing one, a `Faulty` item, or modes of which only the names are kept.
+        WireFault: a value outside its range, a missing one, a `Faulty` item, modes of which only the names are kept, or
+            a resource or mode that the dialect lacks.
         TypeError: not a resource that stands alone.
 
     """
-    write = _ROOT_WRITERS.get(type(resource))
+    writers = _root_writers.get(dialect)
+    if writers is None:
+        writers = _root_writers[dialect] = _make_root_writers(dialect)
+    write = writers.get(type(resource))
     if write is None:
         raise TypeError(f"{type(resource).__name__} is not a body of IEEE 2030.5; encode one of tables.ROOTS")
     out: list[str] = []
@@ -109,11 +117,11 @@ def encode(resource: Resource) -> bytes:
         write(resource, out)
     except WireFault as fault:
         raise fault.inside(type(resource).__name__) from None
-    text = "".join(out)
+    text, declared = "".join(out), dialect.declaration
     if "<csipaus:" in text:
-        text = text.replace(_DECLARATION, f'{_DECLARATION} xmlns:csipaus="{CSIPAUS}"', 1)
+        text = text.replace(declared, f'{declared} xmlns:csipaus="{dialect.csip_aus_namespace}"', 1)
     if ' xsi:type="' in text:
-        text = text.replace(_DECLARATION, f'{_DECLARATION} xmlns:xsi="{XSI}"', 1)
+        text = text.replace(declared, f'{declared} xmlns:xsi="{XSI}"', 1)
     return _HEAD + text.encode()
 
 
@@ -304,25 +312,18 @@ def _entry(row: Row) -> tuple[str, Any, Any, Row | None]:
         return row.field, None, _aside(row.kind), row
     if isinstance(row.kind, Scalar):
         return row.field, row.kind.read, None, None
-    read = _typed_reader(row, row.kind) if row.typed else _reader(row.kind)
-    return row.field, None, read, row if row.many else None
+    read = typed_reader(row, _reader(row.kind), _reader) if row.typed else _reader(row.kind)
+    return row.field, None, read if row.many or not row.isolated else _isolated(read), row if row.many else None
 
 
-def _typed_reader(row: Row, plain: Table) -> _Read:
-    """Return a reader of what its xsi:type says; it finds the tables when it is first needed, for they may nest."""
-    read_plain, named = _reader(plain), frozenset(row.typed)
-
-    def read(element: _Element) -> Any:  # noqa: ANN401 - of the class of one of the tables
-        name = element.get(_XSI_TYPE, "").strip().rpartition(":")[2]
-        read_it = _reader(ROOTS[name]) if name in named else read_plain
-        if row.many or not row.isolated:
-            return read_it(element)
+def _isolated(read: _Read) -> _Read:
+    def read_or_name(element: _Element) -> Any:  # noqa: ANN401 - what is read, or `Faulty`
         try:
-            return read_it(element)
+            return read(element)
         except WireFault as fault:
             return _faulty(element, fault)
 
-    return read
+    return read_or_name
 
 
 def _aside(kind: Scalar | Table) -> _Read:
@@ -371,11 +372,17 @@ def _mode_name(tag: str) -> str:
     return local if namespace[1:] in _KNOWN_NAMESPACES else tag
 
 
-def _make_writer(table: Table, name: str, declare: str = "") -> _Write:
+def _make_writer(table: Table, name: str, dialect: Dialect, declare: str = "") -> _Write:
     attributes = tuple(
-        (f"@{a.name}", a.field, f' {a.name}="', a.kind.write, a.required or a.must_write) for a in table.attributes
+        (f"@{a.name}", a.field, f' {a.name}="', a.kind.write, a.required or a.must_write)
+        for a in table.attributes
+        if dialect.has(a)
     )
-    rows = tuple(_row_writer(row) for row in table.rows if not row.read_only)
+    rows = tuple(
+        _row_writer(row, dialect)
+        for row in table.rows
+        if not row.read_only and (dialect.has(row) or table.rest)  # what is ordered is never left out unsaid
+    )
     cls, opening, closing, rest = table.cls, f"<{name}{declare}", f"</{name}>", table.rest
 
     def write(value: Any, out: list[str]) -> None:  # noqa: ANN401 - checked on the first line
@@ -413,15 +420,17 @@ def _make_writer(table: Table, name: str, declare: str = "") -> _Write:
     return write
 
 
-def _row_writer(row: Row) -> tuple[str, str, str, str, Any, Any, bool]:
+def _row_writer(row: Row, dialect: Dialect) -> tuple[str, str, str, str, Any, Any, bool]:
+    if not dialect.has(row):
+        return row.element, row.field, "", "", None, _refusing(dialect), False
     name = _name(row.element, row)
     if isinstance(row.kind, Scalar):
         return row.element, row.field, f"<{name}>", f"</{name}>", row.kind.write, None, row.required
-    write = _make_writer(row.kind, name)
+    write = _make_writer(row.kind, name, dialect)
     if row.typed:
-        write = _typed_writer(row, write, name)
+        write = typed_writer(row, write, lambda table, said: _make_writer(table, name, dialect, said), dialect)
     elif row.isolated:
-        write = _moulded(write, Moulds(row.kind, name))
+        write = _moulded(write, Moulds(row.kind, name, dialect))
     return row.element, row.field, "", "", None, _each(write, row) if row.many else write, row.required
 
 
@@ -437,16 +446,8 @@ def _moulded(write: _Write, moulds: Moulds) -> _Write:
     return write_moulded
 
 
-def _typed_writer(row: Row, write_plain: _Write, name: str) -> _Write:
-    writers: dict[type, _Write] = {}
-
-    def write(value: Any, out: list[str]) -> None:  # noqa: ANN401 - of the class of one of the tables
-        if not writers:
-            declared = ((ROOTS[each], f' xsi:type="{each}"') for each in row.typed)
-            writers.update({table.cls: _make_writer(table, name, declare) for table, declare in declared})
-        writers.get(type(value), write_plain)(value, out)
-
-    return write
+def _refusing(dialect: Dialect) -> _Write:
+    return lambda _value, _out: _refuse(f"is not of {dialect}")
 
 
 def _each(write: _Write, row: Row) -> _Write:
@@ -464,7 +465,16 @@ def _each(write: _Write, row: Row) -> _Write:
 
 
 _ROOT_READERS = {f"{{{space}}}{name}": _reader(table) for name, table in ROOTS.items() for space in spaces(table)}
-_ROOT_WRITERS = {table.cls: _make_writer(table, _name(name, table), _DECLARATION) for name, table in ROOTS.items()}
 _LISTS = ListShapes(
     {name: table for name, table in ROOTS.items() if [row.isolated for row in table.rows] == [True]},
 )
+_root_writers: dict[Dialect, dict[type, _Write]] = {}
+
+
+def _make_root_writers(dialect: Dialect) -> dict[type, _Write]:
+    return {
+        table.cls: _make_writer(table, _name(name, table), dialect, dialect.declaration)
+        if dialect.has(table)
+        else _refusing(dialect)
+        for name, table in ROOTS.items()
+    }

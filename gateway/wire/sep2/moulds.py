@@ -11,6 +11,7 @@ from collections.abc import Callable
 from operator import attrgetter, itemgetter, le
 from typing import Any, Final, NamedTuple
 
+from gateway.wire.sep2.dialects import Dialect
 from gateway.wire.sep2.faults import WireFault
 from gateway.wire.sep2.scalars import URI, Scalar
 from gateway.wire.sep2.table import Row, Table
@@ -67,7 +68,8 @@ class Mould(NamedTuple):
 class _Plan:
     """Follows one value through its table and notes what its mould is made of; _UnlikeError where that cannot be."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
         self.text: list[str] = []
         self.filled: list[tuple[str, Scalar]] = []
         self.fixed: list[tuple[str, Any]] = []
@@ -77,7 +79,7 @@ class _Plan:
         if table.rest:
             self.fixed.append((f"{path}{table.rest}", ()))
         self.text.append(f"<{name}")
-        for attribute in table.attributes:
+        for attribute in filter(self._dialect.has, table.attributes):
             content = getattr(value, attribute.field)
             if content is None:
                 self.fixed.append((f"{path}{attribute.field}", None))
@@ -85,7 +87,7 @@ class _Plan:
                 self._fill(f"{path}{attribute.field}", attribute.kind, f' {attribute.name}="', '"')
         before = len(self.text)
         for row in table.rows:
-            if not row.read_only:
+            if not row.read_only and (self._dialect.has(row) or table.rest):
                 self._row(row, getattr(value, row.field), f"{path}{row.field}")
         if len(self.text) == before:
             self.text.append("/>")
@@ -139,9 +141,9 @@ def _group(kind: Scalar) -> int:
 class Moulds:
     """The moulds of the items of one list, those that were taken last."""
 
-    def __init__(self, table: Table, name: str) -> None:
+    def __init__(self, table: Table, name: str, dialect: Dialect) -> None:
         """Know none yet."""
-        self._table, self._name = table, name
+        self._table, self._name, self._dialect = table, name, dialect
         self._known: list[Mould] = []
 
     def text(self, value: object) -> str | None:
@@ -154,7 +156,7 @@ class Moulds:
 
     def learn(self, value: object) -> None:
         """Keep the mould of an item that was written field by field, in the place of the oldest if there are many."""
-        plan = _Plan()
+        plan = _Plan(self._dialect)
         try:
             plan.follow(self._table, self._name, value)
             self._known.append(plan.mould())

@@ -11,9 +11,6 @@ from gateway.wire.sep2.resources import ListPage
 XML: Final = 0
 """The encoding of notifications that is application/sep+xml."""
 
-LEVEL: Final = "+S1"
-"""The schema and extensibility level of the 2018 edition."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
