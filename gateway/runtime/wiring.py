@@ -274,12 +274,14 @@ def _sep2_client(
     context = identities.client(table.certificate, table.key, table.trust, pinned_lfdi=pins)
     notify = None if table.notify_port is None else identities.server(table.certificate, table.key, table.trust)
     own_lfdi = identity.lfdi(files.read_certificates(table.certificate)[0].public_bytes(Encoding.DER))
+    words = _profile("sep2")
+    spoken = words["profile"][table.profile]
     link = sep2_client.Link(
         table,
         resources,
         own_lfdi,
         context,
-        sep2_client.response_codes(_profile("sep2"), responses=table.responses),
+        sep2_client.response_codes(words, str(spoken["edition"]), table.responses),
         clock,
         hear,
         look,
@@ -287,7 +289,8 @@ def _sep2_client(
         levels=_levels(site, table.party),
         notify=notify,
         before=before,
-        spoken=_profile("sep2")["profile"][table.profile],
+        spoken=spoken,
+        versions={version: words["profile"][f"csip-aus-{version}"] for version in table.versions},
     )
     if notify is not None:
         identities.on_denial(notify, link.cut)

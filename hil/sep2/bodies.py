@@ -31,6 +31,7 @@ from hil.sep2.events import Control, Marking
 
 MEDIA_TYPE = "application/sep+xml"
 SEP2_NS = "urn:ieee:std:2030.5:ns"
+CSIPAUS_1_2, CSIPAUS_1_3 = b'"https://csipaus.org/ns"', b'"https://csipaus.org/ns/v1.3"'
 
 ACTIVE_POWER_MODES = frozenset(
     {"opModExpLimW", "opModImpLimW", "opModGenLimW", "opModLoadLimW", "opModStorageTargetW", "opModTargetW"}
@@ -51,12 +52,15 @@ def encode(model: pydantic_xml.BaseXmlModel) -> bytes:
 
 
 def decode(kind: type[Body], body: bytes, schema: etree.XMLSchema | None = None) -> Body:
-    """Read a body as one model; raises BadBodyError when it is malformed, another element or against the schema."""
+    """Read a body as one model; raises BadBodyError when it is malformed, another element or against the schema.
+
+    The models are bound to the namespace of CSIP-AUS 1.2; that of 1.3, whose elements they have, is read as if it were.
+    """
     try:
         tree = etree.fromstring(body, etree.XMLParser(resolve_entities=False, no_network=True))
         if schema is not None:
             schema.assertValid(tree)
-        return kind.from_xml(body)
+        return kind.from_xml(body.replace(CSIPAUS_1_3, CSIPAUS_1_2))
     except (etree.DocumentInvalid, etree.XMLSyntaxError, pydantic_xml.ParsingError, pydantic.ValidationError) as fault:
         raise BadBodyError(f"body is no {kind.__name__}: {fault}") from fault
 

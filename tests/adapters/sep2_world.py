@@ -33,7 +33,8 @@ RATE = 200
 POLL_S = 10
 PIN = 111115
 PATIENCE_S = 20.0
-CODES: Mapping[str, int] = tomllib.loads((ROOT / "profiles/protocols/sep2.toml").read_text())["answer"]
+WORDS: Mapping[str, Any] = tomllib.loads((ROOT / "profiles/protocols/sep2.toml").read_text())
+CODES: Mapping[str, int] = WORDS["answer"]
 SEP2 = '<{0} xmlns="urn:ieee:std:2030.5:ns" xmlns:csipaus="https://csipaus.org/ns" {1}>{2}</{0}>'
 HOUSES = ("house-1", "house-2")
 LIMIT = {"opModExpLimW": 1500}
@@ -154,7 +155,6 @@ class World:
             program=self._split,
             notify_port=self.notify_port if self._listens else None,
             notify_url=self.notify_url or None,
-            versions=self._versions,
         )
         context = tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi)
         resources = {
@@ -178,6 +178,7 @@ class World:
             may_write=self._may_write,
             levels=self._levels,
             before=self.before,
+            versions={version: WORDS["profile"][f"csip-aus-{version}"] for version in self._versions},
             spoken=self.spoken,
             notify=tls.server_context(table.certificate, table.key, table.trust) if self._listens else None,
         )

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from sep2_world import LIMIT, World, make_pki
 
 from gateway.wire.sep2 import WireFault
 from gateway.wire.sep2.versions import beginnings
 from hil.head_end import Override
+from hil.sep2.intake import Reply
 
 FILE = "/.well-known/csipaus"
 NAMESPACE = "https://csipaus.org/ns/"
@@ -61,6 +63,28 @@ async def test_the_walk_begins_where_the_best_version_that_both_speak_does(
         assert not any(asked[path] for path in {"/dcap", OLD, NEW, FAR} - {begins})
         assert asked[FILE] == 1
         assert world.lines == [f"dso: speaks CSIP-AUS {line}; its DeviceCapability is at {begins}"]
+
+
+@pytest.mark.parametrize(
+    ("version", "namespace"), [("1.3", "https://csipaus.org/ns/v1.3"), ("1.2", "https://csipaus.org/ns")]
+)
+async def test_a_server_is_written_to_in_the_version_that_was_found(
+    pki: Path, monkeypatch: pytest.MonkeyPatch, version: str, namespace: str
+) -> None:
+    world = world_of(pki, "1.3", "1.2")
+    speaks(world, {f"v{version}": [NEW]})
+    ratings: list[bytes] = []
+    reply = world.server._reply
+
+    def kept(request: web.Request, body: bytes) -> Reply:
+        if b"<DERCapability " in body:
+            ratings.append(body)
+        return reply(request, body)
+
+    monkeypatch.setattr(world.server, "_reply", kept)
+    async with world:
+        await world.until(lambda: ratings)
+        assert f'"{namespace}"'.encode() in ratings[0]
 
 
 async def test_a_server_without_such_a_file_begins_where_the_site_file_says(pki: Path) -> None:

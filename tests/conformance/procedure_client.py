@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from procedure_clock import SteppedClock
@@ -25,7 +26,8 @@ from gateway.runtime.daemon import recover
 from gateway.store import Journal
 
 ROOT = Path(__file__).parents[2]
-CODES: Mapping[str, int] = tomllib.loads((ROOT / "profiles/protocols/sep2.toml").read_text())["answer"]
+WORDS: Mapping[str, Any] = tomllib.loads((ROOT / "profiles/protocols/sep2.toml").read_text())
+CODES: Mapping[str, int] = WORDS["answer"]
 PARTY, PIN = "utility", 111115
 RATED_W = 5_000
 SUN_W = 4_000
@@ -136,7 +138,6 @@ class Gateway:
             tuple(self._pki / f"{name}.pem" for name in ("serca", "mca", "mica")),
             post_s=60,
             notify_port=0 if self._subscribes else None,
-            versions=("1.3",) if self._negotiates else (),
         )
         self._link = Link(
             table,
@@ -153,6 +154,7 @@ class Gateway:
             self.hear,
             self._look,
             may_write=True,
+            versions={"1.3": WORDS["profile"]["csip-aus-1.3"]} if self._negotiates else {},
             before=Before(
                 partial(self._machine.assigned, PARTY),
                 partial(self._machine.held, PARTY),

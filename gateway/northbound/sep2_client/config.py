@@ -12,7 +12,6 @@ Lfdi = Annotated[str, re.compile(r"[0-9A-Fa-f]{40}"), "40 hexadecimal digits"]
 
 
 ConnectionPointId = Annotated[str, re.compile(r"[!-~]([ -~]{0,30}[!-~])?"), "up to 32 characters of ASCII"]
-Version = Annotated[str, re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?(-[a-z0-9/-]{1,40})?"), 'a version such as "1.3"']
 
 
 Mrid = Annotated[str, re.compile(r"[0-9A-Fa-f]{1,32}"), "up to 32 hexadecimal digits"]
@@ -24,6 +23,13 @@ class Responses(StrEnum):
     BASIC = "basic"
     COMMON = "common"
     FULL = "full"
+
+
+class Version(StrEnum):
+    """A version of CSIP-AUS that can be spoken; each is the end of the name of a profile."""
+
+    CSIP_AUS_1_2 = "1.2"
+    CSIP_AUS_1_3 = "1.3"
 
 
 class Profile(StrEnum):
@@ -61,7 +67,8 @@ class Sep2Client:
     `responses` is how much it is told of each event.
 
     With `versions`, those of CSIP-AUS that may be spoken, the best first, the server is asked which it speaks and where
-    each begins (CSIP-AUS 1.3); `url` then says where the server is, and where it begins if it cannot be asked.
+    each begins (CSIP-AUS 1.3), and written to in that one; `url` then says where the server is, and where it begins if
+    it knows of no versions.
     """
 
     party: str

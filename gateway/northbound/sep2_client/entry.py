@@ -9,7 +9,7 @@ from typing import Final
 from gateway.northbound.sep2_client.exchange import Exchange, ServerDown, ServerFault
 from gateway.northbound.sep2_client.said import Said
 from gateway.ports.clock import Clock
-from gateway.wire.sep2 import WireFault
+from gateway.wire.sep2 import Dialect, WireFault
 from gateway.wire.sep2.versions import NAMESPACE, WELL_KNOWN, beginnings
 
 NO_SUCH_FILE: Final = (404, 410)
@@ -21,11 +21,14 @@ AGAIN_MS: Final = 3_600_000
 class Entry:
     """Where one server's DeviceCapability is."""
 
-    def __init__(self, exchange: Exchange, versions: Sequence[str], clock: Clock, said: Said) -> None:
-        """Begin at the address of the exchange; or, where versions are given, at the first of them that it speaks."""
+    def __init__(self, exchange: Exchange, versions: Mapping[str, Dialect], clock: Clock, said: Said) -> None:
+        """Begin at the address of the exchange; or, where versions are given, at the first of them that it speaks.
+
+        It is written to in the dialect of that version.
+        """
         self._exchange = exchange
-        self._stated = exchange.url
-        self._versions = tuple(versions)
+        self._stated, self._plain = exchange.url, exchange.dialect
+        self._versions = dict(versions)
         self._clock = clock
         self._said = said
         self._due_ms = 0
@@ -77,6 +80,7 @@ class Entry:
 
     def _take(self, version: str, href: str) -> None:
         self._exchange.begin_at(href)
+        self._exchange.dialect = self._versions.get(version, self._plain)
         if version != self._version:
             spoken = f"CSIP-AUS {version}" if version else f"no {WELL_KNOWN}"
             self._said.say(f"speaks {spoken}; its DeviceCapability is at {href}")

@@ -65,6 +65,7 @@ class Link:
         notify: ssl.SSLContext | None = None,
         before: Before = NOTHING,
         spoken: Mapping[str, Any] | None = None,
+        versions: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """Be ready to speak with the server of this table for these resources.
 
@@ -72,7 +73,8 @@ class Link:
         `levels` is the level that the party stands at with each service that it is granted. `notify` is what we listen
         for notifications by; without it, and where we may not write, the server is polled alone. `before` is what was
         heard of it before a restart. `spoken` is what the protocol's profile says of the table's `profile`; without it
-        all that is known here is written.
+        all that is known here is written. `versions` is what it says of each of the
+        table's `versions`.
         """
         self._party = table.party
         self._clock = clock
@@ -91,7 +93,7 @@ class Link:
             partial(secrets.randbits, 64),
             table.contact_lost_s,
             Split(table.program, levels),
-            table.versions,
+            {version: Dialect(**words) for version, words in (versions or {}).items()},
             before,
         )
         self._outbox = Outbox(self._exchange, resources, codes, clock, hear, self._walker.server_ms)

@@ -7,7 +7,7 @@ Source: IEEE 2030.5-2018 clauses 8 and 10.10; CSIP 4.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +20,7 @@ from gateway.northbound.sep2_client.config import Sep2Resource
 from gateway.northbound.sep2_client.curve_reader import CurveReader
 from gateway.northbound.sep2_client.entry import Entry
 from gateway.northbound.sep2_client.exchange import Exchange, Impostor, ServerDown, ServerFault
-from gateway.northbound.sep2_client.heard import NOTHING, Before, Heard
+from gateway.northbound.sep2_client.heard import Before, Heard
 from gateway.northbound.sep2_client.programs import Split
 from gateway.northbound.sep2_client.reader import Items, Reader
 from gateway.northbound.sep2_client.register import Registrar
@@ -28,7 +28,7 @@ from gateway.northbound.sep2_client.said import Said
 from gateway.northbound.sep2_client.shared import Listing, Programs, Shared, merged
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
-from gateway.wire.sep2 import Faulty
+from gateway.wire.sep2 import Dialect, Faulty
 from gateway.wire.sep2.codes import EventState
 from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
 from gateway.wire.sep2.resources import (
@@ -87,8 +87,8 @@ class Walker:
         draw: Callable[[], int],
         contact_lost_s: int | None,
         split: Split,
-        versions: Sequence[str] = (),
-        before: Before = NOTHING,
+        versions: Mapping[str, Dialect],
+        before: Before,
     ) -> None:
         """Walk for these resources; `draw` gives the one random number of each new order, `split` its service.
 
