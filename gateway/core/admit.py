@@ -12,6 +12,7 @@ from gateway.core.authority import (
     judge,
     judge_freshness,
     judge_modes,
+    judge_size,
     judge_version,
 )
 from gateway.core.decide import Decider
@@ -145,7 +146,10 @@ class Admission:
         created_ms = order.rank.created_ms - party.ahead_ms(order.clock)
         stale = judge_freshness(created_ms, state.now_ms, state.site.clock_tolerance_ms)
         return (
-            stale or judge_modes(order.effects) or judge(order, resources, self.authority, self._held(order, resources))
+            stale
+            or judge_modes(order.effects)
+            or judge_size(order.effects, state.rated_w(resources))
+            or judge(order, resources, self.authority, self._held(order, resources))
         )
 
     def _take(self, live: Live, resources: tuple[str, ...], verdict: Accepted | Refused) -> Iterator[Effect]:

@@ -1,14 +1,17 @@
 """May this party say this, here (RULES A2 to A6): default deny, by grants and never by what a message claims."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.functions import CEILINGS, LIMITS, MODES, Function
-from gateway.core.modes import Mode, fault
-from gateway.core.orders import Ceiling, Connect, Effect, Energize, Floor, Order, Release
+from gateway.core.modes import Mode, TargetVar, fault
+from gateway.core.orders import Ceiling, Connect, Effect, Energize, Floor, Order, Release, Target
 from gateway.core.parties import Level, Party, Tier
 from gateway.core.units import Share, Watts
 
+ANY_SIZE = 10_000_000
+"""A power (W, var) that is never asked about: a connection point may serve far more than the DER behind it."""
+TIMES_RATED = 1_000
 _PROTECTING = (Function.ENERGIZE, Function.RIDE_THROUGH)
 
 
@@ -78,6 +81,28 @@ def judge_modes(effects: Sequence[Effect]) -> Refused | None:
         if why:
             return Refused("A6", why)
     return None
+
+
+def judge_size(effects: Sequence[Effect], rated_w: Iterable[int]) -> Refused | None:
+    """Refuse a power that is thousands of times what is rated there (W each): a multiplier has gone astray (A6).
+
+    Taken at its word such a limit would lift the one in force.
+    """
+    size, function = max(((_size(effect), effect.function) for effect in effects), default=(0, None))
+    most = 0 if size <= ANY_SIZE else TIMES_RATED * sum(rated_w)
+    if not most or size <= most:
+        return None
+    return Refused("A6", f"{function} of {size} is over {TIMES_RATED} times what is rated there; check its multiplier")
+
+
+def _size(effect: Effect) -> int:
+    match effect:
+        case Ceiling(power=Watts(w=size)) | Floor(power=Watts(w=size)) | Target(power=Watts(w=size)):
+            return abs(size)
+        case TargetVar(var=size):
+            return abs(size)
+        case _:
+            return 0
 
 
 def judge(

@@ -13,7 +13,7 @@ from gateway.core.adoption import Adoption
 from gateway.core.aggregate import ConnectionReading, Sample
 from gateway.core.answers import Kind
 from gateway.core.arbitrate import Ground
-from gateway.core.authority import judge_modes
+from gateway.core.authority import judge_modes, judge_size
 from gateway.core.capacity import CommitmentKey
 from gateway.core.decide import Decider
 from gateway.core.events import (
@@ -294,11 +294,11 @@ class Machine:
         if held.get(key) == default:
             return
         said = ", ".join(effect.function.value for effect in default.effects)
-        unsound = judge_modes(default.effects)
+        names = state.reached(default.group)
+        unsound = judge_modes(default.effects) or judge_size(default.effects, state.rated_w(names))
         if unsound is not None:
             yield self._tell(Topic.REFUSED, key, unsound.rule, "no effect", (), (), unsound.why, said)
             return
-        names = state.reached(default.group)
         inside = [name for name in names if self._granted(default, name)]
         if names and default.effects and not inside:
             why = f"{default.issuer} holds no grant for a default of {said} there"

@@ -1,7 +1,7 @@
 """What the machine remembers: plain slots, all of it values, so that a snapshot is a walk over it."""
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -287,6 +287,12 @@ class State:
     def reached(self, group: str) -> tuple[str, ...]:
         """Give the resources that the orders and defaults of a group reach."""
         return (*self.members.get(group, ()), *self.former.get(group, ()))
+
+    def rated_w(self, names: Iterable[str]) -> Iterator[int]:
+        """Give the ratings (W) of the DER of these resources, one by one."""
+        return (
+            self.devices[device].device.rated_w for name in names for device in self.resources[name].resource.devices
+        )
 
     def remind(self, at_ms: int, what: str, first: str = "", second: str = "") -> None:
         """Note that time alone changes something at `at_ms`."""

@@ -13,6 +13,7 @@ Where all of that is equal, the smaller id goes first.
 from gateway.core.orders import NO_PRIORITY, Rank, Tie
 
 MOST_PRIMACY = 255
+_RESERVED = (range(3, 65), range(192, 256))
 
 
 def sep2_rank(primacy: int, created_ms: int) -> Rank:
@@ -24,6 +25,14 @@ def sep2_rank(primacy: int, created_ms: int) -> Rank:
     if not 0 <= primacy <= MOST_PRIMACY:
         raise ValueError(f"primacy {primacy} is not within 0..{MOST_PRIMACY}; refuse the program that bears it")
     return Rank(primacy, created_ms)
+
+
+def is_reserved(primacy: int) -> bool:
+    """Tell whether the standard gives a primacy no meaning yet (2018 schema, PrimacyType: 3 to 64, 192 to 255).
+
+    Our reading: it competes as the number that it is, and its server's operator is told.
+    """
+    return any(primacy in span for span in _RESERVED)
 
 
 def openadr2_rank(priority: int | None, created_ms: int) -> Rank:

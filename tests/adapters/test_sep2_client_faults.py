@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from sep2_world import HOUSES, LIMIT, PARTY, POLL_S, SEP2, World, make_pki, program
+from sep2_world import HOUSES, LIMIT, POLL_S, SEP2, World, make_pki, program
 
 from gateway.core.events import Assigned, Contact, OrderHeard, OrderUnreadable, Withdrawn
 from gateway.northbound.sep2_client import exchange, reader
@@ -328,39 +328,6 @@ async def test_a_server_that_was_rearranged_is_read_from_the_top(pki: Path) -> N
 
 
 # -- one faulty item
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        pytest.param("<multiplier>0<", "<multiplier>99<", id="absurd multiplier"),
-        pytest.param("<duration>3600<", "<duration>-3600<", id="negative duration"),
-        pytest.param("<value>1500<", "<value>99999<", id="value out of range"),
-        pytest.param("<start>1", "<start>9999999999", id="a start beyond all years"),
-        pytest.param("<creationTime>", "<creationTime>-", id="created before time began"),
-    ],
-)
-async def test_one_faulty_event_among_good_ones(pki: Path, old: str, new: str) -> None:
-    world = World(pki)
-    bad = world.server.issue("street", "bad", LIMIT, 0, HOUR_S)
-    good = world.server.issue("street", "good", {"opModGenLimW": 700}, 60, HOUR_S)
-    world.edit(CONTROLS, (old, new))
-    async with world:
-        await world.rounds(3)
-        assert [order.id for order in world.orders()] == [good.mrid]
-        unreadable = world.heard(OrderUnreadable)
-        assert [(one.issuer, one.id, one.group) for one in unreadable] == [
-            (PARTY, bad.mrid, f"{PARTY}:{mrid_of('street')}")
-        ]
-        assert (unreadable[0].reply.to, unreadable[0].reply.receipt) == ("/rsps/1/rsp", True)
-        assert len(world.lines) == 1
-        assert bad.mrid in world.lines[0]
-        world.server.issue("street", "another", {"opModGenLimW": 800}, 30, HOUR_S)
-        world.edit(CONTROLS, (old, new))
-        await world.until(lambda: len(world.orders()) == 2)
-        await world.rounds()
-        assert len(world.heard(OrderUnreadable)) == 1, "moved in the list, and still the same"
-        assert len(world.lines) == 1
 
 
 async def test_an_order_that_becomes_unreadable_is_not_withdrawn(pki: Path) -> None:

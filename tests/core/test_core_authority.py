@@ -3,10 +3,20 @@
 import pytest
 from core_world import CORNER, DSO, GRANTS, MARKET, STREET, TSO, Player, export, house, order, site, target, told
 
-from gateway.core.authority import Accepted, Refused, judge, judge_freshness, judge_version
+from gateway.core.authority import (
+    ANY_SIZE,
+    TIMES_RATED,
+    Accepted,
+    Refused,
+    judge,
+    judge_freshness,
+    judge_size,
+    judge_version,
+)
 from gateway.core.events import DefaultHeard, Topic
 from gateway.core.functions import Function
 from gateway.core.ground import authority
+from gateway.core.modes import TargetVar
 from gateway.core.orders import Ceiling, Connect, Default, Effect, Energize, Floor, Release
 from gateway.core.parties import Grant, Level
 from gateway.core.units import Share, Watts
@@ -103,6 +113,30 @@ def test_effects_of_one_order_are_granted_one_by_one() -> None:
         ALL[2]: (export(0),),
     }
     assert verdict.refused == {}
+
+
+@pytest.mark.parametrize(
+    ("effect", "rated_w", "believed"),
+    [
+        pytest.param(export(ANY_SIZE), (1,), True, id="what any connection point may serve"),
+        pytest.param(export(ANY_SIZE + 1), (1,), False, id="more than that, over a small DER"),
+        pytest.param(export(-ANY_SIZE - 1), (1,), False, id="the same below zero"),
+        pytest.param(target(50_000 * TIMES_RATED), (20_000, 30_000), True, id="as many times the rating as may be"),
+        pytest.param(target(50_000 * TIMES_RATED + 1), (20_000, 30_000), False, id="one more"),
+        pytest.param(Floor(Function.IMPORT_LIMIT, Watts(-(10**13))), (5_000,), False, id="a floor"),
+        pytest.param(TargetVar(10**13), (5_000,), False, id="reactive power"),
+        pytest.param(export(10**13), (), True, id="nothing is rated there yet"),
+        pytest.param(Ceiling(Function.RATING_LIMIT, Share(10_000)), (1,), True, id="a share"),
+        pytest.param(Connect(on=True), (1,), True, id="a switch"),
+    ],
+)
+def test_a_power_of_thousands_of_times_the_rating_is_refused(
+    effect: Effect, rated_w: tuple[int, ...], believed: bool
+) -> None:
+    refused = judge_size((Connect(on=False), effect), rated_w)
+    assert (refused is None) is believed
+    if refused is not None:
+        assert (refused.rule, "check its multiplier" in refused.why) == ("A6", True)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from gateway.northbound.sep2_client.said import Said
 from gateway.northbound.sep2_client.shared import Listing, Programs, Shared
 from gateway.northbound.sep2_client.translate import NO_CURVES
 from gateway.ports.north import Hear
+from gateway.ports.ranks import is_reserved
 from gateway.wire.sep2 import Faulty, WireFault
 from gateway.wire.sep2.codes import EventState
 from gateway.wire.sep2.resources import DefaultDERControl, DERControl, DERControlBase, DERProgram
@@ -193,7 +194,14 @@ class Heard:
         return min(found)[2] if found else 0
 
     def compare(self, programs: Iterable[DERProgram]) -> None:
-        """Say which programs the site file's split sets against their primacies."""
+        """Say which programs the site file's split sets against their primacies, and which bear a reserved one."""
+        programs = tuple(programs)
+        for each in programs:
+            if is_reserved(each.primacy):
+                text = (
+                    f"program {each.mrid} has primacy {each.primacy}, which the standard reserves; it counts as it is"
+                )
+                self._said.amiss(f"primacy of {each.mrid}", text)
         for key, text in self._split.contradictions(programs):
             self._said.amiss(key, text)
 
