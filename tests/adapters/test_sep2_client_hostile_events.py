@@ -1,5 +1,6 @@
 """Events and programs of the bad-input catalogue, over TLS: what is faulty is answered and passed over, alone."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -122,14 +123,18 @@ async def test_creation_time_in_the_future_is_heard_as_it_is_and_left_to_the_cor
 
 
 @pytest.mark.parametrize("primacy", [3, 64, 192, 255])
-async def test_unknown_primacy_is_told_of_once_and_counts_as_it_is(primacy: int, pki: Path) -> None:
-    world = World(pki, program("street", primacy=primacy))
+async def test_unknown_primacy_is_told_of_once_and_counts_as_it_is(
+    primacy: int, pki: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "gateway.northbound.sep2_client")
+    world = World(pki, program("street", primacy=primacy), program("corner", primacy=2))
     world.server.issue("street", "limit", LIMIT, 0, HOUR_S)
     async with world:
         await world.rounds(3)
         assert world.orders()[0].rank.precedence == primacy
-        assert len(world.lines) == 1
-        assert f"has primacy {primacy}, which the standard reserves" in world.lines[0]
+        told = f"{PARTY}: programs of primacy {primacy}, which the standard reserves; they compete as such"
+        assert [line for line in caplog.messages if "primacy" in line] == [told]
+        assert world.lines == []
 
 
 @pytest.mark.parametrize("primacy", ["256", "-1", "high", ""])

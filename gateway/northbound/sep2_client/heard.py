@@ -4,6 +4,7 @@ What is no longer listed is not withdrawn: an event ends by its time or its stat
 resource keeps its programs until the server lists others for it (RULES C13).
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -19,6 +20,8 @@ from gateway.ports.ranks import is_reserved
 from gateway.wire.sep2 import Faulty, WireFault
 from gateway.wire.sep2.codes import EventState
 from gateway.wire.sep2.resources import DefaultDERControl, DERControl, DERControlBase, DERProgram
+
+log = logging.getLogger(__name__)
 
 KEEP_OVER_MS: Final = 24 * 3_600_000
 
@@ -67,6 +70,7 @@ class Heard:
         self._withdrawn: set[str] = set()
         self._unreadable: set[str] = set()
         self._listed: set[str] = set()
+        self._odd: set[int] = set()
         self._before: Before | None = before
         self._old: dict[str, OrderHeard] = {}
         """The orders of before a restart, until they are heard again."""
@@ -196,12 +200,13 @@ class Heard:
     def compare(self, programs: Iterable[DERProgram]) -> None:
         """Say which programs the site file's split sets against their primacies, and which bear a reserved one."""
         programs = tuple(programs)
-        for each in programs:
-            if is_reserved(each.primacy):
-                text = (
-                    f"program {each.mrid} has primacy {each.primacy}, which the standard reserves; it counts as it is"
-                )
-                self._said.amiss(f"primacy of {each.mrid}", text)
+        odd = {each.primacy for each in programs if is_reserved(each.primacy)} - self._odd
+        if odd:
+            self._odd |= odd
+            named = ", ".join(map(str, sorted(odd)))
+            log.info(
+                "%s: programs of primacy %s, which the standard reserves; they compete as such", self._party, named
+            )
         for key, text in self._split.contradictions(programs):
             self._said.amiss(key, text)
 
