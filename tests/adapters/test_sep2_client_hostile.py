@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -222,3 +222,65 @@ async def test_href_to_another_host_as_reply_to_gets_no_answer_and_holds_none_up
         world.owe(second, Kind.RECEIVED, first=2)
         await world.until(lambda: 2 in world.delivered())
         assert [one[0] for one in world.answers()] == ["good"]
+
+
+# -- a server that does not come to the point
+
+
+async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        await reader.read()
+    writer.transport.abort()
+
+
+async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Begin a TLS record of a server, an octet at a time."""
+    with suppress(ConnectionError):
+        for octet in b"\x16\x03\x03\x40\x00\x02" + bytes(16_384):
+            writer.write(bytes((octet,)))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+            if reader.at_eof():
+                break
+    writer.transport.abort()
+
+
+async def plaintext(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    with suppress(ConnectionError):
+        await writer.drain()
+        await reader.read()
+    writer.transport.abort()
+
+
+STALLING = {
+    "half handshake": silence,
+    "slow 1 byte at a time handshake": trickle,
+    "plaintext HTTP on the TLS port": plaintext,
+}
+
+
+@pytest.mark.parametrize("entry", STALLING)
+async def test_hostile_connection_is_given_up_by_the_client(
+    entry: str, pki: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal left
+        await STALLING[entry](reader, writer)
+        left += 1
+
+    async with limited(pki) as world:
+        monkeypatch.setattr(exchange, "TIMEOUT_S", 1.5)
+        world.link._exchange.renew()
+        port = int(world.server.url.split(":")[2].split("/")[0])
+        await world.server.stop()
+        async with await asyncio.start_server(serve, "127.0.0.1", port):
+            await world.until(lambda: left >= 2, "it was left twice")
+            assert 1 <= len(world.lines) <= 2, world.lines
+            assert all(line.startswith(f"{PARTY}: out of reach: ") for line in world.lines)
+            assert all(line.endswith(HELD) for line in world.lines)
+        await world.server.start(port)
+        await world.rounds()
+        assert world.told("in reach again")
