@@ -168,21 +168,37 @@ async def test_hostile_answer_is_refused_by_the_client(entry: str, pki: Path, mo
 # -- addresses that lead elsewhere
 
 
+@asynccontextmanager
+async def elsewhere() -> AsyncIterator[int]:
+    """Listen at another port, and see that nobody ever calls there."""
+    called: list[object] = []
+
+    async def listen(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        called.append(writer.get_extra_info("peername"))
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as listener:
+        yield listener.sockets[0].getsockname()[1]
+    assert called == []
+
+
 @pytest.mark.parametrize(
     "href",
     [
-        "https://127.0.0.1:1/derp/1/derc",
-        "http://127.0.0.1/derp/1/derc",
-        "//example.org/derp/1/derc",
-        "https://me@127.0.0.1:1/derc",
+        "https://127.0.0.1:{0}/derp/1/derc",
+        "http://127.0.0.1:{0}/derp/1/derc",
+        "//127.0.0.1:{0}/derp/1/derc",
+        "HTTPS://127.0.0.1:{0}/derp/1/derc",
+        "https://me:secret@127.0.0.1:{0}/derc",
+        "https://2130706433:{0}/derc",
         "file:///etc/passwd",
         "javascript:alert(1)",
         "https://[",
         "https://127.0.0.1:99999999/derc",
         "https://127.0.0.1:x/derc",
-        "\\\\example.org\\derc",
-        "///example.org/derc",
-        "http:derc",
+        "\\\\127.0.0.1:{0}\\derc",
+        "///127.0.0.1:{0}/derc",
+        "https:derc",
         "%",
         "?",
         "a" * 5_000,
@@ -191,37 +207,38 @@ async def test_hostile_answer_is_refused_by_the_client(entry: str, pki: Path, mo
 )
 async def test_href_to_another_host_is_not_followed(href: str, pki: Path) -> None:
     world = World(pki, program("street"), program("corner", primacy=2))
-    for house in (2, 3):
-        world.edit(
-            f"/edev/{house}/fsa/1/derp",
-            ('<DERControlListLink href="/derp/1/derc"', f'<DERControlListLink href="{href}"'),
-        )
     world.server.issue("corner", "neighbour", LIMIT, 0, HOUR_S)
-    async with world:
-        await world.until(world.orders, "the neighbour is heard all the same")
-        await world.polled("/derp/2/derc", 2)
-        assert len(world.lines) == 1, world.lines
-        assert world.lines[0].endswith(HELD)
-        assert "\n" not in world.lines[0]
-        assert world.heard(Contact) == []
+    old = '<DERControlListLink href="/derp/1/derc"'
+    async with elsewhere() as port:
+        for house in (2, 3):
+            new = f'<DERControlListLink href="{href.format(port)}"'
+            world.edit(f"/edev/{house}/fsa/1/derp", (old, new))
+        async with world:
+            await world.until(world.orders, "the neighbour is heard all the same")
+            await world.polled("/derp/2/derc", 2)
+            assert len(world.lines) == 1, world.lines
+            assert world.lines[0].endswith(HELD)
+            assert "\n" not in world.lines[0]
+            assert world.heard(Contact) == []
 
 
-@pytest.mark.parametrize("href", ["https://127.0.0.1:1/rsp", "//example.org/rsp", "https://[", ""])
+@pytest.mark.parametrize("href", ["https://127.0.0.1:{0}/rsp", "//127.0.0.1:{0}/rsp", "https://[", ""])
 async def test_href_to_another_host_as_reply_to_gets_no_answer_and_holds_none_up(href: str, pki: Path) -> None:
     world = World(pki)
     bad = world.server.issue("street", "bad", LIMIT, 0, HOUR_S)
-    world.edit(CONTROLS, ('replyTo="/rsps/1/rsp"', f'replyTo="{href}"'))
-    async with world:
-        await world.until(world.orders)
-        world.mend(CONTROLS)
-        world.server.issue("street", "good", {"opModGenLimW": 700}, 60, HOUR_S)
-        await world.until(lambda: len(world.orders()) >= 2)
-        first, second = world.orders()[0], next(one for one in world.orders() if one.id != bad.mrid)
-        if first.reply.to:
-            world.owe(first, Kind.RECEIVED)
-        world.owe(second, Kind.RECEIVED, first=2)
-        await world.until(lambda: 2 in world.delivered())
-        assert [one[0] for one in world.answers()] == ["good"]
+    async with elsewhere() as port:
+        world.edit(CONTROLS, ('replyTo="/rsps/1/rsp"', f'replyTo="{href.format(port)}"'))
+        async with world:
+            await world.until(world.orders)
+            world.mend(CONTROLS)
+            world.server.issue("street", "good", {"opModGenLimW": 700}, 60, HOUR_S)
+            await world.until(lambda: len(world.orders()) >= 2)
+            first, second = world.orders()[0], next(one for one in world.orders() if one.id != bad.mrid)
+            if first.reply.to:
+                world.owe(first, Kind.RECEIVED)
+            world.owe(second, Kind.RECEIVED, first=2)
+            await world.until(lambda: 2 in world.delivered())
+            assert [one[0] for one in world.answers()] == ["good"]
 
 
 # -- a server that does not come to the point
