@@ -67,6 +67,27 @@ async def test_faulty_event_is_refused_among_good_ones(entry: str, pki: Path) ->
         assert len(world.lines) == 1
 
 
+async def test_faulty_events_by_the_hundred_are_each_answered_and_told_of_in_few_lines(pki: Path) -> None:
+    world = World(pki)
+    good = world.server.issue("street", "good", LIMIT, 0, HOUR_S)
+    item = world.body(CONTROLS).decode().partition("<DERControl ")[2].partition("</DERControl>")[0]
+    faulty = [
+        f"<DERControl {item.replace(good.mrid, f'{number:032X}').replace('<duration>', '<duration>-')}</DERControl>"
+        for number in range(200)
+    ]
+    whole = f"<DERControl {item}</DERControl>"
+    world.replace(CONTROLS, SEP2.format("DERControlList", 'all="201" results="201"', "".join([*faulty, whole])))
+    async with world:
+        await world.rounds(3)
+        assert [order.id for order in world.orders()] == [good.mrid]
+        assert len(world.heard(OrderUnreadable)) == 200
+        assert len(world.lines) == 51
+        assert world.lines[-1] == f"{PARTY}: 150 more things are amiss and not told one by one"
+        world.mend(CONTROLS)
+        await world.rounds()
+        assert len(world.lines) == 51
+
+
 async def test_duration_of_2_to_the_32_less_1_is_for_ever(pki: Path) -> None:
     world = World(pki)
     world.server.issue("street", "ever", LIMIT, 0, HOUR_S)
