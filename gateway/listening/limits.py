@@ -20,5 +20,5 @@ class Limits:
     header_octets: int = 16_384
     connections: int = 2_048
     connections_per_peer: int = 4
-    handshakes: int = 4
+    handshakes: int = 2
     pending: int = 512

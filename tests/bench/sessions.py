@@ -20,7 +20,7 @@ from .fleet import Timed
 from .result import Result
 from .session_clients import name
 from .site import control_list, site_file
-from .streams import Child
+from .streams import Child, Line
 
 COUNT: Final = 1_000
 PATH: Final = "/dcap"
@@ -29,10 +29,10 @@ POLL_S: Final = 60.0
 LIMITS_W: Final = (2_000, 3_000)
 PATIENCE_S: Final = 90.0
 AHEAD_S: Final = 2.0
-GOAL_MB, GOAL_BACK_S, GOAL_LAG_MS, GOAL_LATE_MS = 400.0, 60.0, 100.0, 1_000.0
+REST_S: Final = 1.0
+GOAL_MB, GOAL_BACK_S, GOAL_LAG_MS, GOAL_LATE_MS, GOAL_CPU = 400.0, 60.0, 100.0, 1_000.0, 50.0
 MB: Final = 1e6
 KB: Final = 1e3
-MS: Final = 1e3
 
 SERVER: Final = """
 [sep2_server]
@@ -62,23 +62,27 @@ lfdi = "{lfdi}"
 class Pace:
     """How long the idle sessions are looked at, and how long they poll (s)."""
 
-    idle_s: float = 4.0
-    polling_s: float = 8.0
+    idle_s: float = 3.0
+    polling_s: float = 6.0
 
 
 class Seen(NamedTuple):
-    """What was seen of one server: memory (octets), lateness of its loop and of the event (ms), times (s)."""
+    """What was seen of one server: memory (octets), lateness of its loop (ms), and the time until all are back (s)."""
 
     rss_bytes: int
     session_bytes: float
     idle_p50_ms: float
     idle_p99_ms: float
-    polling_p99_ms: float
-    cpu_share: float
     back_s: float
     storm_p99_ms: float
     storm_most_ms: float
-    late_ms: float
+
+
+class Polling(NamedTuple):
+    """What was seen while all polled: lateness of the loop (ms), and the part of one core that it took."""
+
+    lag_p99_ms: float
+    cpu_share: float
 
 
 def benchmark(folder: Path) -> list[Result]:
@@ -87,82 +91,100 @@ def benchmark(folder: Path) -> list[Result]:
 
 
 def measure(folder: Path, count: int, pace: Pace) -> list[Result]:
-    """Measure the gateway, then the floor, with the same devices; ChildProcessError where one of them fails."""
+    """Measure the floor, then the gateway, with the same devices; ChildProcessError where one of them fails."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     pki = certificates(count)
-    ours = of_ours(folder, pki, count, pace)
-    floor = of_floor(folder, pki, count, pace, "asyncio")
-    quick = of_floor(folder, pki, count, pace, "uvloop")
-    return results(count, ours, floor, quick)
+    log, site = folder / "log.txt", folder / "site.toml"
+    with Child(log, "tests.bench.session_clients", pki, count) as clients:
+        clients.hear()
+        with Child(log, "tests.bench.session_floor", pki, "asyncio") as server:
+            crowd = Crowd(server, clients, server.hear()["port"], count)
+            before = crowd.settle()
+            floor = crowd.seen(before, crowd.idle(pace.idle_s), crowd.storm())
+        with Child(log, "tests.bench.devices", 1) as witness:
+            site.write_text(site_of(pki, count, witness.hear()["ports"][0]), encoding="utf-8")
+            with Child(log, "tests.bench.watched", site, folder / "state", "uvloop") as daemon:
+                daemon.hear()
+                control = Control(daemon, witness)
+                control.order(0.0)
+                control.late_ms()
+                crowd = Crowd(daemon, clients, _port(log), count)
+                before = crowd.settle()
+                idle = crowd.idle(pace.idle_s)
+                polling = crowd.polling(pace.polling_s)
+                control.order(AHEAD_S)
+                ours = crowd.seen(before, idle, crowd.storm())
+                return results(count, ours, floor, polling, control.late_ms())
 
 
-def results(count: int, ours: Seen, floor: Seen, quick: Seen) -> list[Result]:
-    """Put what was seen beside the goals, and beside the floor on asyncio's loop and on uvloop's."""
+class Crowd:
+    """The devices at one server."""
+
+    def __init__(self, server: Child, clients: Child, port: int, count: int) -> None:
+        self._server, self._clients, self._port, self._count = server, clients, port, count
+
+    def settle(self) -> int:
+        """Let all of them connect; give what the server held in memory before."""
+        before_bytes = self._server.rss_bytes
+        self._clients.ask({"port": self._port, "path": PATH, "cut": True})
+        time.sleep(REST_S)
+        return before_bytes
+
+    def idle(self, for_s: float) -> Line:
+        """Watch the server while they do nothing; give what it saw, and its memory."""
+        self._server.ask({})
+        time.sleep(for_s)
+        return self._server.ask({}) | {"rss_bytes": self._server.rss_bytes}
+
+    def polling(self, for_s: float) -> Polling:
+        """Watch the server while they poll."""
+        polled = self._clients.ask({"every_s": POLL_S, "for_s": for_s})
+        if polled["failed"]:
+            raise ChildProcessError(f"{polled['failed']} of {polled['polls'] + polled['failed']} polls failed")
+        seen = self._server.ask({})
+        return Polling(seen["lag_p99_ms"], seen["cpu_s"] / for_s)
+
+    def storm(self) -> Line:
+        """Cut them all, and watch the server until they are back."""
+        self._server.ask({})
+        came = self._clients.ask({"cut": True})
+        return came | self._server.ask({})
+
+    def seen(self, before_bytes: int, idle: Line, storm: Line) -> Seen:
+        """Put together what was seen."""
+        return Seen(
+            idle["rss_bytes"],
+            (idle["rss_bytes"] - before_bytes) / self._count,
+            idle["lag_p50_ms"],
+            idle["lag_p99_ms"],
+            storm["took_s"],
+            storm["lag_p99_ms"],
+            storm["lag_most_ms"],
+        )
+
+
+def results(count: int, ours: Seen, floor: Seen, polling: Polling, late_ms: float) -> list[Result]:
+    """Put what was seen beside the goals, and beside the floor."""
     what, base = f"{count} devices in mutual TLS of CCM8 with a certificate each", f"session-{count}"
-
-    def timed(name: str, about: str, unit: str, goal: float, each: tuple[float, float | None, float | None]) -> Timed:
-        mine, least, faster = each
-        peers = {} if faster is None else {"floor on uvloop": faster}
-        return Timed(f"{base}-{name}", f"{about}: {what}", mine, unit, goal, least, peers)
-
+    polls = f"while each polls every {POLL_S:g} s"
+    idle = f"how late the loop is at p99 while they are idle (median {ours.idle_p50_ms:.2f} ms)"
+    storm = f"how late the loop is at p99 meanwhile (at most {ours.storm_most_ms:.0f} ms)"
+    each_kb, least_kb = ours.session_bytes / KB, floor.session_bytes / KB
+    late = "how late a control that begins meanwhile is in the register of a Modbus device"
+    rows = (
+        ("memory", "resident memory, all connected", ours.rss_bytes / MB, "MB", GOAL_MB, floor.rss_bytes / MB),
+        ("memory-each", "of it for each, with what is known of its device", each_kb, "kB", GOAL_MB, least_kb),
+        ("idle-lag", idle, ours.idle_p99_ms, "ms", GOAL_LAG_MS, floor.idle_p99_ms),
+        ("poll-lag", f"how late the loop is at p99 {polls}", polling.lag_p99_ms, "ms", GOAL_LAG_MS, None),
+        ("poll-cpu", f"of one core {polls}", 100 * polling.cpu_share, "%", GOAL_CPU, None),
+        ("storm", "all cut at once, until each has a 200 again", ours.back_s, "s", GOAL_BACK_S, floor.back_s),
+        ("storm-lag", storm, ours.storm_p99_ms, "ms", GOAL_LAG_MS, floor.storm_p99_ms),
+        ("storm-event", late, late_ms, "ms", GOAL_LATE_MS, None),
+    )
     return [
-        timed(
-            "memory",
-            "resident memory of the server, connected and idle",
-            "MB",
-            GOAL_MB,
-            (ours.rss_bytes / MB, floor.rss_bytes / MB, quick.rss_bytes / MB),
-        ),
-        timed(
-            "memory-each",
-            "resident memory that a session adds, with what is known of its device",
-            "kB",
-            GOAL_MB * MB / COUNT / KB,
-            (ours.session_bytes / KB, floor.session_bytes / KB, quick.session_bytes / KB),
-        ),
-        timed(
-            "idle-lag",
-            f"how late the loop is at p99 while they are idle (median {ours.idle_p50_ms:.2f} ms)",
-            "ms",
-            GOAL_LAG_MS,
-            (ours.idle_p99_ms, floor.idle_p99_ms, quick.idle_p99_ms),
-        ),
-        timed(
-            "poll-lag",
-            f"how late the loop is at p99 while each polls every {POLL_S:g} s",
-            "ms",
-            GOAL_LAG_MS,
-            (ours.polling_p99_ms, floor.polling_p99_ms, quick.polling_p99_ms),
-        ),
-        timed(
-            "poll-cpu",
-            f"of one core while each polls every {POLL_S:g} s",
-            "%",
-            50.0,
-            (100 * ours.cpu_share, None, None),
-        ),
-        timed(
-            "storm",
-            "all cut at once, until each has a 200 again",
-            "s",
-            GOAL_BACK_S,
-            (ours.back_s, floor.back_s, quick.back_s),
-        ),
-        timed(
-            "storm-lag",
-            f"how late the loop is at p99 meanwhile (at most {ours.storm_most_ms:.0f} ms)",
-            "ms",
-            GOAL_LAG_MS,
-            (ours.storm_p99_ms, floor.storm_p99_ms, quick.storm_p99_ms),
-        ),
-        timed(
-            "storm-event",
-            "how late a control that begins meanwhile is in the register of a Modbus device",
-            "ms",
-            GOAL_LATE_MS,
-            (ours.late_ms, None, None),
-        ),
+        Timed(f"{base}-{name}", f"{about}: {what}", mine, unit, goal, least)
+        for name, about, mine, unit, goal, least in rows
     ]
 
 
@@ -182,33 +204,7 @@ def site_of(pki: Path, count: int, port: int) -> str:
     return "".join(parts)
 
 
-def of_ours(folder: Path, pki: Path, count: int, pace: Pace) -> Seen:
-    """Measure the gateway."""
-    log, site = folder / "log.txt", folder / "site.toml"
-    with Child(log, "tests.bench.devices", 1) as witness:
-        site.write_text(site_of(pki, count, witness.hear()["ports"][0]), encoding="utf-8")
-        with (
-            Child(log, "tests.bench.watched", site, folder / "state", "uvloop") as daemon,
-            Child(log, "tests.bench.session_clients", pki, count) as clients,
-        ):
-            daemon.hear()
-            storm = Storm(daemon, witness)
-            storm.order(0.0)
-            storm.late_ms()
-            return _watched(daemon, clients, _port(log), count, pace, storm)
-
-
-def of_floor(folder: Path, pki: Path, count: int, pace: Pace, loop: str) -> Seen:
-    """Measure the least server, on one loop or the other."""
-    log = folder / f"floor-{loop}.txt"
-    with (
-        Child(log, "tests.bench.session_floor", pki, loop) as floor,
-        Child(log, "tests.bench.session_clients", pki, count) as clients,
-    ):
-        return _watched(floor, clients, floor.hear()["port"], count, pace, None)
-
-
-class Storm:
+class Control:
     """Orders of the DSO that begin at a moment, and how late they are in the register of the witness."""
 
     def __init__(self, daemon: Child, witness: Child) -> None:
@@ -233,38 +229,6 @@ class Storm:
         if not came["all"]:
             raise ChildProcessError(f"the Modbus device was not told within {PATIENCE_S:g} s")
         return float(max(came["arrived_ns"]) - self._starts_ns) / 1e6
-
-
-def _watched(server: Child, clients: Child, port: int, count: int, pace: Pace, storm: Storm | None) -> Seen:
-    clients.hear()
-    before_bytes = server.rss_bytes
-    clients.ask({"port": port, "path": PATH})
-    time.sleep(1.0)
-    server.ask({})
-    time.sleep(pace.idle_s)
-    idle, rss_bytes = server.ask({}), server.rss_bytes
-    polled = clients.ask({"every_s": POLL_S, "for_s": pace.polling_s})
-    if polled["failed"]:
-        raise ChildProcessError(f"{polled['failed']} of {polled['polls']} polls failed")
-    polling = server.ask({})
-    if storm is not None:
-        storm.order(AHEAD_S)
-        server.ask({})
-    came = clients.ask({"cut": True})
-    stormy = server.ask({})
-    late_ms = 0.0 if storm is None else storm.late_ms()
-    return Seen(
-        rss_bytes,
-        (rss_bytes - before_bytes) / count,
-        idle["lag_p50_ms"],
-        idle["lag_p99_ms"],
-        polling["lag_p99_ms"],
-        polling.get("cpu_s", 0.0) / pace.polling_s,
-        came["took_s"],
-        stormy["lag_p99_ms"],
-        stormy["lag_most_ms"],
-        late_ms,
-    )
 
 
 def _port(log: Path) -> int:

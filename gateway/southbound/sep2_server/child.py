@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import is_
 from typing import Final
 
 from gateway.core.events import Adopted, LinkDown, LinkUp, NotAdopted, Observed
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 Document = DERCapability | DERSettings | DERStatus | DERAvailability
 
 SWEEP_S: Final = 1.0
+SHOW_S: Final = 5.0
 HEARTBEAT_S: Final = 60.0
 STATUS_OLD_S: Final = 900.0
 SILENT_MIN_S: Final = 30
@@ -98,6 +100,7 @@ class Child(Owner):
         self._scale = translate.scale(self._ratings, rated_w)
         self._wanted: Cleared | None = None
         self._base: DERControlBase | None = None
+        self._made_of: tuple[Cleared, translate.Scale] | None = None
         self._taken = self._refused = self._default_read = False
         self._adopted = 0
         self._complained = False
@@ -106,6 +109,7 @@ class Child(Owner):
         self._shown: Observed | None = None
         self._shown_s = 0.0
         self._sweep_s = 0.0
+        self._show_s = 0.0
 
     @property
     def lfdi(self) -> str:
@@ -133,14 +137,17 @@ class Child(Owner):
         self._settle()
 
     def sweep(self, ticks_s: float) -> None:
-        """Do once a second what time asks for: extend what is published (C14, C18), show what is old, complain."""
+        """Do once a second what time asks for: extend what is published (C14, C18), complain, show what is old."""
         if ticks_s < self._sweep_s:
             return
         self._sweep_s = ticks_s + SWEEP_S
         self._extend()
-        if self.up:
+        if not self.up:
+            return
+        if ticks_s >= self._show_s:
+            self._show_s = ticks_s + SHOW_S
             self._show()
-            self._miss()
+        self._miss()
 
     def _extend(self) -> None:
         """Publish anew what is wanted, but only while the deciding loop lives and still stands by it."""
@@ -152,6 +159,18 @@ class Child(Owner):
 
     def _publish(self, wanted: Cleared) -> None:
         """Put what is wanted into the programs; what is there already stays as it is."""
+        base = self._made(wanted)
+        revert_s = wanted.command.revert_after_ms // 1000
+        new = self.schedule.keep(base, self.now_s(), revert_s, wanted.valid_until_ms // 1000)
+        if new:
+            self._shared.writes += new
+            self.changed()
+
+    def _made(self, wanted: Cleared) -> DERControlBase:
+        """Give the control of a command, made anew only where the command or what shares are of has changed."""
+        made_of = wanted, self._scale
+        if self._base is not None and self._made_of is not None and all(map(is_, self._made_of, made_of)):
+            return self._base
         base = translate.control(wanted.command, self.table, self._scale)
         default = translate.default(wanted.command, self.table, self._scale)
         if base != self._base:
@@ -159,11 +178,8 @@ class Child(Owner):
         if default != self.default:
             self.default, self._default_read = default, False
             self.changed()
-        revert_s = wanted.command.revert_after_ms // 1000
-        new = self.schedule.keep(base, self.now_s(), revert_s, wanted.valid_until_ms // 1000)
-        if new:
-            self._shared.writes += new
-            self.changed()
+        self._made_of = made_of
+        return base
 
     def seen(self, stretches: Iterable[Stretch]) -> None:
         """Note that the client was given these events."""

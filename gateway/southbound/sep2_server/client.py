@@ -4,7 +4,7 @@ import logging
 from typing import Final, NamedTuple
 
 from gateway.southbound.sep2_server import mirror
-from gateway.southbound.sep2_server.child import Child, Owner, Shared
+from gateway.southbound.sep2_server.child import SWEEP_S, Child, Owner, Shared
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ class Client(Owner):
         self.bodies: dict[str, Body] = {}
         self.born_s = shared.clock.now_ms() // 1000
         self.up = False
+        self.due_s = 0.0
+        """When (ticks, s) it is to be swept again."""
         self._last_s = 0.0
         self._octets = 0
 
@@ -58,7 +60,8 @@ class Client(Owner):
                 child.come_up()
 
     def sweep(self, ticks_s: float) -> None:
-        """Note a silence that has lasted too long, and let every device do what time asks for."""
+        """Note a silence that has lasted too long, and let every device do what time asks for; due once a second."""
+        self.due_s = ticks_s + SWEEP_S
         patience_s = max(child.patience_s for child in self.children.values())
         if self.up and ticks_s - self._last_s > patience_s:
             self.go_down(f"no request of its client for {patience_s} s")
