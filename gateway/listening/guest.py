@@ -14,12 +14,13 @@ from aiohttp import StreamReader, web
 
 from gateway.listening.limits import Limits
 from gateway.listening.peer import leaf_of, lfdi_of
-from gateway.listening.refusals import Reason, Refusals
+from gateway.listening.refusals import Reason, Refusals, one_line
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 END: Final = b"\r\n\r\n"
 LINE_OCTETS: Final = 4_096
+SERVER_ERROR: Final = 500
 LINES_MAX: Final = 64
 SETTINGS: Final[Mapping[str, Any]] = {
     "access_log": None,
@@ -107,6 +108,18 @@ class Guest(web.RequestHandler):
             self._rest = request.content
             self._turn(Phase.REST, self._guests.limits.body_s)
         return done
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer what is no request that can be read, count it and hang up; the library would log each of them."""
+        if status >= SERVER_ERROR:
+            return super().handle_error(request, status, exc, message)
+        why = f"no request that can be read: {one_line(message)}"
+        self._guests.refusals.note(Reason.REQUEST, f"{self.lfdi}: {why}", f"{self.lfdi} {status}")
+        answer = web.Response(status=status)
+        answer.force_close()
+        return answer
 
     def _turn(self, phase: Phase, within_s: float = math.inf) -> None:
         """Be at something, for so long at most."""

@@ -185,6 +185,18 @@ async def test_a_header_block_just_short_enough_is_read(pki: Path) -> None:
             assert await caller.status() == 200
 
 
+async def test_what_is_no_http_is_refused_and_counted(pki: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with World(pki) as world:
+        for octets in (b"SPLICE \x00\x01\r\n\r\n", GET[:-2] + b"X: " + b"a" * 5_000 + b"\r\n\r\n"):
+            async with called(world) as caller:
+                caller.say(octets)
+                assert await caller.status() == 400
+        assert counted(world, Reason.REQUEST) == 2
+        assert [record.name for record in caplog.records if record.exc_info] == [], "no trace of each in the log"
+        assert len([line for line in world.lines if "no request that can be read" in line]) == 1
+        await still_served(world)
+
+
 # -- number
 
 

@@ -7,7 +7,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import bodies, decode, event, fleet_poll, get, memory, mqtt, order, overlap, poll, ruling, sessions, validate
+from . import (
+    bodies,
+    decode,
+    event,
+    fleet_poll,
+    get,
+    memory,
+    mqtt,
+    notification,
+    order,
+    overlap,
+    poll,
+    ruling,
+    sessions,
+    validate,
+)
 from .result import Result, table, write
 from .streams import ROOT
 
@@ -20,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Result]]] = {
     "ruling-flat": ruling.flat,
     "overlap-10000": overlap.benchmark,
     "GET-list": get.benchmark,
+    "notification": notification.benchmark,
     "session-1000": sessions.benchmark,
     "validate-123": validate.benchmark,
     "mqtt-command": mqtt.benchmark,

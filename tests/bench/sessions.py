@@ -76,6 +76,7 @@ class Seen(NamedTuple):
     back_s: float
     storm_p99_ms: float
     storm_most_ms: float
+    storm_busy_p99_ms: float
 
 
 class Polling(NamedTuple):
@@ -161,6 +162,7 @@ class Crowd:
             storm["took_s"],
             storm["lag_p99_ms"],
             storm["lag_most_ms"],
+            storm["busy_p99_ms"],
         )
 
 
@@ -182,8 +184,9 @@ def results(count: int, ours: Seen, floor: Seen, polling: Polling, late_ms: floa
         ("storm-lag", storm, ours.storm_p99_ms, "ms", GOAL_LAG_MS, floor.storm_p99_ms),
         ("storm-event", late, late_ms, "ms", GOAL_LATE_MS, None),
     )
+    peers = {"storm-lag": {"processor time of a turn": ours.storm_busy_p99_ms}}
     return [
-        Timed(f"{base}-{name}", f"{about}: {what}", mine, unit, goal, least)
+        Timed(f"{base}-{name}", f"{about}: {what}", mine, unit, goal, least, peers.get(name, {}))
         for name, about, mine, unit, goal, least in rows
     ]
 
