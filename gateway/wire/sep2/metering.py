@@ -103,6 +103,7 @@ class MirrorUsagePoint:
 class MirrorUsagePointList(ListPage):
     """One page of mirrored usage points."""
 
+    subscribable: int | None = None
     poll_rate_s: int | None = None
     items: tuple[MirrorUsagePoint | Faulty, ...] = ()
 

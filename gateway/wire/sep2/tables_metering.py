@@ -106,7 +106,7 @@ MIRROR_USAGE_POINT = Table(
 )
 MIRROR_USAGE_POINT_LIST = Table(
     metering.MirrorUsagePointList,
-    (*PAGE, POLL_RATE),
+    (*PAGE, replace(SUBSCRIBABLE, since=2023), POLL_RATE),
     (Row("MirrorUsagePoint", "items", MIRROR_USAGE_POINT, many=True, isolated=True),),
 )
 READING_LIST = Table(
