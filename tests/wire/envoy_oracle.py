@@ -1,7 +1,7 @@
 """Read 2030.5 bodies with envoy-schema, in a process of its own: its models can be bound to one CSIP-AUS edition only.
 
-Standard input: a JSON object of root name to body. Standard output: root name to what envoy-schema read (`read`) and to
-the body that it writes from that (`written`).
+Standard input: a JSON list of pairs, root name and body. Standard output, for each: what envoy-schema read (`read`) and
+the body that it writes from that (`written`), or why it does not read it (`refused`).
 """
 
 import json
@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from envoy_schema.server.schema.sep2 import base
+from pydantic import ValidationError
 
 base.nsmap["csipaus"] = "https://csipaus.org/ns"
 
@@ -78,13 +79,18 @@ MODELS: dict[str, Any] = {
 
 def main() -> None:
     """Answer one request and end."""
-    answer = {}
-    for name, body in json.load(sys.stdin).items():
+    json.dump([answer(name, body) for name, body in json.load(sys.stdin)], sys.stdout)
+
+
+def answer(name: str, body: str) -> dict[str, Any]:
+    """Read one body and write it again."""
+    try:
         model = MODELS[name].from_xml(body.encode())
-        written = model.to_xml(skip_empty=False, exclude_none=True)
-        text = written.decode() if isinstance(written, bytes) else written
-        answer[name] = {"read": model.model_dump(mode="json", exclude_none=True), "written": text}
-    json.dump(answer, sys.stdout)
+    except ValidationError as error:
+        return {"refused": str(error)}
+    written = model.to_xml(skip_empty=False, exclude_none=True)
+    text = written.decode() if isinstance(written, bytes) else written
+    return {"read": model.model_dump(mode="json", exclude_none=True), "written": text}
 
 
 if __name__ == "__main__":

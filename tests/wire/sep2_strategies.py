@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gateway.wire.sep2 import scalars
@@ -64,6 +65,24 @@ def values_of(table: Table, editions: Editions) -> st.SearchStrategy[Any]:
     if made is None:
         made = _made[id(table), editions] = _values_of(table, editions)
     return made
+
+
+COLLECTING = settings(
+    derandomize=True, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+)
+
+
+def drawn(name: str, editions: Editions, count: int) -> list[Any]:
+    """Draw so many values of a body, the same ones every time."""
+    values: list[Any] = []
+
+    @settings(COLLECTING, max_examples=count)
+    @given(values_of(ROOTS[name], editions))
+    def collect(value: Any) -> None:
+        values.append(value)
+
+    collect()
+    return values
 
 
 def is_of(part: Table | Row | Attribute, editions: Editions) -> bool:
