@@ -18,6 +18,7 @@ from gateway.core.authority import (
 from gateway.core.decide import Decider
 from gateway.core.events import Assigned, Effect, OrderHeard, OrderUnreadable, Topic, Withdrawal, Withdrawn
 from gateway.core.functions import LIMITS, Function
+from gateway.core.joining import remind_of
 from gateway.core.ledger import Ledger
 from gateway.core.narrate import tell
 from gateway.core.orders import Each, Order, OrderKey, Rank, Total
@@ -118,10 +119,15 @@ class Admission:
         yield from self._take(live, resources, verdict)
 
     def _rerank(self, live: Live, rank: Rank) -> Iterator[Effect]:
-        """Let an order compete at another precedence from now on: the group it came by has one, it is the same (C3)."""
-        before, live.order = live.order.rank, replace(live.order, rank=rank)
+        """Let an order compete at another precedence from now on: the group it came by has one, it is the same (C3).
+
+        What is over keeps the one that it had, and what has been decided stands.
+        """
+        before = live.order.rank
         if rank == before or live.ended == len(live.courses):
             return
+        live.order = replace(live.order, rank=rank)
+        self._state.parties[live.order.issuer].closed_ms = self._state.now_ms
         self._decider.touch(live.effects)
         effect, why = f"at precedence {rank.precedence}", f"it was {before.precedence} when it was last heard"
         yield tell(self._state.now_ms, Topic.ADMITTED, live.order.key, "C3", effect, live.effects, (), why)
@@ -139,6 +145,8 @@ class Admission:
         if held.order.key in keys:
             keys.remove(held.order.key)
         self._decider.touch(held.courses)
+        held.cut_ms = self._state.now_ms
+        self._decider.shift(self._decider.joiner.gone(held.order))
 
     def _verdict(self, order: Order, resources: tuple[str, ...]) -> Accepted | Refused:
         state = self._state
@@ -177,6 +185,7 @@ class Admission:
         live.uniform = live.uniform and not (randomized or apart)
         for name, why_not in verdict.refused.items():
             self._ledger.say(live, (name,), Kind.REFUSED, why_not.rule, why_not.why)
+        self._decider.shift(one for one in self._decider.joiner.heard(live) if one is not live)
         self._ledger.say(live, verdict.effects, Kind.RECEIVED, "A3", "granted")
         for name, effects in verdict.effects.items():
             if effects is order.effects and not order.uncarried:
@@ -185,7 +194,7 @@ class Admission:
             if lacking:
                 live.courses[name].short = f"cannot carry {lacking}"
                 self._ledger.say(live, (name,), Kind.UNCARRIED, "A6", live.courses[name].short)
-        self.remind_of(live)
+        remind_of(state, live)
         if known:
             self._decider.touch(live.effects)
         else:
@@ -252,47 +261,45 @@ class Admission:
         if event.spread_ms:
             live.uniform = False
         self.retime(live)
-        self.remind_of(live)
+        remind_of(self._state, live)
         self._decider.touch(live.effects)
+        self._decider.shift(self._decider.joiner.gone(live.order))
         yield from ()
 
     def _cut_ms(self, live: Live, event: Withdrawn) -> int:
         """Give when a withdrawn order ends: now, or just after the start of the one that supersedes it.
 
-        A server whose clock is a little ahead says so before that start; nothing else is to hold in between (C6).
+        It runs on until then where that one may have started by now and has drawn a later start, and where a server
+        whose clock is a little ahead says so before that start; nothing else is to hold in between (C6; IEEE 2030.5
+        EventStatus, superseded).
         """
-        state = self._state
+        now_ms = self._state.now_ms
         if event.how is not Withdrawal.SUPERSEDED:
-            return state.now_ms
-        functions = [effect.function for effect in live.order.effects]
-        starts = [
-            other.interval.start_ms
-            for other in (state.lives[key] for key in state.book.get(live.group, ()))
-            if other is not live
-            and other.order.issuer == event.issuer
-            and any(effect.function in functions for effect in other.order.effects)
-            and state.now_ms < other.interval.start_ms <= state.now_ms + AHEAD_MS
-        ]
-        return min(starts) + JUST_AFTER_MS if starts else state.now_ms
+            return now_ms
+        starts = [max(starts_ms) for starts_ms in self._starts_of_superseders(live) if now_ms < max(starts_ms)]
+        return min(starts) + JUST_AFTER_MS if starts else now_ms
+
+    def _starts_of_superseders(self, live: Live) -> Iterator[list[int]]:
+        """Yield at which instants each order starts that beats this one in a function and may have started by now."""
+        state, order = self._state, live.order
+        offset_ms = state.parties.get(order.issuer, PartyState()).offset_ms
+        functions = {effect.function for effect in order.effects}
+        groups = dict.fromkeys(group for name in live.effects for group in state.resources[name].groups)
+        for key in (key for group in groups for key in state.book.get(group, ())):
+            other = state.lives[key]
+            rival = other.order
+            if key.issuer != order.issuer or other.cut_ms is not None or not _outranks(rival, order):
+                continue
+            earliest_ms = rival.start_ms + min(0, rival.randomize_start_ms) - offset_ms
+            if earliest_ms <= state.now_ms + AHEAD_MS and functions.intersection(e.function for e in rival.effects):
+                starts_ms = [interval_at(state, other, name).start_ms for name in other.effects]
+                if starts_ms:
+                    yield starts_ms
 
     def retime(self, live: Live) -> None:
         """Put an order's interval on our clock anew (C17)."""
         party = self._state.parties.get(live.order.issuer, PartyState())
         live.interval = effective(live.order, "", party.ahead_ms(live.order.clock), live.cut_ms, live.spread_ms)
-
-    def remind_of(self, live: Live) -> None:
-        """Come back when the order starts and ends, and when its start comes within a resource's revert time (C14).
-
-        At each resource on its own where it is randomized.
-        """
-        state = self._state
-        due: dict[int, None] = {}
-        for name in live.effects:
-            start_ms, end_ms = interval_at(state, live, name)
-            due.update(dict.fromkeys((start_ms - state.resources[name].revert_ms, start_ms, end_ms)))
-        for at_ms in sorted(due):
-            if at_ms > state.now_ms:
-                state.remind(at_ms, "order", live.order.issuer, live.order.id)
 
     def order_due(self, key: OrderKey) -> None:
         """Look again at every resource that an order reaches."""
@@ -304,10 +311,17 @@ class Admission:
 def _same(held: Order, order: Order) -> bool:
     """Tell whether two hearings are of one and the same content, whatever the precedence of the group it came by.
 
-    When and with what draw it was heard is ours, and where its answers go is no part of what it wants.
+    When and with what draw it was heard is ours, and whether it joins; where its answers go is not what it wants.
     """
     rank = order.rank._replace(precedence=held.rank.precedence)
-    return held == replace(order, received_ms=held.received_ms, draw=held.draw, rank=rank, reply=held.reply)
+    as_held = replace(order, received_ms=held.received_ms, draw=held.draw, joins=held.joins, reply=held.reply)
+    return held == replace(as_held, rank=rank)
+
+
+def _outranks(one: Order, other: Order) -> bool:
+    """Tell whether one order of an issuer beats another where both say something of one function (C3, C4)."""
+    mine, theirs = one.rank, other.rank
+    return (mine.precedence, -mine.created_ms, one.id) < (theirs.precedence, -theirs.created_ms, other.id)
 
 
 def _lacking(order: Order, effects: tuple[OrderEffect, ...]) -> str:

@@ -82,7 +82,7 @@ class Course:
     """How far one order has come at one resource, and what was seen of it on the way.
 
     `ended_ms` is when it had its terminal answer: from then on it holds nothing, whatever becomes of the others (C6);
-    `lost` is the functions that were superseded before that, and when.
+    `lost` is the functions that were superseded before that, and when. It `ran_out` where it ran to its own end.
     `bound` tells whether any command rested on it, `short` why it was served short, `disobeyed` what was measured.
     `unable` is which devices cannot carry which of its modes. `yields_to` is the party whose order it waits for.
     `short_w` is by how much it is served short since `short_since_ms`, `short_w_ms` the energy of it before that.
@@ -92,6 +92,7 @@ class Course:
     started: bool = False
     ended: bool = False
     ended_ms: int = FOR_EVER_MS
+    ran_out: bool = False
     lost: tuple[tuple[Function, int], ...] = ()
     short: str = ""
     bound: bool = False

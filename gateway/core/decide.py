@@ -14,6 +14,7 @@ from gateway.core.commitments import shortfall
 from gateway.core.events import Effect, Pause, Write
 from gateway.core.functions import Function
 from gateway.core.guard import Blocked, Bounds, Cleared, clear
+from gateway.core.joining import Joiner, remind_of
 from gateway.core.ledger import Ledger
 from gateway.core.modes import Mode
 from gateway.core.orders import OrderKey
@@ -87,6 +88,7 @@ class Decider:
         self._state = state
         self._ledger = ledger
         self._allotter = Allotter(state)
+        self.joiner = Joiner(state)
         self.asking = Asking(state)
         self._stances = Stances(state)
         self._touched: dict[str, None] = {}
@@ -114,6 +116,18 @@ class Decider:
         self.touch_due(live.effects)
 
     def decide(self) -> Iterator[Effect]:
+        """Decide, and once more where what came of it lets other orders start elsewhere."""
+        yield from self._decide()
+        while self._touched:
+            yield from self._decide()
+
+    def shift(self, moved: Iterable[Live]) -> None:
+        """Take it that these orders start elsewhere now."""
+        for live in moved:
+            remind_of(self._state, live)
+            self.touch(live.effects)
+
+    def _decide(self) -> Iterator[Effect]:
         """Settle what was touched anew; yield the writes, tightening first, then their records, the answers last."""
         if not self._touched:
             yield from self.asking.ask()
@@ -178,6 +192,8 @@ class Decider:
         for one in blocked:
             yield narrate.blocked(at_ms, one)
         self._ledger.follow(followed.merged(), self._stances)
+        for live in self._ledger.gave_way():
+            self.shift(self.joiner.gone(live.order))
         yield from self._ledger.flush()
 
     def _outages(self, resource: ResourceState) -> Iterator[Effect]:

@@ -34,6 +34,7 @@ class Ledger:
         self._state = state
         self._said: dict[tuple[int, Kind, str, str, bool, TakenBy], Said] = {}
         self._curtailed: dict[OrderKey, list[tuple[str, int]]] = {}
+        self._gave_way: dict[OrderKey, Live] = {}
 
     def say(
         self,
@@ -104,6 +105,11 @@ class Ledger:
             state.answer_serial = serial
             yield Owe(answer)
 
+    def gave_way(self) -> list[Live]:
+        """Give, once, the orders that were followed to where they do not run to their ends any more."""
+        found, self._gave_way = list(self._gave_way.values()), {}
+        return found
+
     # -- following what was settled
 
     def follow(self, cases: Sequence[tuple[Settled, list[str]]], stances: Stances) -> None:
@@ -131,6 +137,7 @@ class Ledger:
                     self._close(live, moved)
                     taken_by = self._taken_by(live.order, settled)
                     self.say(live, moved, Kind.SUPERSEDED, "C2", why, taken_by=taken_by)
+                    self._gave_way[key] = live
                 elif status is Status.OVER:
                     self._end(live, moved)
             self._note_lost(settled, resources, known=known)
@@ -148,6 +155,7 @@ class Ledger:
                 live = self._state.lives[key]
                 if live.ended == len(live.courses):
                     continue
+                self._gave_way[key] = live
                 for name in resources:
                     if name in live.courses and not live.courses[name].ended:
                         live.courses[name].lose(function, self._state.now_ms)
@@ -220,7 +228,9 @@ class Ledger:
                 self.say(live, (name,), kind, "C13", f"{kind.value} by its issuer")
             elif not live.courses[name].started:
                 self.say(live, (name,), Kind.EXPIRED, "A5", "over before it could start")
+                self._gave_way[live.order.key] = live
             else:
+                live.courses[name].ran_out = True
                 how = ending(live.courses[name])
                 unserved = how.kind is Kind.CANNOT
                 taken_by = TakenBy.PARTY if live.courses[name].yields_to else TakenBy.OWN

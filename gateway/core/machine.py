@@ -48,6 +48,7 @@ from gateway.core.events import (
 )
 from gateway.core.feeder import Certified, NotCertified, Validate
 from gateway.core.ground import Grounds, authority
+from gateway.core.joining import remind_of
 from gateway.core.known import Known, Unknown
 from gateway.core.ledger import Ledger
 from gateway.core.meter import NOT_READ, QUARTER_MS, Meter, collect, unread
@@ -338,14 +339,17 @@ class Machine:
 
     def _offset(self, event: Offset) -> Iterator[Effect]:
         party = self.state.parties[event.issuer]
+        was_ms = party.ahead_ms(event.clock)
         if event.clock:
             party.clocks[event.clock] = event.offset_ms
         else:
             party.offset_ms, party.is_timed = event.offset_ms, True
+        if party.ahead_ms(event.clock) != was_ms:
+            party.closed_ms = self.state.now_ms
         for live in self.state.lives.values():
             if live.order.issuer == event.issuer and live.ended < len(live.courses):
                 self._admission.retime(live)
-                self._admission.remind_of(live)
+                remind_of(self.state, live)
                 self._decider.touch(live.effects)
         yield from ()
 

@@ -135,6 +135,7 @@ class Order:
     which each resource's offsets are hashed. `uncarried` names what the issuer asked for beside the effects and this
     gateway cannot carry. `service` is what it is for, where the issuer's programs are told apart; empty, it stands at
     the strongest level that its issuer has.
+    It `joins` where it starts at the end of another one, whatever the two draw.
     """
 
     issuer: str
@@ -154,6 +155,7 @@ class Order:
     uncarried: tuple[str, ...] = ()
     service: str = ""
     clock: str = ""
+    joins: bool = False
 
     @property
     def key(self) -> OrderKey:

@@ -51,7 +51,8 @@ def interval_at(state: State, live: Live, resource: str) -> Interval:
     if live.uniform:
         return live.interval
     party = state.parties.get(live.order.issuer, PartyState())
-    return effective(live.order, resource, party.ahead_ms(live.order.clock), live.cut_ms, live.spread_ms)
+    shift_ms = live.shift_ms.get(resource, 0)
+    return effective(live.order, resource, party.ahead_ms(live.order.clock), live.cut_ms, live.spread_ms, shift_ms)
 
 
 def _promised(found: Situation, resource: ResourceState, state: State) -> Situation:
@@ -314,7 +315,7 @@ def _least_ahead_w(stance: Stance, fallbacks: Fallbacks, upper_w: int, first_ms:
 
 
 def entries_at(state: State, live: Live, resource: ResourceState) -> Iterator[tuple[Slot, Entry]]:
-    """Yield what an order puts into each slot at a resource."""
+    """Yield what an order puts into each slot at a resource, unless it was over when its issuer moved the past."""
     order, name, ground = live.order, resource.resource.name, resource.ground
     key = order.key
     effects = live.effects.get(name)
@@ -323,10 +324,13 @@ def entries_at(state: State, live: Live, resource: ResourceState) -> Iterator[tu
     interval = interval_at(state, live, name)
     course = live.courses.get(name)
     summed = isinstance(order.scope, Total)
+    closed_ms = state.parties.get(order.issuer, PartyState()).closed_ms
     for effect in effects:
         level = ground.level(order.issuer, order.service, effect.function)
         if level is None:
             continue
-        slot = Slot(order.issuer, level, effect.function, live.group if summed and effect.function in _SUMMED else "")
         spent_ms = FOR_EVER_MS if course is None else course.spent_ms(effect.function)
+        if spent_ms <= closed_ms:
+            continue
+        slot = Slot(order.issuer, level, effect.function, live.group if summed and effect.function in _SUMMED else "")
         yield slot, Entry(key, order.rank, interval, effect, spent_ms)

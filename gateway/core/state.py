@@ -33,7 +33,8 @@ class Live:
     """An admitted order: what of it takes effect where, and how far it has come.
 
     `uniform` tells that it means the same at every resource, so that one settlement serves them all; `ended` counts
-    the courses that have their terminal answer, `over_ms` is when the last of them had it.
+    the courses that have their terminal answer, `over_ms` is when the last of them had it. `shift_ms` is by how much
+    it starts later than it drew at a resource, to follow the order before it.
     """
 
     order: Order
@@ -47,6 +48,7 @@ class Live:
     spread_ms: int = 0
     ended: int = 0
     over_ms: int = FOR_EVER_MS
+    shift_ms: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -228,13 +230,17 @@ class DeviceState:
 
 @dataclass(slots=True)
 class PartyState:
-    """A party: its clock against ours, whether that was ever told, its other `clocks` by name, and its contact."""
+    """A party: its clock against ours, whether that was ever told, its other `clocks` by name, and its contact.
+
+    `closed_ms` is when one of its clocks or a precedence moved last: what was over by then competes no more.
+    """
 
     offset_ms: int = 0
     proven: bool = False
     lost: bool = False
     read_at_ms: int = 0
     window_ms: int = 0
+    closed_ms: int = 0
     is_timed: bool = False
     clocks: dict[str, int] = field(default_factory=dict)
 

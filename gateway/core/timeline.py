@@ -66,16 +66,17 @@ def offset_ms(draw: int, purpose: str, resource: str, bound_ms: int) -> int:
 
 
 def effective(
-    order: Order, resource: str, clock_offset_ms: int, cut_ms: int | None = None, spread_ms: int = 0
+    order: Order, resource: str, clock_offset_ms: int, cut_ms: int | None = None, spread_ms: int = 0, shift_ms: int = 0
 ) -> Interval:
     """Give the order's effective interval at a resource, on our clock.
 
     `clock_offset_ms` is the issuer's clock minus ours; `cut_ms` is when it was cancelled or withdrawn (ours), and
-    `spread_ms` bounds the random time that it winds down in. Our reading: what a group obeys in sum begins and ends
-    for all of the group at once, so its random numbers are those of the group.
+    `spread_ms` bounds the random time that it winds down in; `shift_ms` moves it as a whole. Our reading: what a group
+    obeys in sum begins and ends for all of the group at once, so its random numbers are those of the group.
     """
     resource = order.scope.group if isinstance(order.scope, Total) else resource
-    start_ms = order.start_ms - clock_offset_ms + offset_ms(order.draw, "start", resource, order.randomize_start_ms)
+    start_ms = order.start_ms + offset_ms(order.draw, "start", resource, order.randomize_start_ms)
+    start_ms += shift_ms - clock_offset_ms
     end_ms = FOR_EVER_MS
     if order.end_ms is not None:
         length_ms = order.end_ms - order.start_ms

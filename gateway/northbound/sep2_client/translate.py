@@ -159,6 +159,7 @@ def order(
         uncarried=lacking,
         service=service,
         clock=clock,
+        joins=True,
     )
 
 
