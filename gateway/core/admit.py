@@ -103,6 +103,8 @@ class Admission:
         if stale is not None:
             yield tell(state.now_ms, Topic.REFUSED, order.key, stale.rule, "kept as it was", (), (), stale.why)
             return
+        if held is not None:
+            order = replace(order, draw=held.order.draw)
         group = order.scope.group
         resources = state.members.get(group, ())
         verdict = self._verdict(order, resources)

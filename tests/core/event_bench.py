@@ -41,6 +41,8 @@ from gateway.store.codec import Unpacker, pack_shared
 DSO, STREET = "dso", "street"
 RATED_W, AGREED_W, LAST_RESORT_W = 5_001, 9_000, 1_500
 HORIZON_S = 90
+LONG_SETTLE_MS = 600_000
+"""Nothing is measured here: that what was adopted is obeyed is the business of other tests."""
 FUNCTIONS = (*LIMITS, *SWITCHES, Function.ACTIVE_POWER, *MODES)
 MODE_NAMES = frozenset(function.value for function in MODES)
 HOUSES = ("house-1", "house-2")
@@ -58,7 +60,7 @@ def site(houses: tuple[str, ...], programs: tuple[str, ...]) -> Site:
         (Grant(DSO, "envelope", Level.CONNECTION, FUNCTIONS, STREET),),
         tuple(Group(name, houses) for name in (STREET, *programs)),
         tuple(Resource(house, (f"roof-{house}",), AGREED_W, LAST_RESORT_W) for house in houses),
-        tuple(Device(f"roof-{house}", house, RATED_W, 3_000, 2_000) for house in houses),
+        tuple(Device(f"roof-{house}", house, RATED_W, LONG_SETTLE_MS, 0) for house in houses),
     )
 
 
