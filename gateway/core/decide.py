@@ -194,6 +194,8 @@ class Decider:
         self._ledger.follow(followed.merged(), self._stances)
         for live in self._ledger.gave_way():
             self.shift(self.joiner.gone(live.order))
+        if any(party.closed_ms == at_ms for party in state.parties.values()):
+            self.forget(names)
         yield from self._ledger.flush()
 
     def _outages(self, resource: ResourceState) -> Iterator[Effect]:

@@ -146,7 +146,7 @@ def story(seed: int) -> Story:
     programs = ("p1", "p2", "p3")[: chance.choice((1, 1, 2, 2, 3))]
     palette = chance.choice(PALETTES)
     drafts: list[Draft] = []
-    for number in range(chance.choice((1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6))):
+    for number in range(chance.choice((1, 2, 2, 2, 2, 3, 3, 3, 4, 6))):
         drafts.append(_event(chance, number, programs, palette, drafts))
     told = [*_of_server(chance, programs, palette), *_of_events(chance, drafts)]
     happenings = sorted((Happening(at_s, what, chance.random() < 0.5) for at_s, what in told), key=lambda one: one.at_s)
