@@ -192,11 +192,15 @@ class Decider:
         for one in blocked:
             yield narrate.blocked(at_ms, one)
         self._ledger.follow(followed.merged(), self._stances)
+        self._follow_up(names)
+        yield from self._ledger.flush()
+
+    def _follow_up(self, names: Iterable[str]) -> None:
+        """Let go what waited for the end of an order that gave way; forget what ended as the past was closed."""
         for live in self._ledger.gave_way():
             self.shift(self.joiner.gone(live.order))
-        if any(party.closed_ms == at_ms for party in state.parties.values()):
+        if any(party.closed_ms == self._state.now_ms for party in self._state.parties.values()):
             self.forget(names)
-        yield from self._ledger.flush()
 
     def _outages(self, resource: ResourceState) -> Iterator[Effect]:
         """Tell the buyers what a DER's limits, or its loss, leave of what it was promised to them (C8)."""

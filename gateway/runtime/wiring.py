@@ -291,6 +291,7 @@ def _sep2_client(
         before=before,
         spoken=spoken,
         versions={version: words["profile"][f"csip-aus-{version}"] for version in table.versions},
+        joined=words["events"]["successive"] == "joined",
     )
     if notify is not None:
         identities.on_denial(notify, link.cut)

@@ -68,7 +68,7 @@ def effect_of(name: str, value: int) -> Effect:
     return value_of(Function(name), value)
 
 
-def order_of(event: Event, primacy: int, draw: int) -> Order:
+def order_of(event: Event, primacy: int, draw: int, *, joins: bool) -> Order:
     """Say in the core's words what an event says."""
     start_ms = event.start_s * 1000
     return Order(
@@ -86,7 +86,7 @@ def order_of(event: Event, primacy: int, draw: int) -> Order:
         randomize_duration_ms=event.random_duration_s * 1000,
         reply=ASKED,
         uncarried=("opModWattPF",) if event.uncarried else (),
-        joins=True,
+        joins=joins,
     )
 
 
@@ -98,7 +98,7 @@ class Bench:
         self.houses = HOUSES[: story.houses]
         self.site = site(self.houses, tuple(story.primacies))
         self.machine = Machine()
-        self.oracle = Oracle(self.houses)
+        self.oracle = Oracle(self.houses, joins=story.joins)
         self.primacies = dict(story.primacies)
         self.defaults: dict[str, tuple[tuple[str, int], ...]] = {}
         self.first: dict[str, Order] = {}
@@ -214,7 +214,9 @@ class Bench:
         event = self.story.events[mrid]
         primacy = self.primacies[event.program]
         self.reads += 1
-        order = replace(order_of(event, primacy, self.story.seed * 1_000 + self.reads), received_ms=now_ms)
+        order = replace(
+            order_of(event, primacy, self.story.seed * 1_000 + self.reads, joins=self.story.joins), received_ms=now_ms
+        )
         first = self.first.setdefault(mrid, order)
         self.oracle.hear(event, primacy, {house: self._draws(first, house) for house in self.houses})
         self._feed(now_ms, events.OrderHeard(order))

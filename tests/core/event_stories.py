@@ -156,12 +156,13 @@ def story(seed: int) -> Story:
         {draft.event.mrid: draft.event for draft in drafts},
         tuple(happenings),
         houses=2 if chance.random() < 0.12 else 1,
+        joins=chance.random() < 0.9,
     )
 
 
 def table(told: Story) -> str:
     """Write a story so that a person can follow it."""
-    rows = [f"story {told.seed}: {told.houses} house(s), programs {told.primacies}"]
+    rows = [f"story {told.seed}: {told.houses} house(s), programs {told.primacies}, joins {told.joins}"]
     for event in told.events.values():
         until = "for ever" if event.duration_s is None else f"{event.start_s + event.duration_s} s"
         drawn = f"start {event.random_start_s:+} s, duration {event.random_duration_s:+} s"

@@ -119,6 +119,7 @@ class Story(NamedTuple):
     events: dict[str, Event]
     happenings: tuple[Happening, ...]
     houses: int = 1
+    joins: bool = True
 
 
 def tighter(function: str, one: int, other: int) -> int:

@@ -248,6 +248,14 @@ def test_rule_10_what_has_begun_at_the_end_of_another_stays_after_a_restart() ->
     assert span_ms(again, "second") == before_ms
 
 
+def test_rule_10_where_a_profile_reads_it_so_each_starts_as_it_drew() -> None:
+    one = player()
+    one.hear(1, replace(order("first", export(2_000), 10, 20), joins=False))
+    one.hear(1, replace(drawing(6, order("second", export(3_000), 20, 30, randomize_s=8)), joins=False))
+    assert span_ms(one, "second")[0] // 1000 == 26
+    assert one.over(19, 20, 25, 27) == [2_000, NONE, NONE, 3_000]
+
+
 def test_rule_11_a_superseder_that_is_cancelled_before_it_starts_supersedes_nothing() -> None:
     one = player()
     one.hear(1, order("older", export(2_000), 20, 40, created_s=1))

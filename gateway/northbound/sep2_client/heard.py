@@ -162,7 +162,18 @@ class Heard:
         received_ms, draw = (now_ms, self._draw()) if held is None else (held.received_ms, held.draw)
         service, clock = self._split.service(home.program), home.clock if held is None else held.clock
         reply = translate.reply_of(control, shared.reply_at, None if held is None else held.reply)
-        order = translate.order(control, home.program, self._party, received_ms, draw, service, curves, reply, clock)
+        order = translate.order(
+            control,
+            home.program,
+            self._party,
+            received_ms,
+            draw,
+            service,
+            curves,
+            reply,
+            clock,
+            joins=self._split.joined,
+        )
         if known is None and translate.may_wait(order, control.base, curves, server_ms):
             return
         self._unfit(f"event {mrid}", control.base, curves)

@@ -66,6 +66,7 @@ class Link:
         before: Before = NOTHING,
         spoken: Mapping[str, Any] | None = None,
         versions: Mapping[str, Mapping[str, Any]] | None = None,
+        joined: bool = True,
     ) -> None:
         """Be ready to speak with the server of this table for these resources.
 
@@ -74,7 +75,8 @@ class Link:
         for notifications by; without it, and where we may not write, the server is polled alone. `before` is what was
         heard of it before a restart. `spoken` is what the protocol's profile says of the table's `profile`; without it
         all that is known here is written. `versions` is what it says of each of the
-        table's `versions`.
+        table's `versions`. `joined` lets an event that starts where another ends take over at the real end
+        of that one.
         """
         self._party = table.party
         self._clock = clock
@@ -92,7 +94,7 @@ class Link:
             hear,
             partial(secrets.randbits, 64),
             table.contact_lost_s,
-            Split(table.program, levels),
+            Split(table.program, levels, joined=joined),
             {version: Dialect(**words) for version, words in (versions or {}).items()},
             before,
         )

@@ -8,10 +8,16 @@ from gateway.wire.sep2.resources import DERProgram
 
 
 class Split:
-    """The programs of one server as the site file splits them; those that it does not name are one slot together."""
+    """The programs of one server as the site file splits them; those that it does not name are one slot together.
 
-    def __init__(self, listed: Iterable[ProgramService] = (), levels: Mapping[str, int] | None = None) -> None:
+    Successive events of it are `joined`, or each starts as it drew.
+    """
+
+    def __init__(
+        self, listed: Iterable[ProgramService] = (), levels: Mapping[str, int] | None = None, *, joined: bool = True
+    ) -> None:
         """Split by these rows; `levels` is the level that the party stands at with each service."""
+        self.joined = joined
         rows = tuple(listed)
         self._by_mrid = {row.mrid.upper(): row.service for row in rows if row.mrid is not None}
         self._by_description = {row.description: row.service for row in rows if row.description is not None}

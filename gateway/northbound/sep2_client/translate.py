@@ -131,10 +131,14 @@ def order(
     curves: modes.Curves = NO_CURVES,
     answered: Reply | None = None,
     clock: str = "",
+    *,
+    joins: bool = True,
 ) -> Order:
     """Turn a control of a program into an order of this service; its times stay on the server's `clock` (RULES C17).
 
-    It is answered as `answered` says, or else as it says itself.
+    It is answered as `answered` says, or else as it says itself. It `joins` the end of the one before it, as successive
+    events do by our reading of 2030.5-2018 10.2.3.
+
     Raises WireFault where it was created, or starts, outside the years 1970 to 9999.
     """
     carried, lacking = effects(control.base, curves)
@@ -159,7 +163,7 @@ def order(
         uncarried=lacking,
         service=service,
         clock=clock,
-        joins=True,
+        joins=joins,
     )
 
 
