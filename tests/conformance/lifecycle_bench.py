@@ -4,22 +4,20 @@ may be cut at any instant.
 
 import asyncio
 import shutil
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding
+from lifecycle_der import RATED_W, ROOF, Der
 from lxml import etree
 from procedure_clock import Requests, SteppedClock
 
 from gateway.config import SiteFile, load
 from gateway.core.aggregate import Picture, picture
-from gateway.core.events import Adopted, Event, LinkUp, Observed, Started
-from gateway.core.functions import Function
-from gateway.core.guard import Cleared
+from gateway.core.events import Event, LinkUp, Observed, Started
 from gateway.core.known import Known
 from gateway.core.orders import OrderKey
 from gateway.core.plan import Command
@@ -32,21 +30,20 @@ from gateway.runtime.daemon import recover
 from gateway.runtime.decider import Decider
 from gateway.runtime.domain import core_site
 from gateway.store import Journal
-from hil.head_end import Certificate, HeadEnd, Override
+from hil.head_end import Certificate, Override
 from hil.sep2.bodies import SEP2_NS
 from hil.sep2.curves import Curve
 from hil.sep2.records import Program, Resource, mrid_of
 from hil.sep2.tree import Rates
+from hil.sep2.unruly import UnrulyHeadEnd
 
 T0_S = 1_800_014_400
 T0_MS = 1000 * T0_S
 MIDDLE_MS = 500
 """Where in a second the gateway reads a clock that tells whole seconds: then both sides agree to the millisecond."""
 POLL_S = 10
-ADOPT_MS = 1_000
 READ_MS = 10_000
-RATED_W = 5_000
-PARTY, HOUSE, ROOF, STREET = "dso", "house", "roof", "street"
+PARTY, HOUSE, STREET = "dso", "house", "street"
 LFDI = mrid_of(HOUSE) + "0000ABCD"
 CONTROLS, DEFAULT, PROGRAMS, RESPONSES = "/derp/1/derc", "/derp/1/dderc", "/edev/2/fsa/1/derp", "/rsps/1/rsp"
 SITE = f"""
@@ -103,13 +100,6 @@ poll_s = {POLL_S}
 """
 
 
-class Told(NamedTuple):
-    """A command that the DER has taken over, and when."""
-
-    at_ms: int
-    command: Command
-
-
 class Said(NamedTuple):
     """One Response as the head-end has it: its status, and second of the story that it says it was decided in."""
 
@@ -117,78 +107,37 @@ class Said(NamedTuple):
     at_s: int
 
 
-class Der:
-    """A DER that does what it was told a second later, and keeps what it was told when the gateway is gone."""
-
-    writes = 0
-
-    def __init__(self, clock: SteppedClock) -> None:
-        self.told: list[Told] = []
-        self.cannot: Mapping[Function, str] = {}
-        """What it has no way to carry, and why."""
-        self._clock = clock
-        self._wanted: deque[tuple[int, Cleared]] = deque()
-
-    async def run(self) -> None:
-        """Nothing goes on here by itself."""
-
-    def want(self, cleared: Cleared) -> None:
-        self._wanted.append((self._clock.now_ms() + ADOPT_MS, cleared))
-
-    def forget(self) -> None:
-        """Take it that what was on its way when the gateway went down never came."""
-        self._wanted.clear()
-
-    def next_ms(self) -> int | None:
-        return self._wanted[0][0] if self._wanted else None
-
-    def adopt(self) -> list[Event]:
-        """Take over what is due."""
-        events: list[Event] = []
-        while self._wanted and self._wanted[0][0] <= self._clock.now_ms():
-            _at_ms, cleared = self._wanted.popleft()
-            self.told.append(Told(self._clock.now_ms(), cleared.command))
-            lacking = tuple(
-                (mode.function, self.cannot[mode.function])
-                for mode in cleared.command.modes
-                if mode.function in self.cannot
-            )
-            events.append(Adopted(ROOF, cleared.serial, lacking))
-        return events
-
-    def power_w(self) -> int:
-        """What it gives now (W): as much as it may, or its set-point."""
-        if not self.told:
-            return RATED_W
-        command = self.told[-1].command
-        if command.connected is False or command.energized is False:
-            return 0
-        return command.limit_w if command.target_w is None else command.target_w
+class PowerCut(Exception):  # noqa: N818 - what happens, not what is wrong
+    """The power fails at this instant."""
 
 
-class UnrulyHeadEnd(HeadEnd):
-    """A head-end that can take a response and not say so, and break off in the middle of a body."""
+@dataclass(slots=True)
+class Fuse:
+    """Counts what the gateway brings onto its disk, and blows once: just before, or just after, that commit."""
 
-    swallows = False
-    """Whether it takes what is posted and is cut off before it can acknowledge it."""
-    torn: str | None = None
-    """The address whose bodies end in the middle."""
+    blows_at: int = 0
+    before: bool = False
+    commits: int = 0
 
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
-        whole = await super()._serve(request)
-        if self.swallows and request.method == "POST":
-            assert request.transport is not None
-            request.transport.abort()
-        if request.path == self.torn and isinstance(whole, web.Response):
-            assert isinstance(whole.body, bytes)
-            half = web.StreamResponse(headers={"Content-Length": str(len(whole.body))})
-            half.content_type = whole.content_type
-            await half.prepare(request)
-            await half.write(whole.body[: len(whole.body) // 2])
-            assert request.transport is not None
-            request.transport.close()
-            return half
-        return whole
+    def burn(self, *, before: bool) -> None:
+        """Blow where it is time to."""
+        self.commits += before
+        if (self.commits, before) == (self.blows_at, self.before):
+            raise PowerCut
+
+
+class FusedJournal(Journal):
+    """A journal with a fuse: the power may fail around each of its commits, before any effect leaves."""
+
+    fuse: Fuse | None = None
+
+    def commit_packed(self, packed: Sequence[bytes], now_ms: int) -> None:
+        """Bring entries onto the disk, unless the power fails before."""
+        if self.fuse is not None:
+            self.fuse.burn(before=True)
+        super().commit_packed(packed, now_ms)
+        if self.fuse is not None:
+            self.fuse.burn(before=False)
 
 
 class Life:
@@ -207,6 +156,9 @@ class Life:
     ) -> None:
         self.clock = SteppedClock(T0_MS + begin_ms)
         self.der = Der(self.clock)
+        self.fuse = Fuse()
+        self.fuse_off_s = 0.0
+        """For how long the power is off after the fuse has blown."""
         self._requests = requests
         self._pki, self._folder = pki, folder
         self._lives = 0
@@ -240,8 +192,15 @@ class Life:
 
     async def switch_on(self) -> None:
         """Start the gateway on what is on its disk."""
-        self._journal = Journal.open(self._state(), reserve_bytes=4096)
+        try:
+            await self._switch_on()
+        except PowerCut:
+            await self.power_cycle(self.fuse_off_s)
+
+    async def _switch_on(self) -> None:
+        self._journal = FusedJournal.open(self._state(), reserve_bytes=4096)
         self.machine = recover(self._journal)
+        self._journal.fuse = self.fuse
         site, now_ms = self._site(), self.clock.now_ms()
         self._decider = Decider(self.machine, self._journal, self.clock, Lease(self.clock))
         self._decider.south = {ROOF: self.der}
@@ -262,16 +221,16 @@ class Life:
 
     async def cut_power(self, *, snapshot: bool = False) -> None:
         """Let the gateway be gone, with what it had on its disk at this instant: a snapshot of late, or only events."""
-        assert self._task is not None
         if snapshot:
             self._journal.snapshot(self.machine.state)
         before = self._state()
         self._lives += 1
         shutil.copytree(before, self._state())
-        self._task.cancel()
-        await asyncio.wait([self._task])
-        if not self._task.cancelled() and (fault := self._task.exception()) is not None:
-            raise fault
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            if not self._task.cancelled() and (fault := self._task.exception()) is not None:
+                raise fault
         self._task = None
         self._journal.close()
         self.der.forget()
@@ -303,8 +262,14 @@ class Life:
         return (self.clock.now_ms() - T0_MS) / 1000
 
     async def until(self, at_s: float) -> None:
-        """Let happen all that is due up to, and at, this second of the story."""
-        at_ms = T0_MS + round(1000 * at_s)
+        """Let happen all that is due up to, and at, this second of the story; the fuse may blow meanwhile."""
+        while True:
+            try:
+                return await self._until(T0_MS + round(1000 * at_s))
+            except PowerCut:
+                await self.power_cycle(self.fuse_off_s)
+
+    async def _until(self, at_ms: int) -> None:
         await self._settle()
         while self.clock.now_ms() < at_ms:
             due_ms = [self.clock.next_ms(), self.der.next_ms(), self.machine.next_change(), self._read_ms + READ_MS]
@@ -418,6 +383,11 @@ class Life:
     def is_out_of_contact(self) -> bool:
         """Whether the gateway takes its server as lost."""
         return self.machine.state.parties[PARTY].lost
+
+    @property
+    def ahead_s(self) -> float:
+        """How far the head-end's clock is ahead of the gateway's, as the gateway has it (s)."""
+        return (self.machine.offset_ms(PARTY) or 0) / 1000
 
     def in_force(self, name: str) -> tuple[float, float]:
         """Give when a control begins and ends here, as the gateway has drawn it (s of the story)."""
