@@ -22,6 +22,7 @@ from gateway.core.known import Known
 from gateway.core.orders import OrderKey
 from gateway.core.plan import Command
 from gateway.core.settling import interval_at
+from gateway.core.state import State
 from gateway.pki import files, identity
 from gateway.ports.north import NorthLink
 from gateway.ports.south import Lease
@@ -113,16 +114,26 @@ class PowerCut(Exception):  # noqa: N818 - what happens, not what is wrong
 
 @dataclass(slots=True)
 class Fuse:
-    """Counts what the gateway brings onto its disk, and blows once: just before, or just after, that commit."""
+    """Counts what the gateway brings onto its disk, and blows once: just before, or just after, that commit.
+
+    With `of_answers` only those commits count by which an answer becomes owed, or is no more.
+    """
 
     blows_at: int = 0
     before: bool = False
+    of_answers: bool = False
     commits: int = 0
+    _counts: bool = False
+    _owed: tuple[int, ...] = ()
 
-    def burn(self, *, before: bool) -> None:
-        """Blow where it is time to."""
-        self.commits += before
-        if (self.commits, before) == (self.blows_at, self.before):
+    def burn(self, state: State, *, before: bool) -> None:
+        """Blow where it is time to; the state is as it was decided, on the disk or not yet."""
+        if before:
+            owed = tuple(state.owed)
+            self._counts = owed != self._owed or not self.of_answers
+            self._owed = owed
+            self.commits += self._counts
+        if self._counts and (self.commits, before) == (self.blows_at, self.before):
             raise PowerCut
 
 
@@ -130,14 +141,15 @@ class FusedJournal(Journal):
     """A journal with a fuse: the power may fail around each of its commits, before any effect leaves."""
 
     fuse: Fuse | None = None
+    state: State
 
     def commit_packed(self, packed: Sequence[bytes], now_ms: int) -> None:
         """Bring entries onto the disk, unless the power fails before."""
         if self.fuse is not None:
-            self.fuse.burn(before=True)
+            self.fuse.burn(self.state, before=True)
         super().commit_packed(packed, now_ms)
         if self.fuse is not None:
-            self.fuse.burn(before=False)
+            self.fuse.burn(self.state, before=False)
 
 
 class Life:
@@ -200,7 +212,7 @@ class Life:
     async def _switch_on(self) -> None:
         self._journal = FusedJournal.open(self._state(), reserve_bytes=4096)
         self.machine = recover(self._journal)
-        self._journal.fuse = self.fuse
+        self._journal.fuse, self._journal.state = self.fuse, self.machine.state
         site, now_ms = self._site(), self.clock.now_ms()
         self._decider = Decider(self.machine, self._journal, self.clock, Lease(self.clock))
         self._decider.south = {ROOF: self.der}

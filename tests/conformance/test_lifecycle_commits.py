@@ -19,9 +19,7 @@ OFF_S = 3.4
 LATE_S = 6
 """How much later than without a failure anything may be: the power is off, the gateway starts, and its DER adopts."""
 ENDINGS = {"drawn": [1, 2, 3], "older": [1, 2, 7], "newer": [1, 2, 3], "cancelled": [1, 2, 6], "late": [254]}
-MOST_COMMITS = 110
-EVERY = 20
-"""One commit of so many is tried in `make test`, all of them in `make soak`."""
+MOST_COMMITS, MOST_OF_ANSWERS = 110, 26
 
 
 def _draws() -> Iterator[int]:
@@ -90,15 +88,26 @@ async def test_the_story_without_a_failure(life: Life) -> None:
         assert MOST_COMMITS // 2 < life.fuse.commits <= MOST_COMMITS
 
 
+async def test_the_story_has_so_many_commits_of_answers(life: Life) -> None:
+    life.fuse = Fuse(of_answers=True)
+    async with life:
+        await _play(life)
+        assert MOST_OF_ANSWERS // 2 < life.fuse.commits <= MOST_OF_ANSWERS
+
+
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-@pytest.mark.parametrize(
-    "commit",
-    [
-        pytest.param(number, marks=() if number % EVERY == 5 else pytest.mark.soak)
-        for number in range(1, MOST_COMMITS + 1)
-    ],
-)
-async def test_the_story_with_a_failure_around_a_commit(life: Life, commit: int, before: bool) -> None:
+@pytest.mark.parametrize("commit", range(1, MOST_OF_ANSWERS + 1, 3))
+async def test_the_story_with_a_failure_around_a_commit_of_answers(life: Life, commit: int, before: bool) -> None:
+    life.fuse = Fuse(commit, before, of_answers=True)
+    async with life:
+        await _play(life)
+        _judge(life)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("commit", range(1, MOST_COMMITS + 1))
+async def test_the_story_with_a_failure_around_any_commit(life: Life, commit: int, before: bool) -> None:
     life.fuse = Fuse(commit, before)
     async with life:
         await _play(life)

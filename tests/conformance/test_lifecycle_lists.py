@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lifecycle_bench import CONTROLS, DEFAULT, PROGRAMS, Life, Said
+from lifecycle_bench import CONTROLS, DEFAULT, PROGRAMS, RESPONSES, Life, Said
 from procedure_clock import Requests
 
 from gateway.pki import issue
@@ -27,6 +27,10 @@ def life(pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
     return Life(pki, tmp_path, Requests(monkeypatch), {"opModExpLimW": DEFAULT_W})
 
 
+def _limits(life: Life, since_s: float, until_s: float) -> set[int]:
+    return {command.limit_w for command in life.told_between(since_s, until_s)}
+
+
 # -- nested overlap of one primacy
 
 
@@ -39,19 +43,10 @@ async def test_an_older_event_runs_until_a_newer_one_starts_and_never_again(life
         await life.switch_on()
         await life.until(known_s)
         life.order("newer", OTHER, 20, 15)
-        limits: dict[str, list[int]] = {}
-        for phase, (since_s, until_s) in {
-            "older": (11.5, 19.9),
-            "newer": (21.5, 34.9),
-            "default": (36.5, 60),
-        }.items():
-            await life.until(until_s)
-            limits[phase] = [command.limit_w for command in life.told_between(since_s, until_s)]
-        assert {phase: set(found) for phase, found in limits.items()} == {
-            "older": {ORDERED_W},
-            "newer": {OTHER_W},
-            "default": {DEFAULT_W},
-        }
+        await life.until(60)
+        assert _limits(life, 11.5, 19.9) == {ORDERED_W}
+        assert _limits(life, 21.5, 34.9) == {OTHER_W}
+        assert _limits(life, 36.5, 60) == {DEFAULT_W}
         assert life.said("older")[1:] == [Said(2, 10), Said(7, 20)]
         assert life.said("newer")[1:] == [Said(2, 20), Said(3, 35)]
         assert [one.control for one in life.server.tree.intake.answers if one.status in (7, 2)] == [
@@ -73,7 +68,7 @@ async def test_an_event_that_vanishes_in_mid_event_runs_to_its_end(life: Life) -
         await life.until(30)
         life.vanish(CONTROLS)
         await life.until(69.9)
-        assert {command.limit_w for command in life.told_between(11.5, 69.9)} == {ORDERED_W}
+        assert _limits(life, 11.5, 69.9) == {ORDERED_W}
         await life.until(89.9)
         assert life.command.limit_w == DEFAULT_W
         await life.until(109.9)
@@ -125,8 +120,8 @@ async def test_a_list_that_cannot_be_read_in_mid_event_loosens_nothing_and_costs
         assert life.asked(path) >= asked + 3
         life.mend(path)
         await life.until(90)
-        assert {command.limit_w for command in life.told_between(11.5, 30)} == {ORDERED_W}
-        assert {command.limit_w for command in life.told_between(31.5, 49.9)} == {OTHER_W}
+        assert _limits(life, 11.5, 30) == {ORDERED_W}
+        assert _limits(life, 31.5, 49.9) == {OTHER_W}
         assert life.said("runs")[1:] == [Said(2, 10), Said(7, 30)]
         assert life.said("starts")[1:] == [Said(2, 30), Said(3, 50)]
         assert life.said("later")[1:] == [Said(2, 75), Said(3, 85)]
@@ -143,7 +138,7 @@ async def test_a_cancellation_that_cannot_be_read_holds_the_event_and_is_obeyed_
         FAULTS[fault](life, CONTROLS)
         life.server.cancel("runs")
         await life.until(75)
-        assert {command.limit_w for command in life.told_between(11.5, 75)} == {ORDERED_W}
+        assert _limits(life, 11.5, 75) == {ORDERED_W}
         assert life.statuses("runs") == [1, 2]
         life.mend(CONTROLS)
         await life.until(120)
@@ -159,9 +154,30 @@ async def test_a_default_that_cannot_be_read_holds_as_it_was_read_last(life: Lif
         await life.until(25)
         FAULTS[fault](life, DEFAULT)
         await life.until(75)
-        assert {command.limit_w for command in life.told_between(42, 75)} == {DEFAULT_W}
+        assert _limits(life, 42, 75) == {DEFAULT_W}
         life.mend(DEFAULT)
         life.server.set_default("program", {"opModExpLimW": 3_000})
         await life.until(100)
         assert life.command.limit_w == 3_000
         assert life.statuses("runs") == [1, 2, 3]
+
+
+@pytest.mark.parametrize("fault", ["status 500", "taken and not acknowledged"])
+async def test_answers_that_fail_to_arrive_come_later_in_the_order_of_their_event(life: Life, fault: str) -> None:
+    async with life:
+        life.order("older", LIMIT, 10, 30)
+        await life.switch_on()
+        await life.until(2)
+        life.order("newer", OTHER, 20, 15)
+        await life.until(8)
+        if fault == "status 500":
+            life.fail(RESPONSES, 500)
+        else:
+            life.server.swallows = True
+        await life.until(50)
+        assert _limits(life, 21.5, 34.9) == {OTHER_W}
+        life.mend(RESPONSES)
+        life.server.swallows = False
+        await life.until(150)
+        assert list(dict.fromkeys(life.said("older")))[1:] == [Said(2, 10), Said(7, 20)]
+        assert list(dict.fromkeys(life.said("newer")))[1:] == [Said(2, 20), Said(3, 35)]
