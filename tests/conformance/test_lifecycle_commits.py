@@ -19,6 +19,8 @@ OFF_S = 3.4
 LATE_S = 6
 """How much later than without a failure anything may be: the power is off, the gateway starts, and its DER adopts."""
 ENDINGS = {"drawn": [1, 2, 3], "older": [1, 2, 7], "newer": [1, 2, 3], "cancelled": [1, 2, 6], "late": [254]}
+ACKNOWLEDGED_AT_ONCE = 2
+"""How many answers are acknowledged before one commit here: they go out again, in the same words, where that fails."""
 MOST_COMMITS, MOST_OF_ANSWERS = 110, 26
 
 
@@ -62,7 +64,7 @@ async def _play(life: Life) -> None:
     await life.until(200)
 
 
-def _judge(life: Life) -> None:
+def _judge(life: Life, most_doubled: int = 0) -> None:
     drawn, cancelled = life.in_force("drawn"), life.in_force("cancelled")
     ran = {"drawn": drawn, "older": (100, 110), "newer": (110, 125), "cancelled": cancelled}
     doubled = 0
@@ -73,7 +75,7 @@ def _judge(life: Life) -> None:
         doubled += len(said) - len(once)
         for one, due_s in zip(once[1:], ran.get(name, ()), strict=True):
             assert int(due_s + life.ahead_s) <= one.at_s <= due_s + LATE_S, (name, one, due_s)
-    assert doubled <= 1
+    assert doubled <= most_doubled
     for name, (since_s, until_s) in ran.items():
         limits = {command.limit_w for command in life.told_between(since_s + LATE_S, until_s)}
         assert limits == {OTHER_W if name == "newer" else ORDERED_W}, (name, limits)
@@ -101,7 +103,7 @@ async def test_the_story_with_a_failure_around_a_commit_of_answers(life: Life, c
     life.fuse = Fuse(commit, before, of_answers=True)
     async with life:
         await _play(life)
-        _judge(life)
+        _judge(life, ACKNOWLEDGED_AT_ONCE if before else 0)
 
 
 @pytest.mark.soak
@@ -111,4 +113,4 @@ async def test_the_story_with_a_failure_around_any_commit(life: Life, commit: in
     life.fuse = Fuse(commit, before)
     async with life:
         await _play(life)
-        _judge(life)
+        _judge(life, ACKNOWLEDGED_AT_ONCE if before else 0)
