@@ -11,17 +11,19 @@ from gateway.core.narrate import tell
 from gateway.core.observe import Circumstances, Proof, verify, verify_var
 from gateway.core.orders import OrderKey
 from gateway.core.plan import Command
+from gateway.core.reporting import Reporting
 from gateway.core.state import DeviceState, State
 
 
 class Adoption:
     """Takes read-backs and verdicts into the machine's state; keeps nothing of its own."""
 
-    def __init__(self, state: State, decider: Decider, ledger: Ledger) -> None:
-        """Take them into this state, and answer through this ledger."""
+    def __init__(self, state: State, decider: Decider, ledger: Ledger, reporting: Reporting) -> None:
+        """Take them into this state, answer through this ledger, and raise alarms through this reporting."""
         self._state = state
         self._decider = decider
         self._ledger = ledger
+        self._reporting = reporting
 
     def adopted(self, event: Adopted) -> Iterator[Effect]:
         """Take it that a device does what it was told, save the modes that it cannot carry.
@@ -111,6 +113,7 @@ class Adoption:
         if proof.verdict is not device.verdict:
             device.verdict = proof.verdict
             yield self._verified(command.power_basis[-1], device, proof, device.power, "")
+            yield from self._reporting.verified(device, proof)
         yield from self._verify_modes(device, command)
 
     def _verify_modes(self, device: DeviceState, command: Command) -> Iterator[Effect]:

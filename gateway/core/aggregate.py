@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from gateway.core.alarms import Alarm
 from gateway.core.known import Known, Reading
 
 
@@ -17,13 +18,15 @@ class Sample(NamedTuple):
     reactive: Reading
     voltage: Reading
     connected: bool | None
+    faults: tuple[Alarm, ...] | None = None
 
 
 class Total(NamedTuple):
     """The sum of what is known (W, var), the coverage by count and by rating, and the age of the oldest part (ms).
 
-    `voltage_mv` is the mean of what is known, `connected` counts the devices that say that they are connected. None
-    where nothing at all is known: unknown is not zero.
+    `voltage_mv` is the mean of what is known, `connected` counts the devices that say that they are connected,
+    `faults` is what any of them has, None where one says nothing of it. None where nothing at all is known: unknown is
+    not zero.
     """
 
     power_w: int | None
@@ -36,6 +39,7 @@ class Total(NamedTuple):
     oldest_ms: int
     generation_max_w: int
     connected: int
+    faults: tuple[Alarm, ...] | None = None
 
 
 class ConnectionReading(NamedTuple):
@@ -64,7 +68,8 @@ def total(samples: Iterable[Sample], now_ms: int) -> Total:
     reactive_var: int | None = None
     voltages: list[int] = []
     devices = known = rated_w = known_rated_w = oldest_ms = generation_max_w = connected = 0
-    for sample in samples:
+    listed = list(samples)
+    for sample in listed:
         devices += 1
         rated_w += sample.rated_w
         generation_max_w += sample.generation_max_w
@@ -90,7 +95,17 @@ def total(samples: Iterable[Sample], now_ms: int) -> Total:
         oldest_ms,
         generation_max_w,
         connected,
+        _faults(listed),
     )
+
+
+def _faults(listed: list[Sample]) -> tuple[Alarm, ...] | None:
+    found: list[Alarm] = []
+    for sample in listed:
+        if sample.faults is None:
+            return None
+        found.extend(each for each in sample.faults if each not in found)
+    return tuple(found) if listed else None
 
 
 def picture(

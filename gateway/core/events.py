@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from gateway.core.alarms import Alarm, Notice
 from gateway.core.answers import Answer
 from gateway.core.capacity import Commitment
 from gateway.core.feeder import Certified, NotCertified, Validate
@@ -201,6 +202,19 @@ class MeterRead(NamedTuple):
     voltage: Reading = NOT_METERED
 
 
+class Alarmed(NamedTuple):
+    """A device says which faults it has now, all of them; any other that it had is over."""
+
+    device: str
+    faults: tuple[Alarm, ...]
+
+
+class Reported(NamedTuple):
+    """The notice of this serial was taken in, or never can be."""
+
+    serial: int
+
+
 class Delivered(NamedTuple):
     """The issuer has acknowledged the answer of this serial."""
 
@@ -235,6 +249,8 @@ Event = (
     | ForeignHand
     | Observed
     | MeterRead
+    | Alarmed
+    | Reported
     | Delivered
     | Tick
 )
@@ -280,6 +296,13 @@ class Topic(StrEnum):
     OFFERED = "offered"
     AWARDED = "awarded"
     ACCOUNTED = "accounted"
+    ALARM = "alarm"
+
+
+class Report(NamedTuple):
+    """Send this notice until it is taken in; then `Reported` is heard."""
+
+    notice: Notice
 
 
 class Tell(NamedTuple):
@@ -300,4 +323,4 @@ class Pause(NamedTuple):
     """Nothing: much is being decided, and whoever performs may look at other things before asking for what follows."""
 
 
-Effect = Write | Validate | Owe | Tell | Pause
+Effect = Write | Validate | Owe | Report | Tell | Pause

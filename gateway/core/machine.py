@@ -18,6 +18,7 @@ from gateway.core.capacity import CommitmentKey
 from gateway.core.decide import Decider
 from gateway.core.events import (
     Adopted,
+    Alarmed,
     Assigned,
     Coloured,
     CommitmentEnded,
@@ -40,6 +41,7 @@ from gateway.core.events import (
     OrderHeard,
     OrderUnreadable,
     Owe,
+    Reported,
     Started,
     Tell,
     Tick,
@@ -55,6 +57,7 @@ from gateway.core.meter import NOT_READ, QUARTER_MS, Meter, collect, unread
 from gateway.core.narrate import tell
 from gateway.core.network import Network
 from gateway.core.orders import Default, OrderKey
+from gateway.core.reporting import Reporting
 from gateway.core.siteload import STALE_MS
 from gateway.core.state import DeviceState, Live, PartyState, ResourceState, State
 from gateway.core.timeline import FOR_EVER_MS
@@ -78,7 +81,8 @@ class Machine:
         self._decider = Decider(self.state, self._ledger)
         granted = authority(self.state.site)
         self._admission = Admission(self.state, self._decider, self._ledger, granted)
-        self._adoption = Adoption(self.state, self._decider, self._ledger)
+        self._reporting = Reporting(self.state)
+        self._adoption = Adoption(self.state, self._decider, self._ledger, self._reporting)
         self._trade = Trade(self.state, self._decider, granted)
         self._network = Network(self.state, self._decider)
         self._cases: dict[type, Callable[[Any], Iterator[Effect]]] = {
@@ -105,6 +109,8 @@ class Machine:
             ForeignHand: self._foreign_hand,
             Observed: self._observed,
             MeterRead: self._meter_read,
+            Alarmed: self._reporting.alarmed,
+            Reported: self._reporting.reported,
             Delivered: self._delivered,
             Tick: self._tick,
         }
@@ -121,7 +127,7 @@ class Machine:
         return self.state.agenda[0][0] if self.state.agenda else FOR_EVER_MS
 
     def outstanding(self, now_ms: int) -> Iterator[Effect]:
-        """Yield all open effects again: what every device is wanted to do, and every answer not yet acknowledged."""
+        """Yield all open effects again: what devices are to do, and every answer and notice not yet acknowledged."""
         self.state.now_ms = max(now_ms, self.state.now_ms)
         yield from self._decider.rewrite()
         for feeder in self.state.feeders.values():
@@ -129,6 +135,7 @@ class Machine:
                 yield Validate(feeder.question)
         for answer in self.state.owed.values():
             yield Owe(answer)
+        yield from self._reporting.outstanding()
 
     def assigned(self, party: str) -> Iterator[Assigned]:
         """Give what the groups of a party stand for, as it was heard."""
@@ -162,6 +169,7 @@ class Machine:
                 state.reactive,
                 state.voltage,
                 state.connected,
+                state.faults,
             )
 
     def connections(self) -> dict[str, ConnectionReading]:
@@ -208,6 +216,8 @@ class Machine:
                 self._trade.offers_due()
             elif what == "load":
                 self._load_due(first)
+            elif what == "alarm":
+                yield from self._reporting.due(first, second)
             elif what == "contested":
                 yield from self._contest_due(first)
             elif what == "renew" and state.renew_at_ms <= state.now_ms:
@@ -255,6 +265,7 @@ class Machine:
         members.update({group: state.members[group] for group in state.assigned})
         known = {group: tuple(name for name in names if name in state.resources) for group, names in members.items()}
         yield from self._admission.regroup(known)
+        self._reporting.regroup()
         self._renew()
         state.metered_ms = state.now_ms - state.now_ms % QUARTER_MS
         state.remind(state.metered_ms + QUARTER_MS, "meter")
@@ -373,6 +384,7 @@ class Machine:
         device = self.state.devices[event.device]
         before = (device.reachable, device.generation_max_w, device.charge_max_w)
         device.reachable = True
+        yield from self._reporting.contact(device, lost=False)
         if isinstance(event.generation_max_w, Known):
             device.generation_max_w = min(event.generation_max_w.value, device.device.rated_w)
         if isinstance(event.charge_max_w, Known):
@@ -392,6 +404,7 @@ class Machine:
         device.connected = None
         self.state.resources[device.device.resource].load.lose()
         self._decider.touch([device.device.resource])
+        yield from self._reporting.contact(device, event.why, lost=True)
         if was_reachable:
             yield self._tell(Topic.LINK, None, "C14", "down", (event.device,), (), event.why)
         yield from self._adoption.verify(device)

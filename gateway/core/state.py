@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateway.core.aggregate import ConnectionReading
+from gateway.core.alarms import Alarm, AlarmBook
 from gateway.core.answers import Answer, Course
 from gateway.core.arbitrate import Allotment, Ground, Ruling
 from gateway.core.capacity import CommitmentBook, Reduction
@@ -163,7 +164,8 @@ class DeviceState:
     """A device: what it was told, what it has confirmed, and what was read of it.
 
     `contested_until_ms` is until when a foreign hand keeps it uncontrolled in every plan (A7); `cannot` is which modes
-    of the command that it adopted last it does not carry, and why, `mode_verdicts` what is measured of the others.
+    of the command that it adopted last it does not carry, and why, `mode_verdicts` what is measured of the others;
+    `faults` is None while it has said nothing of any.
     """
 
     device: Device
@@ -187,6 +189,7 @@ class DeviceState:
     cannot: tuple[tuple[Function, str], ...] = ()
     mode_verdicts: tuple[tuple[Function, Verdict], ...] = ()
     meter: Meter = field(default_factory=lambda: Meter(0))
+    faults: tuple[Alarm, ...] | None = None
 
     def obeys(self) -> bool:
         """Tell whether the device can be told something and nobody else moves it."""
@@ -274,6 +277,7 @@ class State:
     book: dict[str, list[OrderKey]] = field(default_factory=dict)
     answered: dict[OrderKey, int] = field(default_factory=dict)
     owed: dict[int, Answer] = field(default_factory=dict)
+    alarms: AlarmBook = field(default_factory=AlarmBook)
     points: dict[str, PointState] = field(default_factory=dict)
     colours: dict[str, SegmentColour] = field(default_factory=dict)
     commitments: CommitmentBook = field(default_factory=CommitmentBook)

@@ -278,6 +278,11 @@ def _not_adopted(tell: Tell) -> str:
     return f"{what} {tell.order} is {tell.effect} at {_where(tell)} by {tell.rule}"
 
 
+def _alarm(tell: Tell) -> str:
+    how = "says that it has" if tell.effect == "raised" else "has no more"
+    return f"{_where(tell)} {how} {tell.function} by {tell.rule}"
+
+
 def _otherwise(tell: Tell) -> str:
     by = f" for {tell.order}" if tell.order else ""
     return f"{_where(tell)} is {tell.effect}{by} by {tell.rule}"
@@ -309,6 +314,7 @@ _SAYINGS: Final[dict[Topic, Callable[[Tell], str]]] = {
     Topic.OFFERED: _offered,
     Topic.AWARDED: _awarded,
     Topic.ACCOUNTED: _accounted,
+    Topic.ALARM: _alarm,
 }
 
 

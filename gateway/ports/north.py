@@ -1,13 +1,14 @@
 """The port to the tier above: it hears events, is owed answers, and is shown the picture of the domain."""
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from gateway.core.aggregate import Picture, Total
+from gateway.core.alarms import Notice
 from gateway.core.answers import Answer
 from gateway.core.events import Event
 
-__all__ = ["LOCAL", "Answer", "Hear", "LocalInbox", "Look", "NorthLink", "Picture", "Total"]
+__all__ = ["LOCAL", "AlarmLink", "Answer", "Hear", "LocalInbox", "Look", "NorthLink", "Notice", "Picture", "Total"]
 
 Hear = Callable[[Event], None]
 """Hands an event to the deciding loop, in the order of the calls; to be called in the loop's thread."""
@@ -39,3 +40,11 @@ class NorthLink(Protocol):
 
     def owe(self, answer: Answer) -> None:
         """Send this answer until it is acknowledged; then `Delivered` is heard."""
+
+
+@runtime_checkable
+class AlarmLink(NorthLink, Protocol):
+    """A link whose protocol has a place for alarms; a notice for any other is done with at once."""
+
+    def report(self, notice: Notice) -> None:
+        """Send this notice until it is taken in, or never can be; then `Reported` is heard."""

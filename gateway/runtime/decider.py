@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from gateway.core.events import Effect, Event, Owe, Tell, Tick, Topic, Write
+from gateway.core.events import Effect, Event, Owe, Report, Reported, Tell, Tick, Topic, Write
 from gateway.core.feeder import Validate
 from gateway.core.machine import Machine
 from gateway.ports.clock import Clock
 from gateway.ports.feeder import FeederModel
-from gateway.ports.north import LOCAL, LocalInbox, NorthLink
+from gateway.ports.north import LOCAL, AlarmLink, LocalInbox, NorthLink
 from gateway.ports.south import Lease, SouthLinks
 from gateway.store import Continued, Entry, Journal, JournalFault, pack
 
@@ -142,6 +142,8 @@ class Decider:
                 self._validate(effect)
             elif isinstance(effect, Owe):
                 self._owe(effect)
+            elif isinstance(effect, Report):
+                self._report(effect)
 
     async def _wait(self) -> None:
         if self._queue or self._stopping:
@@ -189,7 +191,7 @@ class Decider:
     async def _commit(self, batch: "_Batch") -> None:
         """Bring what was decided onto the disk, then perform it and show it."""
         now_ms, packed = batch.close()
-        entries, writes, owed, questions = batch.cut()
+        entries, writes, owed, questions, reports = batch.cut()
         start_s = time.monotonic()
         self._journal.commit_packed(packed, now_ms)
         self.commit_s = time.monotonic() - start_s
@@ -201,6 +203,8 @@ class Decider:
             self._validate(question)
         for answer in owed:
             self._owe(answer)
+        for report in reports:
+            self._report(report)
         for entry in entries:
             for tell in entry.tells:
                 for witness in self.witnesses:
@@ -227,6 +231,13 @@ class Decider:
         if link is not None:
             link.owe(owe.answer)
 
+    def _report(self, report: Report) -> None:
+        link = self.north.get(report.notice.party)
+        if isinstance(link, AlarmLink):
+            link.report(report.notice)
+        else:
+            self.hear(Reported(report.notice.serial))
+
 
 class _Batch:
     """What was decided and is not on disk yet."""
@@ -235,6 +246,7 @@ class _Batch:
         self.writes: list[Write] = []
         self._owed: list[Owe] = []
         self._questions: list[Validate] = []
+        self._reports: list[Report] = []
         self._entries: list[Entry] = []
         self._packed: list[bytes] = []
         self._now_ms = 0
@@ -264,6 +276,8 @@ class _Batch:
             self._owed.append(effect)
         elif isinstance(effect, Validate):
             self._questions.append(effect)
+        elif isinstance(effect, Report):
+            self._reports.append(effect)
         elif isinstance(effect, Tell):
             self._tells.append(effect)
             if self._asked is not None:
@@ -277,10 +291,10 @@ class _Batch:
         packed, self._packed = self._packed, []
         return self._now_ms, packed
 
-    def cut(self) -> tuple[list[Entry], list[Write], list[Owe], list[Validate]]:
+    def cut(self) -> tuple[list[Entry], list[Write], list[Owe], list[Validate], list[Report]]:
         """Give what there is to perform; what the event still brings about will be its continuation."""
-        cut = (self._entries, self.writes, self._owed, self._questions)
-        self._entries, self.writes, self._owed, self._questions = [], [], [], []
+        cut = (self._entries, self.writes, self._owed, self._questions, self._reports)
+        self._entries, self.writes, self._owed, self._questions, self._reports = [], [], [], [], []
         return cut
 
     def settled(self) -> list[_Asked]:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sunspec_bench import RATED_W, Bank, chain_of, command
 
+from gateway.core.alarms import Alarm
 from gateway.core.known import Known, Unknown
 from gateway.core.plan import Command
 from gateway.southbound.sunspec_modbus.limits import hundredths
@@ -75,6 +76,24 @@ def test_each_legacy_phase_model_measures(model: int) -> None:
 
 def test_a_device_without_a_live_model_is_not_measured() -> None:
     assert measurement(without(Bank(), 701)) is None
+
+
+@pytest.mark.parametrize(("kind", "point"), [("2018", "m701_Alrm"), ("legacy", "m103_Evt1")])
+def test_the_faults_that_a_device_says_it_has_are_named(kind: str, point: str) -> None:
+    bank = Bank(kind)
+    assert seen(bank).faults == (), "it says that it has none"
+    bank.set(**{point: 1 << 6 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11})
+    assert seen(bank).faults == (
+        Alarm.EMERGENCY_LOCAL,
+        Alarm.OVER_FREQUENCY,
+        Alarm.UNDER_FREQUENCY,
+        Alarm.OVER_VOLTAGE,
+        Alarm.UNDER_VOLTAGE,
+    )
+    bank.set(**{point: 1 << 7 | 1 << 14})
+    assert seen(bank).faults == (), "nobody above has a word for too hot, or for lost memory"
+    bank.set(**{point: 0xFFFF_FFFF})
+    assert seen(bank).faults is None, "it says nothing of any"
 
 
 # -- what it is set to

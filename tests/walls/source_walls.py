@@ -20,10 +20,11 @@ TRANSLATING = (
     "legacy_curves.py",
     "modes.py",
     "reactive.py",
+    "log_event.py",
     "telemetry.py",
 )
 DOING = ("asyncio", "socket", "ssl", "time", "threading", "logging")
-NAMED_VALUES = ("gateway.core.events", "gateway.core.known", "gateway.core.units")
+NAMED_VALUES = ("gateway.core.alarms", "gateway.core.events", "gateway.core.known", "gateway.core.units")
 
 OUTSIDE = {"open", "print", "input", "eval", "exec", "compile", "__import__", "breakpoint", "hash"}
 CLOCK_OR_CHANCE = {

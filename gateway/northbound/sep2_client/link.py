@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from gateway.northbound.sep2_client.alarm_box import AlarmBox
 from gateway.northbound.sep2_client.config import Sep2Client, Sep2Resource
 from gateway.northbound.sep2_client.curve_reader import CurveReader
 from gateway.northbound.sep2_client.exchange import Exchange, ServerDown
@@ -22,7 +23,7 @@ from gateway.northbound.sep2_client.reader import Reader
 from gateway.northbound.sep2_client.subscriber import Subscriber
 from gateway.northbound.sep2_client.walk import Walker
 from gateway.ports.clock import Clock
-from gateway.ports.north import Answer, Hear, Look
+from gateway.ports.north import Answer, Hear, Look, Notice
 from gateway.wire.sep2 import ANY, Dialect
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,15 @@ class Link:
         self._outbox = Outbox(self._exchange, resources, codes, clock, hear, self._walker.server_ms)
         self._walked, self._met = asyncio.Event(), asyncio.Event()
         self._papers = Papers(table.party, self._exchange, resources)
+        self._alarms = AlarmBox(
+            table.party,
+            self._exchange,
+            resources,
+            clock,
+            hear,
+            self._walker.server_ms,
+            lambda: self._walker.found,
+        )
         self._subscriber = self._listener = None
         if notify is not None and may_write:
             self._subscriber = Subscriber(table.party, self._exchange, clock)
@@ -142,11 +152,16 @@ class Link:
         """Send this answer until it is acknowledged."""
         self._outbox.owe(answer)
 
+    def report(self, notice: Notice) -> None:
+        """Post this notice as a LogEvent until it is taken in."""
+        self._alarms.owe(notice)
+
     async def run(self) -> None:
         """Speak with the server until cancelled."""
         async with self._exchange, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._poll())
             tasks.create_task(self._answer())
+            tasks.create_task(self._alarm())
             if self._exchange.may_write:
                 tasks.create_task(self._tell(self._papers))
             if self._look is not None:
@@ -162,6 +177,7 @@ class Link:
             await self._walker.walk()
             self._walked.set()
             self._met.set()
+            self._alarms.look_again()
             soonest_ms = self._clock.now_ms() + SHORTEST_MS
             if self._subscriber is not None and not self._walker.is_down:
                 await self._clock.sleep_until_ms(soonest_ms)
@@ -206,6 +222,11 @@ class Link:
         """Answer from the moment on at which the server's clock is known, because answers bear its time."""
         await self._walker.timed.wait()
         await self._outbox.run()
+
+    async def _alarm(self) -> None:
+        """Tell of alarms from the moment on at which the EndDevices are known, and the server's clock."""
+        await self._walker.seen.wait()
+        await self._alarms.run()
 
     async def _tell(self, papers: Papers) -> None:
         """Tell what each EndDevice is after every round of polls, apart from them, which wait for nothing here."""

@@ -16,6 +16,7 @@ from gateway.core.functions import Function
 from gateway.core.orders import Ceiling, Connect, Default, Each, Effect, Energize, Floor, Order, Reply, Target
 from gateway.core.units import Share, Watts
 from gateway.northbound.sep2_client import modes
+from gateway.northbound.sep2_client.log_event import alarm_status
 from gateway.ports.ranks import sep2_rank
 from gateway.wire.sep2 import Faulty, WireFault
 from gateway.wire.sep2.codes import DOE_MODES, EventState, mode_bits
@@ -277,14 +278,17 @@ def status(total: Total, read_s: int) -> DERStatus:
     not. Anything else is unknown, and unknown is left out.
     """
     running = (total.power_w or 0) != 0
+    alarms = None if total.faults is None else alarm_status(total.faults)
     connect: int | None = None
     if total.connected and total.known == total.devices:
         connect = CONNECTED | AVAILABLE | (OPERATING if running else 0)
     elif 0 < total.devices == total.known and total.connected == 0 and not running:
         connect = 0
     if connect is None:
-        return DERStatus(operational_mode_status=Stamped(date_time_s=read_s, value=MODE_UNKNOWN), reading_time_s=read_s)
+        unknown = Stamped(date_time_s=read_s, value=MODE_UNKNOWN)
+        return DERStatus(alarm_status=alarms, operational_mode_status=unknown, reading_time_s=read_s)
     return DERStatus(
+        alarm_status=alarms,
         gen_connect_status=Stamped(date_time_s=read_s, value=connect),
         operational_mode_status=Stamped(date_time_s=read_s, value=MODE_ON if running else MODE_OFF),
         reading_time_s=read_s,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from operator import is_
 from typing import Final
 
-from gateway.core.events import Adopted, LinkDown, LinkUp, NotAdopted, Observed
+from gateway.core.alarms import Alarm
+from gateway.core.events import Adopted, Alarmed, LinkDown, LinkUp, NotAdopted, Observed
 from gateway.core.known import Known, Reading, Unknown
 from gateway.ports.clock import Clock
 from gateway.ports.north import Hear
@@ -106,6 +107,7 @@ class Child(Owner):
         self._complained = False
         self._read_s: float | None = None
         self._status_s = 0.0
+        self._faults: tuple[Alarm, ...] | None = None
         self._shown: Observed | None = None
         self._shown_s = 0.0
         self._sweep_s = 0.0
@@ -275,8 +277,17 @@ class Child(Owner):
             self._rate()
         elif kind is DERStatus:
             self._status_s = self._shared.ticks_s()
+        if isinstance(document, DERStatus):
+            self._alarm(document)
         self._show()
         return first
+
+    def _alarm(self, status: DERStatus) -> None:
+        """Tell the faults that the device says it has, where they are others than before."""
+        faults = translate.faults(status)
+        if faults is not None and faults != self._faults:
+            self._faults = faults
+            self._shared.hear(Alarmed(self.device, faults))
 
     def _rate(self) -> None:
         """Take what the device says that it can; shares are of other watts then."""

@@ -9,6 +9,7 @@ import hashlib
 from enum import Enum
 from typing import Final, NamedTuple
 
+from gateway.core.alarms import FAULTS, Alarm
 from gateway.core.events import NOT_STORED
 from gateway.core.functions import Function
 from gateway.core.known import Known, Reading, Unknown
@@ -174,6 +175,13 @@ def connected(status: DERStatus | None) -> bool | None:
         return None
     connect = status.gen_connect_status or status.stor_connect_status
     return None if connect is None else bool(connect.value & CONNECTED)
+
+
+def faults(status: DERStatus) -> tuple[Alarm, ...] | None:
+    """Give what a device says is wrong by the bits of its alarmStatus; None where it says nothing of that."""
+    if status.alarm_status is None:
+        return None
+    return tuple(fault for bit, fault in enumerate(FAULTS) if status.alarm_status >> bit & 1)
 
 
 def stored(status: DERStatus | None, capacity_wh: int | None, at_ms: int) -> Reading:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopted, Observed
+from gateway.core.events import Adopted, Alarmed, ForeignHand, LinkDown, LinkUp, NotAdopted, Observed
 from gateway.core.known import Known
 from gateway.ports.south import Cleared
 from gateway.southbound.sunspec_modbus.ahead import Ahead
@@ -484,7 +484,9 @@ class Link:
     # -- showing
 
     def _show(self, live: Live) -> None:
-        """Tell a reading that is news."""
+        """Tell a reading that is news, and faults that are."""
         shared = self._shared
+        if live.faults is not None and self._shown.faults_are_news(live):
+            shared.hear(Alarmed(self.device, live.faults))
         if self._shown.news(live, time.monotonic() * shared.clock.rate):
-            shared.hear(Observed(self.device, *live))
+            shared.hear(Observed(self.device, *live[:5]))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from gateway.core.alarms import Alarm
 from gateway.core.events import NOT_STORED
 from gateway.core.known import Known, Reading, Unknown
 from gateway.southbound.sunspec_modbus.points import MISSING, Ask, Part, number, part, reading, shown
@@ -24,7 +25,7 @@ class Settings(NamedTuple):
 class Live(NamedTuple):
     """One reading of a device: W, var, mV, whether it is connected (None where it does not say), and what it stores.
 
-    `stored` is what can be taken out (Wh).
+    `stored` is what can be taken out (Wh), `faults` what it says is wrong, None where it says nothing of that.
     """
 
     power: Reading
@@ -32,6 +33,7 @@ class Live(NamedTuple):
     voltage: Reading
     connected: bool | None
     stored: Reading
+    faults: tuple[Alarm, ...] | None = None
 
 
 class Measurement:
@@ -45,7 +47,7 @@ class Measurement:
         names, alive, state = _POINTS_2018 if modern else _POINTS_LEGACY
         self._power, self._reactive, self._voltage = names
         self._alive: tuple[str, ...] = alive
-        self._state, self._connected = state, _CONNECTED[state]
+        self._state, self._connected, self._alarms = state, _CONNECTED[state], _ALARMS[state]
         self.reads: tuple[Ask, ...] = (live.ask,) if store is None else (live.ask, *store.reads)
 
     def observe(self, answers: Sequence[bytes], now_ms: int) -> Live:
@@ -71,6 +73,7 @@ class Measurement:
             reading(given(self._voltage, MISSING), now_ms),
             self._connected.get(reads) if isinstance(reads, int) else None,
             stored,
+            _faults(given(self._alarms, MISSING)),
         )
 
 
@@ -81,6 +84,23 @@ _CONNECTED: Final[Mapping[str, Mapping[int, bool]]] = {
     "St": {state: state in (4, 5) for state in range(1, 9)},
 }
 """What each state that the model names says; any other says nothing."""
+_ALARMS: Final[Mapping[str, str]] = {"ConnSt": "Alrm", "St": "Evt1"}
+_FAULTS: Final = (
+    (6, Alarm.EMERGENCY_LOCAL),
+    (8, Alarm.OVER_FREQUENCY),
+    (9, Alarm.UNDER_FREQUENCY),
+    (10, Alarm.OVER_VOLTAGE),
+    (11, Alarm.UNDER_VOLTAGE),
+)
+"""The bits of Alrm and of Evt1, which are alike, that the tier above has a word for; 6 is a manual shutdown."""
+
+
+def _faults(bits: Value) -> tuple[Alarm, ...] | None:
+    if not isinstance(bits, int):
+        return None
+    return tuple(alarm for bit, alarm in _FAULTS if bits >> bit & 1) if bits else ()
+
+
 _MOST_W: Final = 10**9
 """More than any DER gives: a scale factor within its range can still make that of a register."""
 
@@ -128,11 +148,11 @@ def settings(description: Description, answers: Sequence[bytes], now_ms: int) ->
 @lru_cache(maxsize=4096)
 def measurement(chain: Chain) -> Measurement | None:
     """Choose the live model: 701, else 103, 102 or 101."""
-    modern = part(chain, 701, ("W", "Var", "LNV", "LLV", "Hz", "ConnSt"))
+    modern = part(chain, 701, ("W", "Var", "LNV", "LLV", "Hz", "ConnSt", "Alrm"))
     if modern is not None:
         return Measurement(modern, store(chain), modern=True)
     for model_id in (103, 102, 101):
-        legacy = part(chain, model_id, ("W", "VAr", "PhVphA", "Hz", "St"))
+        legacy = part(chain, model_id, ("W", "VAr", "PhVphA", "Hz", "St", "Evt1"))
         if legacy is not None:
             return Measurement(legacy, store(chain), modern=False)
     return None

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from gateway.core.alarms import Alarm
 from gateway.core.known import Known, Reading, Unknown
 from gateway.southbound.sunspec_modbus.readings import Live
 
@@ -17,6 +18,12 @@ class Shown:
         self._band = max(10, rated_w // 200)
         self._last: Live | None = None
         self._at_s = 0.0
+        self._faults: tuple[Alarm, ...] | None = None
+
+    def faults_are_news(self, live: Live) -> bool:
+        """Tell whether the faults are other than those told last; the first that are none at all are news as well."""
+        before, self._faults = self._faults, live.faults
+        return before != live.faults
 
     def forget(self) -> None:
         """Tell the next reading, whatever it is."""
