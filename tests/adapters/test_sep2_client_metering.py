@@ -97,7 +97,7 @@ async def test_readings_of_an_outage_are_sent_when_it_is_over(pki: Path, takes_l
         spans = [(one.start_s or 0, one.duration_s or 0) for one in powers(world)]
         distinct = sorted(set(spans))
         assert all(start_s + duration_s == after_s for (start_s, duration_s), (after_s, _) in pairwise(distinct))
-        assert len(distinct) >= 10
+        assert distinct[-1][0] - distinct[0][0] >= 100
         if takes_lists:
             posted = Counter(spans)
             assert max(posted.values()) == 1, "nothing is sent twice"

@@ -20,10 +20,10 @@ ASKING_MAX_S: Final = 10.0
 class CurveReader:
     """What is known of a server's curves; none of them, missing or malformed, makes anything else count as unread."""
 
-    def __init__(self, exchange: Exchange, clock: Clock, poll_s: int) -> None:
-        """Read through this exchange; `poll_s` stands in for a poll rate that is not given."""
+    def __init__(self, exchange: Exchange, clock: Clock, poll_s: int, phase_s: int = 0) -> None:
+        """Read through this exchange; `poll_s` stands in for a rate that is not given, `phase_s` is as in `Reader`."""
         self.stale: dict[str, str] = {}
-        self._reader = Reader(exchange, clock, poll_s)
+        self._reader = Reader(exchange, clock, poll_s, phase_s)
         self._asked: set[str] = set()
         self._hanging = 0
         self._asking_s = 0.0

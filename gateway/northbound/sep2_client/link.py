@@ -1,7 +1,6 @@
 """One 2030.5 server above: read at its poll rates, answered at once, shown the picture at its post rate."""
 
 import asyncio
-import hashlib
 import logging
 import secrets
 import ssl
@@ -9,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from gateway.northbound.sep2_client import spread
 from gateway.northbound.sep2_client.alarm_box import AlarmBox
 from gateway.northbound.sep2_client.config import Sep2Client, Sep2Resource
 from gateway.northbound.sep2_client.curve_reader import CurveReader
@@ -30,12 +30,6 @@ log = logging.getLogger(__name__)
 
 SHORTEST_MS: Final = 1_000
 SAMPLE_S: Final = 5
-DAY_S: Final = 86_400
-
-
-def phase_s(lfdi: str, url: str) -> int:
-    """Give the number (s, below a day) by which this gateway asks and posts at another second than its neighbours."""
-    return int.from_bytes(hashlib.sha256(f"{lfdi.upper()} {url}".encode()).digest()[:8]) % DAY_S
 
 
 class _Walker(Walker):
@@ -84,11 +78,12 @@ class Link:
         self._look = look
         dialect = ANY if spoken is None else Dialect(**spoken)
         self._exchange = Exchange(table.url, context, may_write=may_write, dialect=dialect)
+        phase_s = spread.phase_s(own_lfdi, table.url)
         self._walker = _Walker(
             table.party,
             self._exchange,
-            Reader(self._exchange, clock, table.poll_s),
-            CurveReader(self._exchange, clock, table.poll_s),
+            Reader(self._exchange, clock, table.poll_s, phase_s),
+            CurveReader(self._exchange, clock, table.poll_s, phase_s),
             resources,
             own_lfdi,
             clock,
@@ -122,7 +117,7 @@ class Link:
             own_lfdi,
             table.post_s,
             self._walker.gradient_hundredths_per_s,
-            phase_s(own_lfdi, table.url),
+            phase_s,
         )
 
     @property

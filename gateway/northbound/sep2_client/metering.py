@@ -15,6 +15,7 @@ from gateway.northbound.sep2_client.exchange import Exchange, ServerFault
 from gateway.northbound.sep2_client.reader import RATE_MAX_S, pages
 from gateway.northbound.sep2_client.said import Said
 from gateway.northbound.sep2_client.sending import Fate, Sender
+from gateway.northbound.sep2_client.spread import next_due
 from gateway.northbound.sep2_client.telemetry import WHOLE, Mean, Place, Slot
 from gateway.ports.north import Picture
 from gateway.wire.sep2.metering import MirrorUsagePoint, MirrorUsagePointList
@@ -36,9 +37,20 @@ class Metering:
     """The usage points of one server, the span under way, and what of those before it was not taken in yet."""
 
     def __init__(
-        self, party: str, exchange: Exchange, sender: Sender, said: Said, lfdis: dict[str, str], post_s: int
+        self,
+        party: str,
+        exchange: Exchange,
+        sender: Sender,
+        said: Said,
+        lfdis: dict[str, str],
+        post_s: int,
+        phase_s: int = 0,
     ) -> None:
-        """Meter the resources of these LFDIs, the whole among them; `post_s` stands in for a rate that is not given."""
+        """Meter the resources of these LFDIs, the whole among them; `post_s` stands in for a rate that is not given.
+
+        The list of usage points is read again in step with `phase_s`.
+        """
+        self._phase_s = phase_s
         self.post_s = self._stand_in_s = post_s
         self._party = party
         self._exchange = exchange
@@ -127,7 +139,7 @@ class Metering:
         """Tell whether the list of usage points is to be read again, by its own poll rate or else the post rate."""
         if self._polled_s is None or now_s < self._polled_s:
             return True
-        return now_s >= self._polled_s + (self._poll_rate_s or self.post_s)
+        return now_s >= next_due(self._polled_s, self._poll_rate_s or self.post_s, self._phase_s)
 
     async def keep_points(self, mup_list: str, names: Iterable[str], picture: Picture, now_s: int) -> None:
         """Find our usage points where the list is due, and make those that are lacking. Raises ServerDown."""

@@ -16,6 +16,7 @@ from gateway.northbound.sep2_client.metering import Metering
 from gateway.northbound.sep2_client.reader import RATE_MAX_S, pages
 from gateway.northbound.sep2_client.said import Said
 from gateway.northbound.sep2_client.sending import Fate, Sender
+from gateway.northbound.sep2_client.spread import next_due
 from gateway.northbound.sep2_client.telemetry import WHOLE
 from gateway.northbound.sep2_client.walk import Found
 from gateway.ports.north import Picture, Total
@@ -60,7 +61,7 @@ class Mirror:
         self._phase_s = phase_s
         self._said = Said(party)
         self._sender = Sender(exchange, self._said)
-        self._metering = Metering(party, exchange, self._sender, self._said, self._lfdis, post_s)
+        self._metering = Metering(party, exchange, self._sender, self._said, self._lfdis, post_s, phase_s)
         self._due_s: int | None = 0
         self._ders: dict[str, _Shown] = {}
         self._contents: dict[str, Resource] = {}
@@ -97,14 +98,15 @@ class Mirror:
         if not posts and (mup_list is None or not self._metering.is_due(now_s)):
             return
         self._be_known()
+        if not posts:
+            await self._metering.keep_points(str(mup_list), devices, picture, now_s)
+            return
+        self._due_s = None
         self._sender.begin()
-        if posts:
-            self._due_s = None
-            await self._show_ders(devices, picture, now_s)
+        await self._show_ders(devices, picture, now_s)
         if mup_list is not None:
             await self._metering.keep_points(mup_list, devices, picture, now_s)
-            if posts:
-                await self._metering.post(devices)
+            await self._metering.post(devices)
         self._sender.close()
 
     # -- ratings, settings and status
@@ -131,7 +133,7 @@ class Mirror:
     async def _der(self, name: str, der_list: str, now_s: int) -> DER | None:
         """Give the DER of a resource, its list read anew where its poll rate asks for that."""
         kept = self._ders.get(name)
-        if kept is not None and now_s < kept.read_s + (kept.rate_s or RATE_MAX_S):
+        if kept is not None and now_s < next_due(kept.read_s, kept.rate_s or RATE_MAX_S, self._phase_s):
             return kept.der
         try:
             listed = await pages(self._exchange, der_list, DERList)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
 from gateway.northbound.sep2_client.exchange import Exchange, ServerDown, ServerFault
+from gateway.northbound.sep2_client.spread import next_due
 from gateway.ports.clock import Clock
 from gateway.wire.sep2 import Faulty, Resource
 from gateway.wire.sep2.devices import EndDevice, EndDeviceList
@@ -106,8 +107,12 @@ async def pages(exchange: Exchange, href: str, kind: type[Lists]) -> Pages:
 class Reader:
     """What is known of one server, and when each part of it is to be read again."""
 
-    def __init__(self, exchange: Exchange, clock: Clock, poll_s: int) -> None:
-        """Read through this exchange; `poll_s` stands in for a poll rate that is not given."""
+    def __init__(self, exchange: Exchange, clock: Clock, poll_s: int, phase_s: int = 0) -> None:
+        """Read through this exchange; `poll_s` stands in for a poll rate that is not given.
+
+        What is read again is so in step with `phase_s`, by which this gateway asks at another second than others.
+        """
+        self._phase_ms = 1000 * phase_s
         self.failing: dict[str, Failing] = {}
         self._exchange = exchange
         self._clock = clock
@@ -208,7 +213,7 @@ class Reader:
         failing, kept = self.failing.get(href), self._kept.get(href)
         if failing is None and kept is None:
             return True
-        due_ms = kept.read_ms + 1000 * self.rate_s(href, inherited_s) if kept is not None else 0
+        due_ms = next_due(kept.read_ms, 1000 * self.rate_s(href, inherited_s), self._phase_ms) if kept else 0
         if failing is not None:
             due_ms = failing.again_ms
         self._due_ms[href] = min(self._due_ms.get(href, due_ms), due_ms)
@@ -216,7 +221,7 @@ class Reader:
 
     def _keep(self, href: str, kept: Kept, inherited_s: int | None) -> None:
         self._kept[href] = kept
-        self._due_ms[href] = self._now_ms + 1000 * self.rate_s(href, inherited_s)
+        self._due_ms[href] = next_due(self._now_ms, 1000 * self.rate_s(href, inherited_s), self._phase_ms)
 
     def _last(self, href: str) -> object:
         kept = self._kept.get(href)
