@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from gateway.core.alarms import Alarm
+from gateway.core.events import NOT_STORED
 from gateway.core.known import Known, Reading
 
 
@@ -19,14 +20,29 @@ class Sample(NamedTuple):
     voltage: Reading
     connected: bool | None
     faults: tuple[Alarm, ...] | None = None
+    charge_max_w: int = 0
+    capacity_wh: int = 0
+    stored: Reading = NOT_STORED
+
+
+class Store(NamedTuple):
+    """What devices that store energy hold (Wh), all of them: what can be taken out, of how much, and at most how fast.
+
+    `generation_max_w` and `charge_max_w` are the most that they give and take (W).
+    """
+
+    stored_wh: int
+    capacity_wh: int
+    generation_max_w: int
+    charge_max_w: int
 
 
 class Total(NamedTuple):
     """The sum of what is known (W, var), the coverage by count and by rating, and the age of the oldest part (ms).
 
     `voltage_mv` is the mean of what is known, `connected` counts the devices that say that they are connected,
-    `faults` is what any of them has, None where one says nothing of it. None where nothing at all is known: unknown is
-    not zero.
+    `faults` is what any of them has, None where one says nothing of it, and `store` what those hold that store energy.
+    None where nothing at all is known: unknown is not zero.
     """
 
     power_w: int | None
@@ -40,6 +56,7 @@ class Total(NamedTuple):
     generation_max_w: int
     connected: int
     faults: tuple[Alarm, ...] | None = None
+    store: Store | None = None
 
 
 class ConnectionReading(NamedTuple):
@@ -96,6 +113,7 @@ def total(samples: Iterable[Sample], now_ms: int) -> Total:
         generation_max_w,
         connected,
         _faults(listed),
+        _store(listed),
     )
 
 
@@ -106,6 +124,19 @@ def _faults(listed: list[Sample]) -> tuple[Alarm, ...] | None:
             return None
         found.extend(each for each in sample.faults if each not in found)
     return tuple(found) if listed else None
+
+
+def _store(listed: list[Sample]) -> Store | None:
+    """Sum what the devices with a store hold; None where there are none, or one of them does not say."""
+    found = [0, 0, 0, 0]
+    for sample in listed:
+        if sample.capacity_wh <= 0:
+            continue
+        if not isinstance(sample.stored, Known):
+            return None
+        parts = (sample.stored.value, sample.capacity_wh, sample.generation_max_w, sample.charge_max_w)
+        found = [total + part for total, part in zip(found, parts, strict=True)]
+    return Store(*found) if found[1] else None
 
 
 def picture(

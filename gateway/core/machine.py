@@ -170,6 +170,9 @@ class Machine:
                 state.voltage,
                 state.connected,
                 state.faults,
+                state.charge_max_w,
+                device.energy_wh,
+                state.stored,
             )
 
     def connections(self) -> dict[str, ConnectionReading]:

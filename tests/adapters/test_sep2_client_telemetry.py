@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.aggregate import ConnectionReading, Total
+from gateway.core.aggregate import ConnectionReading, Store, Total
 from gateway.core.known import Known, Unknown
 from gateway.northbound.sep2_client import telemetry
 from gateway.northbound.sep2_client.telemetry import Mean, Place, Slot
@@ -95,3 +95,17 @@ def test_several_spans_are_one_set_of_each_series() -> None:
     ]
     assert power.reading is None
     assert power.mrid == telemetry.readings(SLOT, LFDI, HOUSE)[0].mrid, "of the same series"
+
+
+def test_what_is_stored_is_shown_as_it_was_at_the_end_of_the_span() -> None:
+    mean = Mean()
+    for stored_wh in (6_000, 5_000):
+        mean.add(FULL._replace(store=Store(stored_wh, 10_000, 5_000, 2_500)))
+    slot = mean.over(0, 60)
+    stored = telemetry.readings(slot, LFDI, HOUSE)[-1]
+    assert values((stored,)) == [(72, 5_000, 0, None)]
+    assert stored.reading_type is not None
+    assert (stored.reading_type.data_qualifier, stored.reading_type.accumulation_behaviour) == (0, 12)
+    assert encode(stored)
+    mean.add(FULL)
+    assert len(telemetry.readings(mean.over(0, 60), LFDI, HOUSE)) == 3, "it does not say any more"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.aggregate import Total
+from gateway.core.aggregate import Store, Total
 from gateway.core.answers import Answer, Kind, TakenBy
 from gateway.core.events import Withdrawal, Withdrawn
 from gateway.core.functions import Function
@@ -19,6 +19,7 @@ from gateway.wire.sep2.codes import DOE_MODES, MODE_NAMES, MODES, EventState, mo
 from gateway.wire.sep2.quantities import ActivePower
 from gateway.wire.sep2.resources import (
     DefaultDERControl,
+    DERAvailability,
     DERControl,
     DERControlBase,
     DERProgram,
@@ -334,6 +335,21 @@ def test_ratings_and_settings_round_down() -> None:
 
 def words() -> dict[str, Any]:
     return tomllib.loads((Path(translate.__file__).parents[3] / "profiles/protocols/sep2.toml").read_text())
+
+
+def test_what_stores_hold_in_reserve_is_how_long_they_can_give_and_take_all_they_can() -> None:
+    reserve = translate.availability(FULL._replace(store=Store(5_000, 15_000, 5_000, 2_500)), 9)
+    assert reserve == DERAvailability(
+        availability_duration_s=3_600,
+        max_charge_duration_s=14_400,
+        reading_time_s=9,
+        reserve_charge_hundredths=10_000,
+        reserve_hundredths=10_000,
+    )
+    assert encode(reserve)
+    empty = translate.availability(FULL._replace(store=Store(0, 15_000, 5_000, 0)), 9)
+    assert empty == DERAvailability(availability_duration_s=0, reading_time_s=9, reserve_hundredths=0)
+    assert translate.availability(FULL, 9) is None, "what the sun will give is not known"
 
 
 def test_the_profile_is_the_table_of_the_readme() -> None:

@@ -399,7 +399,7 @@ class Life:
     @property
     def ahead_s(self) -> float:
         """How far the head-end's clock is ahead of the gateway's, as the gateway has it (s)."""
-        return (self.machine.offsets_ms(PARTY).get("") or 0) / 1000
+        return (self.machine.offsets_ms(PARTY).get("", 0)) / 1000
 
     def in_force(self, name: str) -> tuple[float, float]:
         """Give when a control begins and ends here, as the gateway has drawn it (s of the story)."""

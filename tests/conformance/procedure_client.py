@@ -31,6 +31,7 @@ CODES: Mapping[str, int] = WORDS["answer"]
 PARTY, PIN = "utility", 111115
 RATED_W = 5_000
 SUN_W = 4_000
+CAPACITY_WH = 10_000
 READ_MS = 5_000
 ADOPT_MS = 1_000
 
@@ -102,6 +103,8 @@ class Gateway:
         self.load_w = 0
         self.registers = False
         """Whether it registers itself; then it was given no PIN."""
+        self.stores = False
+        """Whether its DER store energy."""
         self.roofs = [Rooftop(f"roof {n} of {house}", house) for house in HOUSES[:houses] for n in range(1, ders + 1)]
         self._pki, self._url, self._server_lfdi, self._houses = pki, url, server_lfdi, HOUSES[:houses]
         self._subscribes, self._negotiates = subscribes, negotiates
@@ -117,7 +120,10 @@ class Gateway:
         return identity.lfdi(leaf.public_bytes(Encoding.DER))
 
     def site(self) -> Site:
-        roofs = tuple(Device(roof.name, roof.house, RATED_W, 10_000, 60_000) for roof in self.roofs)
+        roofs = tuple(
+            Device(roof.name, roof.house, RATED_W, 10_000, 60_000, energy_wh=CAPACITY_WH if self.stores else 0)
+            for roof in self.roofs
+        )
         resources = tuple(
             Resource(house, tuple(one.name for one in roofs if one.resource == house), 2 * RATED_W, 0)
             for house in self._houses
@@ -248,7 +254,8 @@ class Gateway:
             return
         for roof in self.roofs:
             power = Known(roof.power_w(now_ms), now_ms)
-            self.hear(Observed(roof.name, power, Known(0, now_ms), Known(230_000, now_ms), roof.is_connected))
+            seen = Observed(roof.name, power, Known(0, now_ms), Known(230_000, now_ms), roof.is_connected)
+            self.hear(seen._replace(stored=Known(CAPACITY_WH // 2, now_ms)) if self.stores else seen)
         for house in self._houses:
             out_w = Known(self.power_w(house) - self.load_w, now_ms)
             self.hear(MeterRead(house, out_w, Known(0, now_ms), Known(230_000, now_ms)))

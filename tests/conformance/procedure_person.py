@@ -8,6 +8,9 @@ from procedure_script import Procedure
 LOADS = {"L", "DER-L", "DER-L-ALT", "S-L", "DR-L"}
 """Classes of procedures in which the DER draws power."""
 
+STORES = {"STO", "DER-STO"}
+"""Classes of procedures in which the DER stores energy."""
+
 Hand = Callable[[Gateway], None]
 
 
@@ -80,5 +83,6 @@ def prepare(procedure: Procedure, gateway: Gateway) -> None:
     """Set the site up as a procedure and its classes ask."""
     if LOADS & set(procedure.classes) and not {"DR-G", "S-G"} & set(procedure.classes):
         sun(-SUN_W)(gateway)
+    gateway.stores = bool(STORES & set(procedure.classes))
     if procedure.id in BEFORE:
         BEFORE[procedure.id](gateway)

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.aggregate import Sample, picture, total
+from gateway.core.aggregate import Sample, Store, picture, total
+from gateway.core.alarms import Alarm
 from gateway.core.answers import TERMINAL, Course, Kind, ending
 from gateway.core.known import Known, Reading, Unknown
 from gateway.core.observe import Cause, Circumstances, Verdict, tolerance_w, verify
@@ -204,3 +205,20 @@ def test_the_picture_is_the_whole_and_each_resource() -> None:
     assert shown.at_ms == 100
     assert shown.whole == total([SEEN, DARK, other], 100)
     assert shown.resources == {"house-1": total([SEEN, DARK], 100), "house-2": total([other], 100)}
+
+
+def test_what_is_stored_is_the_sum_over_the_devices_that_store_or_unknown() -> None:
+    first = SEEN._replace(capacity_wh=10_000, stored=Known(4_000, 0), charge_max_w=2_000)
+    assert total([first, SEEN], 100).store == Store(4_000, 10_000, first.generation_max_w, 2_000)
+    assert total([first, first], 100).store == Store(8_000, 20_000, 2 * first.generation_max_w, 4_000)
+    assert total([first, first._replace(stored=Unknown("silent", 0))], 100).store is None
+    assert total([SEEN], 100).store is None
+
+
+def test_faults_are_those_of_any_device_or_unknown_where_one_says_nothing() -> None:
+    first = SEEN._replace(faults=(Alarm.OVER_VOLTAGE,))
+    second = SEEN._replace(faults=(Alarm.OVER_VOLTAGE, Alarm.OVER_CURRENT))
+    assert total([first, second], 100).faults == (Alarm.OVER_VOLTAGE, Alarm.OVER_CURRENT)
+    assert total([SEEN._replace(faults=())], 100).faults == ()
+    assert total([first, SEEN], 100).faults is None
+    assert total([], 100).faults is None

@@ -129,6 +129,9 @@ class Mirror:
             await self._put_change(name, der.der_settings_link.href, settings, content)
         if der.der_status_link is not None:
             await self._put(name, der.der_status_link.href, translate.status(total, now_s))
+        reserve = translate.availability(total, now_s)
+        if reserve is not None and der.der_availability_link is not None:
+            await self._put(name, der.der_availability_link.href, reserve)
 
     async def _der(self, name: str, der_list: str, now_s: int) -> DER | None:
         """Give the DER of a resource, its list read anew where its poll rate asks for that."""

@@ -23,8 +23,12 @@ from gateway.wire.sep2.resources import Interval
 UNIT_W: Final = 38
 UNIT_VAR: Final = 63
 UNIT_V: Final = 29
+UNIT_WH: Final = 72
+ENERGY: Final = 12
 POWER: Final = 37
+NOT_APPLICABLE: Final = 0
 AVERAGE: Final = 2
+INSTANTANEOUS: Final = 12
 DELIVERED_TO_CUSTOMER: Final = 1
 RECEIVED_FROM_CUSTOMER: Final = 19
 ELECTRICITY: Final = 1
@@ -46,7 +50,10 @@ class Place(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """The means over a span (s, the server's clock): W and var, positive out of the place, mV, and their coverage."""
+    """The means over a span (s, the server's clock): W and var, positive out of the place, mV, and their coverage.
+
+    `stored_wh` is what was stored at its end (Wh).
+    """
 
     start_s: int
     duration_s: int
@@ -54,11 +61,13 @@ class Slot(NamedTuple):
     reactive_var: int | None
     voltage_mv: int | None
     coverage: str
+    stored_wh: int | None = None
 
     @property
     def known(self) -> int:
-        """How many of the three were read."""
-        return sum(each is not None for each in (self.power_w, self.reactive_var, self.voltage_mv))
+        """How many of them were read."""
+        values = (self.power_w, self.reactive_var, self.voltage_mv, self.stored_wh)
+        return sum(each is not None for each in values)
 
 
 class Mean:
@@ -69,6 +78,7 @@ class Mean:
         self._sums = [0, 0, 0]
         self._counts = [0, 0, 0]
         self._coverage = ""
+        self._stored_wh: int | None = None
 
     def add(self, shown: Total | ConnectionReading) -> None:
         """Take a sample; what is unknown in it is not counted."""
@@ -76,6 +86,7 @@ class Mean:
         if isinstance(shown, Total):
             values = (shown.power_w, shown.reactive_var, shown.voltage_mv)
             self._coverage = f"{shown.known} of {shown.devices} seen"
+            self._stored_wh = None if shown.store is None else shown.store.stored_wh
         else:
             values = [each.value if isinstance(each, Known) else None for each in shown]
             self._coverage = "connection point"
@@ -88,7 +99,7 @@ class Mean:
         """Give the means of the samples as those of a span; None where no sample had one."""
         means = (part // count if count else None for part, count in zip(self._sums, self._counts, strict=True))
         power_w, reactive_var, voltage_mv = means
-        return Slot(start_s, duration_s, power_w, reactive_var, voltage_mv, self._coverage)
+        return Slot(start_s, duration_s, power_w, reactive_var, voltage_mv, self._coverage, self._stored_wh)
 
 
 def usage_point(lfdi: str, place: Place) -> MirrorUsagePoint:
@@ -201,7 +212,20 @@ def _of(prefix: str, sign: int, flow_direction: int) -> tuple[_Series, ...]:
     )
 
 
-_DER: Final = _of("", 1, RECEIVED_FROM_CUSTOMER)
+_STORED: Final = _Series(
+    "stored energy",
+    "stored_wh",
+    1,
+    ReadingType(
+        accumulation_behaviour=INSTANTANEOUS,
+        commodity=ELECTRICITY,
+        data_qualifier=NOT_APPLICABLE,
+        kind=ENERGY,
+        power_of_ten_multiplier=0,
+        uom=UNIT_WH,
+    ),
+)
+_DER: Final = (*_of("", 1, RECEIVED_FROM_CUSTOMER), _STORED)
 _SITE: Final = _of("connection point ", -1, DELIVERED_TO_CUSTOMER)
 
 

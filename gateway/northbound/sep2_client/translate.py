@@ -24,6 +24,7 @@ from gateway.wire.sep2.devices import EndDevice
 from gateway.wire.sep2.quantities import ActivePower, ApparentPower
 from gateway.wire.sep2.resources import (
     DefaultDERControl,
+    DERAvailability,
     DERCapability,
     DERControl,
     DERControlBase,
@@ -42,6 +43,9 @@ FOR_EVER_S: Final = 2**32 - 1
 LAST_S: Final = 253_402_300_799
 """The end of the year 9999: no instant beyond it is taken for one."""
 PHOTOVOLTAIC: Final = 4
+HOUR_S: Final = 3_600
+WHOLE: Final = 10_000
+"""All of it, in hundredths of a percent."""
 VIRTUAL_OR_MIXED_DER: Final = 1 << 18
 """The bit of DeviceCategoryType that says what a resource is."""
 CONNECTED, AVAILABLE, OPERATING = 1, 2, 4
@@ -267,6 +271,25 @@ def settings(total: Total, updated_s: int) -> DERSettings:
         set_max_w=ActivePower.at_most(max(0, total.generation_max_w)),
         updated_time_s=updated_s,
         doe_modes_enabled=mode_bits(CARRIED_DOE, DOE_MODES),
+    )
+
+
+def availability(total: Total, read_s: int) -> DERAvailability | None:
+    """Give what a resource holds in reserve; None where nothing of it is known to store energy.
+
+    How long it can give, and take, all that its stores can. Our reading: what sun and wind will give is not known.
+    """
+    store = total.store
+    if store is None:
+        return None
+    gives_w, takes_w = max(0, store.generation_max_w), max(0, store.charge_max_w)
+    room_wh = max(0, store.capacity_wh - store.stored_wh)
+    return DERAvailability(
+        availability_duration_s=store.stored_wh * HOUR_S // gives_w if gives_w else None,
+        max_charge_duration_s=room_wh * HOUR_S // takes_w if takes_w else None,
+        reading_time_s=read_s,
+        reserve_charge_hundredths=(WHOLE if room_wh else 0) if takes_w else None,
+        reserve_hundredths=(WHOLE if store.stored_wh else 0) if gives_w else None,
     )
 
 
