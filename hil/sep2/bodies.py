@@ -158,6 +158,7 @@ def end_device_item(
         RegistrationLink=link(f"{href}/rg"),
         FunctionSetAssignmentsListLink=list_link(f"{href}/fsa", resource[0]) if resource else None,
         DERListLink=list_link(f"{href}/der", resource[1]) if resource else None,
+        DeviceInformationLink=link(f"{href}/di") if resource else None,
         LogEventListLink=list_link(f"{href}/lel", 0) if resource else None,
         ConnectionPointLink=connection_point.ConnectionPointLink(href=f"{href}/cp") if resource else None,
     )

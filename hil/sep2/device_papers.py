@@ -34,11 +34,13 @@ class DevicePapers:
 
     def __init__(self, clock: Clock, report: Report, schema: etree.XMLSchema | None) -> None:
         self.connection_points: dict[str, str] = {}
+        self.information: dict[str, dict[str, str]] = {}
         self.log_events: list[PostedLogEvent] = []
         self.taken: frozenset[str] | None = None
         self._clock = clock
         self._report = report
         self._schema = schema
+        self._bodies: dict[str, bytes] = {}
         self._models: dict[str, list[log_events.LogEvent]] = {}
 
     def put_connection_point(self, resource: str, path: str, body: bytes) -> Reply:
@@ -58,6 +60,24 @@ class DevicePapers:
             raise RefusedError(404, f"{resource} has no connection point", None)
         named = self.connection_points[resource]
         return bodies.encode(connection_point.ConnectionPointResponse(href=path, id=named))
+
+    def put_information(self, resource: str, path: str, body: bytes) -> Reply:
+        """Keep a DeviceInformation, element by element: envoy-schema lacks it."""
+        if bodies.root_name(body) != "DeviceInformation":
+            raise RefusedError(400, "no DeviceInformation")
+        tree = etree.fromstring(body, etree.XMLParser(resolve_entities=False, no_network=True))
+        if self._schema is not None and not self._schema.validate(tree):
+            raise RefusedError(400, f"DeviceInformation against the schema: {self._schema.error_log}")
+        first = resource not in self.information
+        self.information[resource] = {etree.QName(each).localname: each.text or "" for each in tree}
+        self._bodies[resource] = body
+        return Reply(201, location=path) if first else Reply(204)
+
+    def device_information(self, resource: str) -> bytes:
+        """Give a DeviceInformation as it came; refused where none was put."""
+        if resource not in self._bodies:
+            raise RefusedError(404, f"{resource} has no DeviceInformation", None)
+        return self._bodies[resource]
 
     def post_log_event(self, resource: str, path: str, body: bytes) -> Reply:
         """Take a log event in."""

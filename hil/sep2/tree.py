@@ -133,6 +133,7 @@ class Tree:
             (r"/edev/(\d+)", self._end_device),
             (r"/edev/(\d+)/rg", self._registration),
             (r"/edev/(\d+)/cp", self._connection_point),
+            (r"/edev/(\d+)/di", self._device_information),
             (r"/edev/(\d+)/lel", self._log_events),
             (r"/edev/(\d+)/fsa", self._assignments_list),
             (r"/edev/(\d+)/fsa/1", self._assignments),
@@ -157,6 +158,7 @@ class Tree:
         return [
             ("POST /edev", self._no_registration),
             (r"PUT /edev/(\d+)/cp", self._put_connection_point),
+            (r"PUT /edev/(\d+)/di", self._put_information),
             (r"POST /edev/(\d+)/lel", self._post_log_event),
             (r"PUT /edev/(\d+)/der/(\d+)/(dera|dercap|derg|ders)", self._put_document),
             (r"POST /rsps/(\d+)/rsp", self._post_response),
@@ -217,6 +219,12 @@ class Tree:
 
     def _put_connection_point(self, path: str, body: bytes, index: str) -> Reply:
         return self.papers.put_connection_point(self._resource(index).name, path, body)
+
+    def _device_information(self, _path: str, _page: Page, index: str) -> bytes:
+        return self.papers.device_information(self._resource(index).name)
+
+    def _put_information(self, path: str, body: bytes, index: str) -> Reply:
+        return self.papers.put_information(self._resource(index).name, path, body)
 
     def _log_events(self, path: str, page: Page, index: str) -> bytes:
         return self._paged(LOG_EVENTS, path, page, self.papers.listed(self._resource(index).name), lambda row: row)

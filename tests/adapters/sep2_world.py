@@ -18,7 +18,7 @@ from gateway.core.events import Contact, Delivered, Event, OrderHeard
 from gateway.core.known import Known, Reading
 from gateway.core.orders import Order
 from gateway.northbound.sep2_client import Link, Sep2Client, Sep2Resource
-from gateway.northbound.sep2_client.config import ProgramService
+from gateway.northbound.sep2_client.config import DeviceIdentity, ProgramService
 from gateway.northbound.sep2_client.heard import NOTHING
 from gateway.pki import files, identity, issue, tls
 from gateway.runtime.clock import parse
@@ -114,6 +114,7 @@ class World:
         self._registers, self._tree, self._versions = registers, tree, versions
         self.connection_points: dict[str, str] = {}
         self.spoken: Mapping[str, Any] | None = None
+        self.identities: dict[str, DeviceIdentity] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.own_lfdi = identity.lfdi(files.read_certificates(pki / "gateway.pem")[0].public_bytes(Encoding.DER))
         self.rates = Rates(page_limit=50, poll_rate_s=POLL_S, post_rate_s=30) if rates is None else rates
@@ -163,6 +164,7 @@ class World:
                 pin,
                 register=self._registers,
                 connection_point_id=self.connection_points.get(house),
+                device_information=self.identities.get(house),
             )
             for house, pin in self._pins.items()
         }

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
-from sep2_world import World, make_pki
+from sep2_world import World, lfdi, make_pki
+
+from gateway.northbound.sep2_client.config import DeviceIdentity
 
 NMI = "QB0123456789"
 
@@ -52,9 +54,7 @@ async def test_a_connection_point_that_is_refused_is_said_and_put_again_a_quarte
     papers.taken = frozenset({"none of ours"})
     async with world:
         await world.until(lambda: world.told("check connection_point_id"))
-        assert world.told("check") == [
-            f"dso: does not take connection point {NMI} of house-1: refused; check connection_point_id"
-        ]
+        assert world.told("check") == ["dso: does not take what house-1 is: refused; check connection_point_id"]
         papers.taken = None
         await world.until(lambda: papers.connection_points)
         puts = [
@@ -87,3 +87,31 @@ async def test_a_gateway_that_may_not_write_tells_nothing(pki: Path) -> None:
         await world.rounds(3)
         assert world.asked("PUT") == {}
         assert not world.asked()["/edev/2/cp"]
+
+
+async def test_device_information_is_put_once_and_when_the_site_file_says_another(pki: Path) -> None:
+    world = World(pki)
+    world.identities = {"house-1": DeviceIdentity(40_732, "Sun 5000", "SN-1", hardware="B")}
+    async with world:
+        papers = world.server.tree.papers
+        await world.until(lambda: papers.information)
+        await world.rounds(3)
+        kept = papers.information["house-1"]
+        assert (kept["mfID"], kept["mfModel"], kept["mfSerNum"], kept["mfHwVer"], kept["swVer"]) == (
+            "40732",
+            "Sun 5000",
+            "SN-1",
+            "B",
+            "unknown",
+        )
+        assert kept["lFDI"] == lfdi("house-1")
+        assert world.asked("PUT")["/edev/2/di"] == 1
+        assert world.lines == []
+        await world.disconnect()
+        world.connect()
+        await world.rounds(2)
+        assert world.asked("PUT")["/edev/2/di"] == 1, "it is there already"
+        await world.disconnect()
+        world.identities = {"house-1": DeviceIdentity(40_732, "Sun 5000", "SN-2")}
+        world.connect()
+        await world.until(lambda: papers.information["house-1"]["mfSerNum"] == "SN-2")

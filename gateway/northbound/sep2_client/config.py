@@ -11,7 +11,7 @@ Place = tuple[str | int, ...]
 Lfdi = Annotated[str, re.compile(r"[0-9A-Fa-f]{40}"), "40 hexadecimal digits"]
 
 
-ConnectionPointId = Annotated[str, re.compile(r"[!-~]([ -~]{0,30}[!-~])?"), "up to 32 characters of ASCII"]
+Text32 = Annotated[str, re.compile(r"[!-~]([ -~]{0,30}[!-~])?"), "up to 32 characters of ASCII"]
 
 
 Mrid = Annotated[str, re.compile(r"[0-9A-Fa-f]{1,32}"), "up to 32 hexadecimal digits"]
@@ -117,14 +117,26 @@ def program_faults(table: Sep2Client, granted: Mapping[str, Mapping[str, int]]) 
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceIdentity:
+    """Who made the DER of a resource, by its IANA enterprise number, and which one it is."""
+
+    manufacturer_pen: Annotated[int, (0, 4_294_967_295)]
+    model: Text32
+    serial: Text32
+    hardware: Text32 = "unknown"
+    software: Text32 = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
 class Sep2Resource:
     """How the servers above know a resource: its LFDI, and the PIN (with check digit) that its installer was given.
 
     With `register` an EndDevice is posted for it where a server lists none. `connection_point_id` (in Australia an NMI)
-    is put to the server where it has none or another one.
+    is put to the server where it has none or another one, and so is `device_information`.
     """
 
     lfdi: Lfdi
     pin: Annotated[int, (0, 999_999)] | None = None
     register: bool = False
-    connection_point_id: ConnectionPointId | None = None
+    connection_point_id: Text32 | None = None
+    device_information: DeviceIdentity | None = None
