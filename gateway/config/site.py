@@ -128,7 +128,8 @@ class Resource:
 class Device:
     """One DER behind a resource; `tables` holds the one table of the adapter that drives it.
 
-    `energy_wh` is what it stores, where it does; `domain` where it is connected, which bounds its services (RULES C8).
+    `energy_wh` is what it stores, where it does, and `rated_charge_w` the most that it draws, by charging or as a load
+    (W, a size); `domain` where it is connected, which bounds its services (RULES C8).
     `bus` is where it is on the feeder's model, with its phases, as in 634.1.3.
     """
 
@@ -138,6 +139,7 @@ class Device:
     service_transformer: Name | None = None
     segment: Name | None = None
     energy_wh: Annotated[int, (1, None)] | None = None
+    rated_charge_w: Annotated[int, (1, None)] | None = None
     nominal_voltage_v: Annotated[float, (1, 1_000_000)] | None = None
     domain: Domain = Domain.CUSTOMER
     bus: (

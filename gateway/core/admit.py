@@ -179,7 +179,10 @@ class Admission:
             self._ledger.say(live, resources, Kind.EXPIRED, "A5", "over already when it was first received")
             return
         known = bool(live.effects)
-        live.effects.update(verdict.effects)
+        taken = verdict.effects
+        if any(effect.function is Function.LOAD_LIMIT for effect in order.effects):
+            taken = self._drawn(live, verdict.effects)
+        live.effects.update(taken)
         if isinstance(order.scope, Total) and not (live.group in state.points and state.points[live.group].summed):
             self._decider.touch(lay_points(state))
         randomized = order.randomize_start_ms or order.randomize_duration_ms
@@ -188,8 +191,8 @@ class Admission:
         for name, why_not in verdict.refused.items():
             self._ledger.say(live, (name,), Kind.REFUSED, why_not.rule, why_not.why)
         self._decider.shift(one for one in self._decider.joiner.heard(live) if one is not live)
-        self._ledger.say(live, verdict.effects, Kind.RECEIVED, "A3", "granted")
-        for name, effects in verdict.effects.items():
+        self._ledger.say(live, taken, Kind.RECEIVED, "A3", "granted")
+        for name, effects in taken.items():
             if effects is order.effects and not order.uncarried:
                 continue
             lacking = _lacking(order, effects)
@@ -201,6 +204,21 @@ class Admission:
             self._decider.touch(live.effects)
         else:
             self._decider.touch_new(live)
+
+    def _drawn(
+        self, live: Live, granted: Mapping[str, tuple[OrderEffect, ...]]
+    ) -> Mapping[str, tuple[OrderEffect, ...]]:
+        """Take a limit on load out where no DER draws power; where nothing else is left, that is the answer (A6)."""
+        state, taken = self._state, dict(granted)
+        for name, effects in granted.items():
+            if any(state.devices[each].device.draws_w for each in state.resources[name].resource.devices):
+                continue
+            taken[name] = tuple(effect for effect in effects if effect.function is not Function.LOAD_LIMIT)
+            live.uniform = False
+            if not taken[name]:
+                del taken[name]
+                self._ledger.say(live, (name,), Kind.CANNOT, "A6", "no DER there draws power that could be limited")
+        return taken
 
     def _refuse(self, live: Live, resources: Iterable[str], verdict: Refused) -> Iterator[Effect]:
         named = tuple(resources)

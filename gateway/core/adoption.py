@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from gateway.core.answers import Kind, Unable
 from gateway.core.decide import Decider
 from gateway.core.events import Adopted, Effect, NotAdopted, Topic
+from gateway.core.functions import FLOORS, Function
 from gateway.core.known import Known, Reading
 from gateway.core.ledger import Ledger
 from gateway.core.narrate import tell
-from gateway.core.observe import Circumstances, Proof, verify, verify_var
+from gateway.core.observe import Circumstances, Proof, verify, verify_floor, verify_var
 from gateway.core.orders import OrderKey
 from gateway.core.plan import Command
 from gateway.core.reporting import Reporting
@@ -39,7 +40,7 @@ class Adoption:
         if event.cannot != device.cannot:
             yield from self._tell_lacking(device, command, lacking)
         device.adopted, device.cannot = True, event.cannot
-        device.confirmed_w, device.confirmed_fallback_w = command.limit_w, command.revert_limit_w
+        device.confirm()
         ramp_ms = command.ramp_ms or 0
         for key in dict.fromkeys(command.basis):
             ramp_ms = max(ramp_ms, self._confirm(key, device, command, lacking))
@@ -58,8 +59,11 @@ class Adoption:
         if live is None or course is None:
             return 0
         mine = [mode.function for mode, by in zip(command.modes, command.mode_basis, strict=True) if by == key]
+        if key == command.floor_by:
+            mine += FLOORS
         missing = [one for one in lacking if one.function in mine]
         lost = [function for function, _at_ms in course.lost] + [one.function for one in missing]
+        lost += FLOORS if any(one.function in FLOORS for one in missing) else ()
         keeps_any = any(effect.function not in lost for effect in live.effects.get(name, ()))
         new = course.adopt(device.device.name, missing, keeps_any=keeps_any)
         if new and not course.ended:
@@ -67,8 +71,10 @@ class Adoption:
         return live.order.ramp_ms
 
     def _tell_lacking(self, device: DeviceState, command: Command, lacking: list[Unable]) -> Iterator[Effect]:
-        """Tell whose modes a device cannot carry."""
+        """Tell whose modes a device cannot carry, and whose limit on what it draws."""
         by = {mode.function: key for mode, key in zip(command.modes, command.mode_basis, strict=True)}
+        if command.floor_by is not None:
+            by.update(dict.fromkeys(FLOORS, command.floor_by))
         for one in lacking:
             if one.function in by and (one.function, one.why) not in device.cannot:
                 key, names, what = by[one.function], (device.device.name,), one.function.value
@@ -87,8 +93,8 @@ class Adoption:
         device = self._state.devices[event.device]
         if device.command is None or event.serial != device.serial:
             return
-        device.adopted, device.verify_at_ms = False, None
-        device.confirmed_w = device.confirmed_fallback_w = None
+        device.verify_at_ms = None
+        device.doubt()
         self.touch_shared(device)
         key, names = device.command.basis[0], (event.device,)
         yield tell(self._state.now_ms, Topic.NOT_ADOPTED, key, "C15", "not adopted", names, (), event.why)
@@ -114,12 +120,19 @@ class Adoption:
             device.verdict = proof.verdict
             yield self._verified(command.power_basis[-1], device, proof, device.power, "")
             yield from self._reporting.verified(device, proof)
-        yield from self._verify_modes(device, command)
+        if command.floor_w is not None or command.modes:
+            yield from self._verify_functions(device, command)
 
-    def _verify_modes(self, device: DeviceState, command: Command) -> Iterator[Effect]:
-        """Hold reactive power against the modes that it can be held against, save those that are not carried."""
+    def _verify_functions(self, device: DeviceState, command: Command) -> Iterator[Effect]:
+        """Hold power against the floor, reactive power against its modes, save where they are not carried."""
         lacking = [function for function, _why in device.cannot]
         known, found = dict(device.mode_verdicts), []
+        seen = verify_floor(command, device.power, device.device.draws_w) if device.carries_floor() else None
+        if seen is not None and command.floor_by is not None:
+            self._see(command.floor_by, device, seen)
+            found.append((Function.LOAD_LIMIT, seen.verdict))
+            if known.get(Function.LOAD_LIMIT) is not seen.verdict:
+                yield self._verified(command.floor_by, device, seen, device.power, Function.LOAD_LIMIT.value)
         for mode, key in zip(command.modes, command.mode_basis, strict=True):
             carried = mode.function not in lacking
             proof = verify_var(mode, device.power, device.reactive, device.device.rated_w) if carried else None

@@ -122,11 +122,12 @@ class Allotter:
             export_w, import_w = max(0, settled.target_w), max(0, -settled.target_w)
         else:
             export_w = min(settled.upper_w, sum(device.device.rated_w for device in devices))
-            import_w = sum(device.charge_max_w for device in devices if device.device.energy_wh)
+            import_w = sum(device.charge_max_w for device in devices if device.device.draws_w)
             import_w = import_w if settled.lower_w is None else min(import_w, -settled.lower_w)
         if not any(device.obeys() for device in devices):
             export_w = max(export_w, counted_w)
-        load = Load(export_w, max(export_w, min(counted_w, _told_target_w(devices, counted_w))), import_w)
+        worst_w = max(export_w, min(counted_w, _told_target_w(devices, counted_w)))
+        load = Load(export_w, worst_w, import_w, max(import_w, _worst_draw_w(devices)))
         for name in resource.points:
             point = self._state.points[name]
             before = point.loads.get(resource.resource.name, NO_LOAD)
@@ -148,7 +149,7 @@ class Allotter:
         if limit_w is not None and (function in held or point.load.worst_export_w > limit_w):
             yield Allotment(rating_key(name), function, limit_w)
         limit_w, function = point.import_limit_w, Function.IMPORT_LIMIT
-        if limit_w is not None and (function in held or point.load.import_w > limit_w):
+        if limit_w is not None and (function in held or point.load.worst_import_w > limit_w):
             yield Allotment(rating_key(name), function, -limit_w)
 
     def _slots(self, group: str) -> dict[Slot, list[Entry]]:
@@ -258,11 +259,11 @@ class Allotter:
             side = -1 if one.function in FLOORS else 1
             members = self._members(point, one.key)
             claims = [self._limit_claim(self._state.resources[name], asked, side, settler) for name in members]
-            silent = [] if side < 0 else [self._silent_claim(self._state.resources[name]) for name in members]
+            silent = [self._silent_claim(self._state.resources[name], side) for name in members]
             made = cap_upper(point.policy, one.value_w * side, [*claims, *(each for each in silent if each)])
             shares_w = {name: cap_w * side for name, cap_w in zip(members, made.caps_w, strict=False)}
             for name, each in zip(members, silent, strict=False):
-                shares_w[name] += each.counted_w if each else 0
+                shares_w[name] += side * each.counted_w if each else 0
             slack = all(cap_w >= claim.high_w for cap_w, claim in zip(made.caps_w, claims, strict=False))
             shared[one.key, one.function] = Shared(
                 "", one.key, one.function, one.value_w, shares_w, made.unmet_w, slack
@@ -287,11 +288,11 @@ class Allotter:
         ruling = settled.settlement.ruling(Function.ACTIVE_POWER)
         return self._claim(resource, 0, high_w, wish_w, UNDRIVEN if ruling is None else ruling.strength, side)
 
-    def _silent_claim(self, resource: ResourceState) -> Claim | None:
+    def _silent_claim(self, resource: ResourceState, side: int) -> Claim | None:
         """Claim apart what the DER of a resource that cannot be told anything may do, beside those that can."""
         devices = self._devices(resource)
-        silent_w = sum(device.counted_w() for device in devices if not device.obeys())
-        if not silent_w or not any(device.obeys() for device in devices):
+        silent_w = sum(_counted_w(device, side) for device in devices if not _hears(device, side))
+        if not silent_w or not any(_hears(device, side) for device in devices):
             return None
         name = f"{resource.resource.name}, silent"
         return Claim(name, 0, silent_w, silent_w, silent_w, silent_w, UNDRIVEN, reachable=False)
@@ -305,8 +306,7 @@ class Allotter:
         if stores and len(stores) == len(devices) and all(isinstance(each.stored, Known) for each in stores):
             stored_wh = sum(each.stored.value for each in stores if isinstance(each.stored, Known))
             room_wh = sum(each.device.energy_wh for each in stores) - stored_wh
-        live = [device for device in devices if device.obeys()] or devices
-        counted_w = sum(device.counted_w() for device in live) if side > 0 else 0
+        live = [device for device in devices if _hears(device, side)] or devices
         return Claim(
             name=resource.resource.name,
             low_w=low_w,
@@ -315,9 +315,9 @@ class Allotter:
             strength=strength,
             cost=resource.resource.cost,
             impact=resource.resource.network_impact,
-            counted_w=counted_w,
-            told_w=sum(device.told_w() for device in live) if side > 0 else high_w,
-            reachable=any(device.obeys() for device in devices),
+            counted_w=sum(_counted_w(device, side) for device in live),
+            told_w=sum(device.told_w() if side > 0 else device.told_draw_w() for device in live),
+            reachable=any(_hears(device, side) for device in devices),
             stored_wh=stored_wh,
             room_wh=room_wh,
         )
@@ -329,6 +329,25 @@ def _gist(award: Award) -> Award:
 
 def _share(fallen: tuple[Allotment, ...], shared: Shared) -> int | None:
     return next((one.value_w for one in fallen if one.key == shared.key and one.function is shared.function), None)
+
+
+def _hears(device: DeviceState, side: int) -> bool:
+    """Tell whether a device can be told a limit in a direction: how much it may generate, or draw."""
+    return device.obeys() and (side > 0 or not device.device.draws_w or device.carries_floor())
+
+
+def _counted_w(device: DeviceState, side: int) -> int:
+    return device.counted_w() if side > 0 else device.counted_draw_w()
+
+
+def _worst_draw_w(devices: list[DeviceState]) -> int:
+    """Give what devices draw at worst until what they were told is read back: nothing at set-points that generate."""
+    return sum(
+        max(0, -device.command.target_w)
+        if device.adopted and device.command is not None and device.command.target_w is not None
+        else device.counted_draw_w()
+        for device in devices
+    )
 
 
 def _size(total: Allotment, load: Load) -> int:
@@ -389,6 +408,8 @@ def _lay_under(state: State, rated: Mapping[str, Point]) -> None:
             under_of.setdefault(each, []).append(name)
     limits = {name: point.export_limit_w for name, point in rated.items() if point.export_limit_w is not None}
     sums = {name: sum(_rated_w(state, each) for each in state.points[name].resources) for name in limits}
+    draws = {name: point.import_limit_w for name, point in rated.items() if point.import_limit_w is not None}
+    draw_sums = {name: sum(_draws_w(state, each) for each in state.points[name].resources) for name in draws}
     for name, resource in state.resources.items():
         under = under_of.get(name, ())
         resource.places = tuple(each for each in under if each in rated)
@@ -398,10 +419,17 @@ def _lay_under(state: State, rated: Mapping[str, Point]) -> None:
         )
         shares = [limits[each] * _rated_w(state, name) // sums[each] for each in under if each in limits]
         resource.silent_most_w = min(shares, default=None)
+        drawn_w = _draws_w(state, name)
+        drawn = [draws[each] * drawn_w // draw_sums[each] for each in under if each in draws] if drawn_w else ()
+        resource.silent_draw_w = min(drawn, default=None)
 
 
 def _rated_w(state: State, resource: str) -> int:
     return sum(state.devices[name].device.rated_w for name in state.resources[resource].resource.devices)
+
+
+def _draws_w(state: State, resource: str) -> int:
+    return sum(state.devices[name].device.draws_w for name in state.resources[resource].resource.devices)
 
 
 def _can_bind(point: Point) -> bool:

@@ -13,7 +13,7 @@ from gateway.core.certify import Asking
 from gateway.core.commitments import shortfall
 from gateway.core.events import Effect, Pause, Write
 from gateway.core.functions import Function
-from gateway.core.guard import Blocked, Bounds, Cleared, clear
+from gateway.core.guard import Blocked, Bounds, Cleared, Draw, clear
 from gateway.core.joining import Joiner, remind_of
 from gateway.core.ledger import Ledger
 from gateway.core.modes import Mode
@@ -78,6 +78,8 @@ class Told(NamedTuple):
     energized: bool | None
     revert_limit_w: int
     modes: tuple[Mode, ...]
+    floor_w: int | None
+    revert_floor_w: int | None
 
 
 class Decider:
@@ -172,6 +174,8 @@ class Decider:
                         command.energized,
                         command.revert_limit_w,
                         command.modes,
+                        command.floor_w,
+                        command.revert_floor_w,
                     )
                     commanded.add((id(settled), *told), told, command)
                 if _tightens(before, command):
@@ -261,9 +265,11 @@ class Decider:
             )
             for one in devices
         ]
-        made = commands(
-            settled.envelope, parts, _fallback_w(resource, settled), [one.device.revert_ms for one in devices]
-        )
+        fallback_floor_w = _fallback_floor_w(resource, settled)
+        if settled.envelope.lower_w is not None or fallback_floor_w is not None:
+            parts = [_drawing(part, one) for part, one in zip(parts, devices, strict=True)]
+        revert_ms = [one.device.revert_ms for one in devices]
+        made = commands(settled.envelope, parts, _fallback_w(resource, settled), revert_ms, fallback_floor_w)
         until_ms = self._valid_until(settled)
         outcomes: list[tuple[Command | None, Cleared | Blocked]] = []
         for device, planned in zip(devices, made, strict=True):
@@ -279,10 +285,21 @@ class Decider:
                     driver = settled.settlement.ruling(Function.ACTIVE_POWER)
                     device.meter.tag("" if driver is None else driver.service, self._state.now_ms)
                     device.confirmed_w, device.confirmed_fallback_w = device.counted_w(), device.counted_fallback_w()
+                    if command.floor_w is not None or command.revert_floor_w is not None:
+                        self._rest_on_floor(resource, device, command)
                     device.command, device.serial, device.adopted = command, outcome.serial, False
                     device.verify_at_ms, device.verdict, device.mode_verdicts = None, None, ()
             outcomes.append((before, outcome))
         return outcomes
+
+    def _rest_on_floor(self, resource: ResourceState, device: DeviceState, command: Command) -> None:
+        """Count what a device draws at its worst until it reads back a new floor, and note whose that is."""
+        device.confirmed_draw_w = device.counted_draw_w()
+        device.confirmed_draw_fallback_w = device.counted_draw_fallback_w()
+        live = None if command.floor_by is None else self._state.lives.get(command.floor_by)
+        course = None if live is None else live.courses.get(resource.resource.name)
+        if course is not None:
+            course.bound = True
 
     def _ramped(self, resource: ResourceState, device: DeviceState, command: Command) -> Command:
         """Say how fast a DER gets to a new command; what it was told already keeps its ramp (C16)."""
@@ -297,7 +314,8 @@ class Decider:
         state, ground = self._state, resource.ground
         if command.connected is False or command.energized is False:
             return 0
-        orders = [state.lives[key].order for key in command.power_basis if key in state.lives]
+        resting = command.basis[: len(command.basis) - len(command.modes)]
+        orders = [state.lives[key].order for key in resting if key in state.lives]
         levels = [ground.level(one.issuer, one.service, effect.function) for one in orders for effect in one.effects]
         if any(level is not None and level <= Level.EMERGENCY for level in levels):
             return 0
@@ -315,6 +333,8 @@ class Decider:
         step_w = abs(command.limit_w - device.told_w())
         if command.target_w is not None and device.command is not None:
             step_w = max(step_w, abs(command.target_w - (device.command.target_w or 0)))
+        if command.floor_w is not None:
+            step_w = max(step_w, abs(command.floor_w + device.told_draw_w()))
         _precedence, _id, hundredths = min(gradients)
         return step_w * HUNDREDTHS_OF_PERCENT * 1_000 // (device.device.rated_w * (hundredths or 1))
 
@@ -342,8 +362,29 @@ class Decider:
             bounds.connected is not False,
             bounds.energized is not False,
             until_ms,
+            self._draw(device, command, resource, settled),
         )
         return clear(command, held, serial, state.now_ms)
+
+    def _draw(self, device: DeviceState, command: Command, resource: ResourceState, settled: Settled) -> Draw | None:
+        """Give what bounds what a device draws, where anything does or the command says so."""
+        lower_w, fallback_floor_w = settled.envelope.lower_w, _fallback_floor_w(resource, settled)
+        limited = (lower_w, fallback_floor_w, command.floor_w, command.revert_floor_w)
+        if not device.device.draws_w or limited == (None, None, None, None):
+            return None
+        devices = [self._state.devices[name] for name in resource.resource.devices]
+        others = [other for other in devices if other is not device]
+        rated_w = sum(other.device.draws_w for other in devices)
+        most_w = rated_w if lower_w is None else -lower_w
+        return Draw(
+            device.device.draws_w,
+            most_w,
+            device.told_draw_w(),
+            sum(other.counted_draw_w() for other in others),
+            most_w if fallback_floor_w is None else min(most_w, -fallback_floor_w),
+            device.reverts_to_draw_w(),
+            sum(other.counted_draw_fallback_w() for other in others),
+        )
 
     def _valid_until(self, settled: Settled) -> int:
         return min(settled.settlement.until_ms + GRACE_MS, self._state.renew_at_ms + RENEWED_MS)
@@ -354,6 +395,26 @@ def _fallback_w(resource: ResourceState, settled: Settled) -> int:
     if resource.silent_most_w is None:
         return settled.fallback_w
     return min(settled.fallback_w, resource.silent_most_w)
+
+
+def _fallback_floor_w(resource: ResourceState, settled: Settled) -> int | None:
+    """Give the least power that a resource falls back to in silence (W), inside its share of the ratings above."""
+    floor_w = settled.fallback_floor_w
+    if resource.silent_draw_w is None:
+        return floor_w
+    return -resource.silent_draw_w if floor_w is None else max(floor_w, -resource.silent_draw_w)
+
+
+def _drawing(part: Part, device: DeviceState) -> Part:
+    """Add to a part what it draws, where it draws anything."""
+    if not device.device.draws_w:
+        return part
+    return part._replace(
+        draws_w=device.device.draws_w,
+        counted_draw_w=device.counted_draw_w(),
+        counted_draw_fallback_w=device.counted_draw_fallback_w(),
+        carries_floor=device.carries_floor(),
+    )
 
 
 def _mark(settled: Settled) -> Hashable:
@@ -377,4 +438,6 @@ def _tightens(before: Command | None, command: Command) -> bool:
         return command.connected is False or command.energized is False
     if command.limit_w < before.limit_w:
         return True
+    if command.floor_w != before.floor_w:
+        return command.floor_w is not None and (before.floor_w is None or command.floor_w > before.floor_w)
     return before.target_w is None or (command.target_w is not None and command.target_w <= before.target_w)

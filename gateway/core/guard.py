@@ -51,13 +51,29 @@ class Blocked:
     why: str
 
 
+class Draw(NamedTuple):
+    """What a floor is held against, all sizes in W: the mirror image of the ceilings of `Bounds`.
+
+    `rated_w` is the most that the DER draws, `most_w` what its resource may, `held_w` what the DER was told last and
+    `others_w` what the other DER are counted at; `fallback_w` and the two after it are the same in silence.
+    """
+
+    rated_w: int
+    most_w: int
+    held_w: int
+    others_w: int
+    fallback_w: int
+    held_fallback_w: int
+    others_fallback_w: int
+
+
 class Bounds(NamedTuple):
     """What a command is held against, taken from the rulings and not from the plan.
 
     `upper_w` is the resource's ceiling, `held_w` what this DER was told last and `others_w` what its other DER are
     counted at; `fallback_w` is what the resource may do in silence, `held_fallback_w` what this DER was told to revert
     to and `others_fallback_w` what the others may at worst; all in W. A command that shrinks is never blocked by what
-    others still do.
+    others still do. `draw` is None where nothing limits what the DER draws.
     """
 
     device: str
@@ -71,11 +87,12 @@ class Bounds(NamedTuple):
     may_connect: bool
     may_energize: bool
     valid_until_ms: int
+    draw: Draw | None = None
 
 
 def clear(command: Command, bounds: Bounds, serial: int, now_ms: int) -> Cleared | Blocked:
     """Clear a command for its device, or block it with the first reason found."""
-    why = _fault(command, bounds, now_ms)
+    why = _fault(command, bounds, now_ms) or _draw_fault(command, bounds.draw)
     if why is not None:
         return Blocked(command, why)
     return Cleared(_KEY, command, serial, bounds.valid_until_ms)
@@ -114,4 +131,28 @@ def _fault(command: Command, bounds: Bounds, now_ms: int) -> str | None:
         return "an order in force ceases to energize this DER"
     if not now_ms < bounds.valid_until_ms <= now_ms + LONGEST_MS:
         return f"validity until {bounds.valid_until_ms} is not within an hour of {now_ms}"
+    return None
+
+
+def _draw_fault(command: Command, draw: Draw | None) -> str | None:
+    if draw is None:
+        if command.floor_w is None and command.revert_floor_w is None:
+            return None
+        return f"floor {command.floor_w} W for a DER of which nothing limits what it draws"
+    told_w = draw.rated_w if command.floor_w is None else -command.floor_w
+    falls_w = draw.rated_w if command.revert_floor_w is None else -command.revert_floor_w
+    if not 0 <= told_w <= draw.rated_w:
+        return f"floor -{told_w} W is outside -{draw.rated_w}..0 W, the rating"
+    if told_w > draw.most_w:
+        return f"floor -{told_w} W exceeds the envelope of -{draw.most_w} W"
+    if told_w > draw.held_w and told_w + draw.others_w > draw.most_w:
+        return f"floor -{told_w} W with -{draw.others_w} W of the others exceeds -{draw.most_w} W"
+    if command.target_w is not None and command.target_w < -told_w:
+        return f"set-point {command.target_w} W is below the floor of -{told_w} W"
+    if not 0 <= falls_w <= told_w:
+        return f"reversion to -{falls_w} W would loosen the floor of -{told_w} W"
+    if falls_w > draw.fallback_w:
+        return f"reversion to -{falls_w} W exceeds the fallback of -{draw.fallback_w} W"
+    if falls_w > draw.held_fallback_w and falls_w + draw.others_fallback_w > draw.fallback_w:
+        return f"reversion to -{falls_w} W with the others' exceeds -{draw.fallback_w} W"
     return None

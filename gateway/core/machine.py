@@ -244,7 +244,7 @@ class Machine:
         for device in site.devices:
             kept = state.devices.get(device.name)
             if kept is None or kept.device != device:
-                kept = DeviceState(device, device.rated_w, device.rated_w, meter=Meter(state.now_ms))
+                kept = DeviceState(device, device.rated_w, device.draws_w or device.rated_w, meter=Meter(state.now_ms))
             kept.reachable, kept.connected, kept.verdict, kept.verify_at_ms = False, None, None, None
             kept.power = kept.reactive = kept.voltage = unread
             kept.meter.stop(state.now_ms)
@@ -391,7 +391,8 @@ class Machine:
         if isinstance(event.generation_max_w, Known):
             device.generation_max_w = min(event.generation_max_w.value, device.device.rated_w)
         if isinstance(event.charge_max_w, Known):
-            device.charge_max_w = event.charge_max_w.value
+            stated_w = device.device.rated_charge_w
+            device.charge_max_w = min(event.charge_max_w.value, stated_w) if stated_w else event.charge_max_w.value
         resource = self.state.resources[device.device.resource]
         resource.ground = self._ground(resource.resource)
         self._decider.touch([resource.resource.name])
@@ -417,7 +418,7 @@ class Machine:
         state, device = self.state, self.state.devices[event.device]
         known, device.contested_until_ms = device.contested_until_ms, state.now_ms + QUIET_MS
         state.remind(device.contested_until_ms, "contested", event.device)
-        device.adopted, device.confirmed_w, device.confirmed_fallback_w = False, None, None
+        device.doubt()
         self._decider.touch([device.device.resource])
         if not known:
             yield self._tell(Topic.BYPASS, None, "A7", "contested", (event.device,), (), event.why)

@@ -65,6 +65,8 @@ def commanded(at_ms: int, told: Sequence[Command]) -> Tell:
     parts = [f"limit, {first.rule}"]
     if first.target_w is not None:
         parts.append(f"set-point {first.target_w} W")
+    if first.floor_w is not None and first.floor_by is not None:
+        parts.append(f"draws at most {-first.floor_w} W by {label(first.floor_by)}")
     if first.connected is False:
         parts.append("disconnected")
     if first.energized is False:

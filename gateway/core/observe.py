@@ -96,6 +96,22 @@ def _measured(command: Command, measured_w: int, slack_w: int, around: Circumsta
     return Proof(Verdict.OBEYED, f"{measured_w} W at the set-point of {command.target_w} W{by}")
 
 
+def verify_floor(command: Command, power: Reading, rated_w: int) -> Proof | None:
+    """Hold a settled measurement (W at the DER, `rated_w` the most that it draws) against the command's floor.
+
+    None where there is none. A floor that does not bind is kept, and so is one of a DER that is ordered off.
+    """
+    if command.floor_w is None:
+        return None
+    if isinstance(power, Unknown):
+        return Proof(Verdict.UNSEEN, power.why)
+    drawn_w, most_w, slack_w = -power.value, -command.floor_w, tolerance_w(rated_w)
+    if drawn_w > most_w + slack_w:
+        return Proof(Verdict.DISOBEYED, f"draws {drawn_w} W against the limit of {most_w} W")
+    by = _by_tolerance(drawn_w - most_w, slack_w)
+    return Proof(Verdict.OBEYED, f"draws {max(0, drawn_w)} W within {most_w} W{by}")
+
+
 def verify_var(mode: Mode, power: Reading, reactive: Reading, rated_w: int) -> Proof | None:
     """Hold settled measurements (W, var) against a mode that says how much reactive power to give; None for the others.
 

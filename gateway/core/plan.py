@@ -16,7 +16,7 @@ class Envelope(NamedTuple):
 
     `ordered_w` is the set-point as ruled, `wanted_w` what the limits leave of it and `target_w` what the feeder's model
     leaves of that; `held_by` is what binds there. While the model has not answered yet the set-point `waits`. `modes`
-    are how it is to move by itself, and `modes_by` says whose each of them is.
+    are how it is to move by itself, and `modes_by` says whose each of them is. `lower_by` is what binds at `lower_w`.
     """
 
     upper_w: int
@@ -34,6 +34,7 @@ class Envelope(NamedTuple):
     waits: bool = False
     modes: tuple[Mode, ...] = ()
     modes_by: tuple[OrderKey, ...] = ()
+    lower_by: OrderKey | None = None
 
 
 class Command(NamedTuple):
@@ -42,9 +43,11 @@ class Command(NamedTuple):
     `limit_w` is the most it may generate, `target_w` the set-point it runs at or None, `revert_limit_w` what it falls
     back to when nobody speaks to it for `revert_after_ms`. `connected` and `energized` are None where nobody says:
     then the DER is left as it is. `basis` names the orders that it rests on: whose the limit is, then the set-point,
-    then each of the modes in their order. `ramp_ms` is how long the DER takes to get
+    then whose the floor is, then each of the modes in their order. `ramp_ms` is how long the DER takes to get
     to a new limit or set-point: 0 is at once, None leaves it to the DER (C16). `modes` are how it is to move by itself,
-    at most one of a function; a function that has none is left to the DER.
+    at most one of a function; a function that has none is left to the DER. `floor_w` (0 or below) is the least power:
+    the most that it may draw, as much as it is rated for where that is None; `revert_floor_w` is what it becomes
+    when nobody speaks.
     """
 
     device: str
@@ -58,11 +61,18 @@ class Command(NamedTuple):
     rule: str
     ramp_ms: int | None = None
     modes: tuple[Mode, ...] = ()
+    floor_w: int | None = None
+    revert_floor_w: int | None = None
 
     @property
     def power_basis(self) -> tuple[OrderKey, ...]:
         """Name whose the limit is, then whose the set-point, where there is one."""
-        return self.basis[: len(self.basis) - len(self.modes)]
+        return self.basis[: len(self.basis) - len(self.modes) - (self.floor_w is not None)]
+
+    @property
+    def floor_by(self) -> OrderKey | None:
+        """Name whose the floor is, where there is one."""
+        return None if self.floor_w is None else self.basis[len(self.basis) - len(self.modes) - 1]
 
     @property
     def mode_basis(self) -> tuple[OrderKey, ...]:
@@ -74,7 +84,8 @@ class Part(NamedTuple):
     """One DER of a resource as sharing sees it: its rating, and what it must be counted at (W) until told otherwise.
 
     `before` is the command that it has, `adopted` whether it reads back as told, `counted_fallback_w` what it may at
-    worst fall back to in silence.
+    worst fall back to in silence. `draws_w` is the most that it draws, 0 where it draws nothing; `counted_draw_w` and
+    `counted_draw_fallback_w` are what it must be counted at, sizes; `carries_floor` is False where it cannot be told.
     """
 
     device: str
@@ -84,6 +95,25 @@ class Part(NamedTuple):
     before: Command | None = None
     adopted: bool = False
     counted_fallback_w: int = 0
+    draws_w: int = 0
+    counted_draw_w: int = 0
+    counted_draw_fallback_w: int = 0
+    carries_floor: bool = True
+
+    def mirrored(self) -> "Part":
+        """Give the part as sharing sees what it draws: powers counted positive into it."""
+        before = self.before
+        if before is not None:
+            draw_w = self.draws_w if before.floor_w is None else -before.floor_w
+            revert_w = self.draws_w if before.revert_floor_w is None else -before.revert_floor_w
+            before = before._replace(limit_w=draw_w, revert_limit_w=revert_w)
+        return self._replace(
+            rated_w=self.draws_w,
+            counted_w=self.counted_draw_w,
+            counted_fallback_w=self.counted_draw_fallback_w,
+            reachable=self.reachable and self.carries_floor,
+            before=before,
+        )
 
 
 def envelope(settlement: Settlement, room: Room | None = None, load: LocalLoad = UNMETERED) -> Envelope:
@@ -99,6 +129,7 @@ def envelope(settlement: Settlement, room: Room | None = None, load: LocalLoad =
     )
     upper_w = max(0, _behind_meter_w(upper, load))
     lower_w: int | None = None
+    lower_by: OrderKey | None = None
     target_w: int | None = None
     target_by: OrderKey | None = None
     ordered_w: int | None = None
@@ -109,7 +140,8 @@ def envelope(settlement: Settlement, room: Room | None = None, load: LocalLoad =
     for ruling in settlement.rulings:
         if ruling.function in FLOORS:
             floor_w = min(0, _behind_meter_w(ruling, load))
-            lower_w = floor_w if lower_w is None else max(lower_w, floor_w)
+            if lower_w is None or floor_w > lower_w:
+                lower_w, lower_by = floor_w, ruling.binding
         elif ruling.function is Function.ACTIVE_POWER:
             ordered_w, target_by = ruling.value, ruling.binding
         elif ruling.function is Function.CONNECT:
@@ -143,6 +175,7 @@ def envelope(settlement: Settlement, room: Room | None = None, load: LocalLoad =
         waits,
         modes,
         modes_by,
+        lower_by,
     )
 
 
@@ -206,8 +239,21 @@ def _last_word_w(part: Part) -> int:
     return part.counted_w if part.before is None else min(part.counted_w, part.before.limit_w)
 
 
-def commands(bounds: Envelope, parts: Sequence[Part], fallback_w: int, revert_after_ms: Sequence[int]) -> list[Command]:
-    """Give one command for each DER of a resource; `fallback_w` is what the resource falls back to in silence."""
+def commands(
+    bounds: Envelope,
+    parts: Sequence[Part],
+    fallback_w: int,
+    revert_after_ms: Sequence[int],
+    fallback_floor_w: int | None = None,
+) -> list[Command]:
+    """Give one command for each DER of a resource; the fallbacks are what the resource falls back to in silence."""
+    made = _ceiled(bounds, parts, fallback_w, revert_after_ms)
+    if bounds.lower_w is None and fallback_floor_w is None:
+        return made
+    return _floored(made, bounds, parts, fallback_floor_w)
+
+
+def _ceiled(bounds: Envelope, parts: Sequence[Part], fallback_w: int, revert_after_ms: Sequence[int]) -> list[Command]:
     if len(parts) == 1:
         limit_w = min(bounds.upper_w, parts[0].rated_w)
         return [_command(bounds, parts[0], limit_w, bounds.target_w, max(0, fallback_w), revert_after_ms[0])]
@@ -216,6 +262,37 @@ def commands(bounds: Envelope, parts: Sequence[Part], fallback_w: int, revert_af
     fallbacks = share_fallback(max(0, min(fallback_w, bounds.upper_w)), parts, ceilings)
     rows = zip(parts, ceilings, targets, fallbacks, revert_after_ms, strict=True)
     return [_command(bounds, *row) for row in rows]
+
+
+def _floored(
+    made: Sequence[Command], bounds: Envelope, parts: Sequence[Part], fallback_floor_w: int | None
+) -> list[Command]:
+    """Give the commands with the floors of those DER that draw: the mirror image of how ceilings are shared.
+
+    What generates beside them is not counted against what they draw, as load is not against generation.
+    """
+    drawing = [part.mirrored() for part in parts if part.draws_w]
+    if not drawing:
+        return list(made)
+    rated_w = sum(part.rated_w for part in drawing)
+    draw_w = rated_w if bounds.lower_w is None else -bounds.lower_w
+    silent_w = draw_w if fallback_floor_w is None else min(draw_w, -fallback_floor_w)
+    most_w = share_ceiling(draw_w, drawing)
+    falls_w = share_fallback(silent_w, drawing, most_w) if len(drawing) > 1 else [min(silent_w, most_w[0])]
+    shares = iter(zip(drawing, most_w, falls_w, strict=True))
+    return [
+        _with_floor(command, bounds, *next(shares)) if part.draws_w else command
+        for command, part in zip(made, parts, strict=True)
+    ]
+
+
+def _with_floor(command: Command, bounds: Envelope, part: Part, draw_w: int, fall_w: int) -> Command:
+    revert_floor_w = -fall_w if fall_w < part.draws_w else None
+    if draw_w >= part.draws_w or bounds.lower_by is None:
+        return command._replace(revert_floor_w=revert_floor_w)
+    target_w = None if command.target_w is None else max(command.target_w, -draw_w)
+    basis = (*command.power_basis, bounds.lower_by, *command.mode_basis)
+    return command._replace(target_w=target_w, basis=basis, floor_w=-draw_w, revert_floor_w=revert_floor_w)
 
 
 def _command(

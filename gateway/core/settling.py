@@ -7,7 +7,7 @@ from typing import NamedTuple
 from gateway.core.arbitrate import Settlement, rule, settle
 from gateway.core.certify import room_of
 from gateway.core.commitments import contracted_w, reserved_w
-from gateway.core.functions import CEILINGS, LIMITS, Function
+from gateway.core.functions import CEILINGS, FLOORS, LIMITS, Function
 from gateway.core.orders import Default, Effect, OrderKey, Total
 from gateway.core.parties import Colour, Direction, Level
 from gateway.core.plan import Envelope, envelope
@@ -26,16 +26,27 @@ MOST_KEPT = 20_000
 
 
 class Settled(NamedTuple):
-    """A settlement, the envelope it makes, what holds in silence (W), and the stance that it was made from."""
+    """A settlement, the envelope it makes, what holds in silence (W), and the stance that it was made from.
+
+    `fallback_floor_w` is the least power in silence (W, 0 or below), None where nothing limits it.
+    """
 
     settlement: Settlement
     envelope: Envelope
     fallback_w: int
     stance: Stance
+    fallback_floor_w: int | None = None
 
     def like(self, other: "Settled") -> bool:
         """Tell whether two say the same, whatever they were made from."""
-        return self[:3] == other[:3]
+        return self[:3] == other[:3] and self.fallback_floor_w == other.fallback_floor_w
+
+
+class _Silent(NamedTuple):
+    """What holds where nobody speaks (W): the most that goes out, and the least power, None where nothing limits it."""
+
+    upper_w: int
+    lower_w: int | None
 
 
 class _Common(NamedTuple):
@@ -100,7 +111,7 @@ class Stances:
         self._made = 0
         self._entries: dict[OrderKey, _Common] = {}
         self._grounds: dict[tuple[int, Situation], tuple[Ground, Ground]] = {}
-        self._fallbacks: dict[tuple[int, tuple[int, ...]], tuple[Fallbacks, Sequence[Default], int]] = {}
+        self._fallbacks: dict[tuple[int, tuple[int, ...]], tuple[Fallbacks, Sequence[Default], _Silent]] = {}
         self._unproven: frozenset[str] = frozenset()
         self._offsets_ms: list[tuple[int, ...]] = []
 
@@ -213,13 +224,14 @@ class Stances:
             found = self._grounds[key] = (base, replace(base, unproven=self._unproven, situation=situation))
         return found[1]
 
-    def fallbacks(self, ground: Ground, defaults: Sequence[Default]) -> tuple[Fallbacks, int]:
-        """Give what holds on a ground beside orders, and the export that it leaves in silence (W)."""
+    def fallbacks(self, ground: Ground, defaults: Sequence[Default]) -> tuple[Fallbacks, _Silent]:
+        """Give what holds on a ground beside orders, and what it leaves in silence."""
         key = (id(ground), tuple(map(id, defaults)))
         found = self._fallbacks.get(key)
         if found is None:
-            silent_w = envelope(settle({}, defaults, ground, self._state.now_ms)).upper_w
-            found = self._fallbacks[key] = (Fallbacks(defaults, ground), defaults, silent_w)
+            silent = envelope(settle({}, defaults, ground, self._state.now_ms))
+            left = _Silent(silent.upper_w, silent.lower_w)
+            found = self._fallbacks[key] = (Fallbacks(defaults, ground), defaults, left)
         return found[0], found[2]
 
 
@@ -243,11 +255,11 @@ class Settler:
             situation = situation._replace(trial=True, room=None)
         stances = self._stances
         stance, ground = stances.at(resource), stances.ground(resource.ground, situation)
-        fallbacks, silent_w = stances.fallbacks(ground, self._defaults(resource))
+        fallbacks, silent = stances.fallbacks(ground, self._defaults(resource))
         key = (id(stance), id(fallbacks), resource.revert_ms, self._state.now_ms)
         settled = self._settled.get(key)
         if settled is None:
-            settled = self._settled[key] = self._settle(stance, fallbacks, silent_w, resource.revert_ms)
+            settled = self._settled[key] = self._settle(stance, fallbacks, silent, resource.revert_ms)
         return settled
 
     def _defaults(self, resource: ResourceState) -> list[Default]:
@@ -279,7 +291,7 @@ class Settler:
             found = found._replace(room=room_of(resource.resource.name, state.feeders[resource.feeder]))
         return found
 
-    def _settle(self, stance: Stance, fallbacks: Fallbacks, silent_w: int, revert_ms: int) -> Settled:
+    def _settle(self, stance: Stance, fallbacks: Fallbacks, silent: _Silent, revert_ms: int) -> Settled:
         now_ms = self._state.now_ms
         until_ms = stance.look(now_ms)
         ruled = stance.rule(fallbacks)
@@ -287,22 +299,30 @@ class Settler:
         settlement = Settlement(ruled.rulings, status, until_ms, ruled.lost, ruled.asked, ruled.suspended)
         situation = fallbacks.ground.situation
         bounds = envelope(settlement, situation.room, situation.load)
-        unmetered_w = envelope(settlement).upper_w if situation.load != UNMETERED else bounds.upper_w
+        unmetered = envelope(settlement) if situation.load != UNMETERED else bounds
         ahead_ms = now_ms + revert_ms
         if until_ms <= ahead_ms:
-            silent_w = min(silent_w, _least_ahead_w(stance, fallbacks, unmetered_w, until_ms, ahead_ms))
-        return Settled(settlement, bounds, silent_w, stance)
+            now = _Silent(unmetered.upper_w, unmetered.lower_w)
+            ahead = _tightest_ahead(stance, fallbacks, now, until_ms, ahead_ms)
+            silent = _Silent(min(silent.upper_w, ahead.upper_w), _higher(silent.lower_w, ahead.lower_w))
+        return Settled(settlement, bounds, silent.upper_w, stance, silent.lower_w)
 
 
-def _least_ahead_w(stance: Stance, fallbacks: Fallbacks, upper_w: int, first_ms: int, last_ms: int) -> int:
-    """Give the least export (W) that the orders known leave from the first to the last of these instants.
+def _higher(one_w: int | None, other_w: int | None) -> int | None:
+    if one_w is None or other_w is None:
+        return other_w if one_w is None else one_w
+    return max(one_w, other_w)
 
-    Only limits bear on it, and only when one of them starts or ends; `upper_w` is what they leave now.
+
+def _tightest_ahead(stance: Stance, fallbacks: Fallbacks, now: _Silent, first_ms: int, last_ms: int) -> _Silent:
+    """Give the tightest limits that the orders known leave from the first to the last of these instants.
+
+    Only limits bear on it, and only when one of them starts or ends; `now` is what they leave now.
     """
     table = [(slot, stream) for slot, stream in stance.rows(fallbacks) if slot.function in LIMITS]
     streams = [stream for _slot, stream in table if stream is not None]
     at_ms = min((stream.until_ms for stream in streams), default=FOR_EVER_MS)
-    least_w = upper_w if at_ms > first_ms else FOR_EVER_MS
+    least_w, floor_w = (now.upper_w, now.lower_w) if at_ms > first_ms else (FOR_EVER_MS, None)
     while at_ms <= last_ms:
         words = [
             Word(slot.function, held_in(slot, None if stream is None else stream.succession().winner(at_ms), fallbacks))
@@ -310,8 +330,11 @@ def _least_ahead_w(stance: Stance, fallbacks: Fallbacks, upper_w: int, first_ms:
         ]
         rulings = rule(words, fallbacks.ground).rulings
         least_w = min(least_w, max(0, min(one.value for one in rulings if one.function in CEILINGS)))
+        for one in rulings:
+            if one.function in FLOORS:
+                floor_w = _higher(floor_w, min(0, one.value))
         at_ms = min((stream.succession().next_change(at_ms) for stream in streams), default=FOR_EVER_MS)
-    return least_w
+    return _Silent(least_w, floor_w)
 
 
 def entries_at(state: State, live: Live, resource: ResourceState) -> Iterator[tuple[Slot, Entry]]:

@@ -13,7 +13,7 @@ from gateway.core.capacity import CommitmentBook, Reduction
 from gateway.core.clearing import Award
 from gateway.core.events import NOT_STORED, Withdrawal
 from gateway.core.feeder import Certificate, Span, Wish
-from gateway.core.functions import Function
+from gateway.core.functions import FLOORS, Function
 from gateway.core.known import Reading, Unknown
 from gateway.core.meter import Meter
 from gateway.core.observe import Verdict
@@ -58,8 +58,8 @@ class ResourceState:
 
     `places` are the points of the network that it lies under, `points` those of them and those groups in sum whose
     limit it shares, and `allotted` what it has of each. `silent_most_w` is its share of what the ratings allow when
-    nobody speaks to any of them. `load` is what is used behind the connection point, where that is metered, and
-    `connection` what the meter there showed last.
+    nobody speaks to any of them, `silent_draw_w` the same of what it draws (sizes). `load` is what is used behind the
+    connection point, where that is metered, and `connection` what the meter there showed last.
     """
 
     resource: Resource
@@ -73,6 +73,7 @@ class ResourceState:
     places: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
     silent_most_w: int | None = None
+    silent_draw_w: int | None = None
     allotted: tuple[Allotment, ...] = ()
     feeder: str = ""
     load: SiteLoad = field(default_factory=SiteLoad)
@@ -95,6 +96,7 @@ class Load(NamedTuple):
     export_w: int
     worst_export_w: int
     import_w: int
+    worst_import_w: int = 0
 
 
 NO_LOAD = Load(0, 0, 0)
@@ -165,7 +167,8 @@ class DeviceState:
 
     `contested_until_ms` is until when a foreign hand keeps it uncontrolled in every plan (A7); `cannot` is which modes
     of the command that it adopted last it does not carry, and why, `mode_verdicts` what is measured of the others;
-    `faults` is None while it has said nothing of any.
+    `faults` is None while it has said nothing of any. `confirmed_draw_w` is the most that it was read back to be
+    allowed to draw, `confirmed_draw_fallback_w` in silence.
     """
 
     device: Device
@@ -190,6 +193,8 @@ class DeviceState:
     mode_verdicts: tuple[tuple[Function, Verdict], ...] = ()
     meter: Meter = field(default_factory=lambda: Meter(0))
     faults: tuple[Alarm, ...] | None = None
+    confirmed_draw_w: int | None = None
+    confirmed_draw_fallback_w: int | None = None
 
     def obeys(self) -> bool:
         """Tell whether the device can be told something and nobody else moves it."""
@@ -210,9 +215,13 @@ class DeviceState:
             return Driven(self.power)
         if command.connected is False or command.energized is False:
             return Driven(self.power, 0, 0, 0)
-        heads_w = command.limit_w if command.target_w is None else command.target_w
         arrived = self.adopted and self.verify_at_ms is not None and self.verify_at_ms <= now_ms
-        return Driven(self.power, None if arrived else heads_w, command.limit_w, command.target_w)
+        if command.target_w is not None:
+            return Driven(self.power, None if arrived else command.target_w, command.limit_w, command.target_w)
+        least_w = -self.told_draw_w() if self.device.draws_w else None
+        if arrived:
+            return Driven(self.power, None, command.limit_w, least_w)
+        return Driven(self.power, command.limit_w, command.limit_w, least_w, least_w)
 
     def counted_w(self) -> int:
         """Give what the device must be counted at against a ceiling: its last word, or its rating (RULES E)."""
@@ -229,6 +238,47 @@ class DeviceState:
         if self.command is None or self.adopted:
             return held_w
         return max(held_w, self.command.revert_limit_w)
+
+    def carries_floor(self) -> bool:
+        """Tell whether it can be told how much it may draw, as far as it has said."""
+        return not any(function in FLOORS for function, _why in self.cannot)
+
+    def told_draw_w(self) -> int:
+        """Give the most that the device was told last to draw (W, a size), or its rating."""
+        floor_w = None if self.command is None else self.command.floor_w
+        return self.device.draws_w if floor_w is None else -floor_w
+
+    def reverts_to_draw_w(self) -> int:
+        """Give the most that the device was told last to draw in silence (W, a size), or its rating."""
+        floor_w = None if self.command is None else self.command.revert_floor_w
+        return self.device.draws_w if floor_w is None else -floor_w
+
+    def counted_draw_w(self) -> int:
+        """Give what the device must be counted at against a floor (W, a size): its last word, or its rating (E)."""
+        if self.contested_until_ms:
+            return self.device.draws_w
+        held_w = self.device.draws_w if self.confirmed_draw_w is None else self.confirmed_draw_w
+        return held_w if self.command is None or self.adopted else max(held_w, self.told_draw_w())
+
+    def counted_draw_fallback_w(self) -> int:
+        """Give what the device may at worst draw in silence (W, a size): its last word, or its rating (C14)."""
+        held_w = self.device.draws_w if self.confirmed_draw_fallback_w is None else self.confirmed_draw_fallback_w
+        return held_w if self.command is None or self.adopted else max(held_w, self.reverts_to_draw_w())
+
+    def confirm(self) -> None:
+        """Take it that the device holds what it was told, save a limit on what it draws that it cannot carry."""
+        if self.command is None:
+            return
+        self.confirmed_w, self.confirmed_fallback_w = self.command.limit_w, self.command.revert_limit_w
+        self.confirmed_draw_w = self.confirmed_draw_fallback_w = None
+        if self.device.draws_w and self.carries_floor():
+            self.confirmed_draw_w, self.confirmed_draw_fallback_w = self.told_draw_w(), self.reverts_to_draw_w()
+
+    def doubt(self) -> None:
+        """Take it that nothing of what the device holds is known any more."""
+        self.adopted = False
+        self.confirmed_w = self.confirmed_fallback_w = None
+        self.confirmed_draw_w = self.confirmed_draw_fallback_w = None
 
 
 @dataclass(slots=True)

@@ -14,7 +14,8 @@ class Device:
     """One DER. `settle_ms` after adoption its measurement is proof; `revert_ms` is how long it may live without us.
 
     `energy_wh` is what it can store, 0 where it stores nothing; `nominal_voltage_mv` 0 where it is not stated. Its
-    `domain` bounds the services that it may be promised to (C8).
+    `domain` bounds the services that it may be promised to (C8). `rated_charge_w` is the most that it draws from the
+    grid, by charging or by itself, 0 where that is not stated.
     """
 
     name: str
@@ -27,6 +28,12 @@ class Device:
     energy_wh: int = 0
     nominal_voltage_mv: int = 0
     domain: Domain = Domain.CUSTOMER
+    rated_charge_w: int = 0
+
+    @property
+    def draws_w(self) -> int:
+        """Give the most that it draws (W): as rated; what stores draws its rating where nothing else is said."""
+        return self.rated_charge_w or (self.rated_w if self.energy_wh else 0)
 
 
 class PriceStep(NamedTuple):

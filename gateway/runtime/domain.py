@@ -94,6 +94,7 @@ def _device(device: Device) -> topology.Device:
         device.energy_wh or 0,
         round(1000 * (device.nominal_voltage_v or 0)),
         device.domain,
+        device.rated_charge_w or 0,
     )
 
 

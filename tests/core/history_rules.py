@@ -26,6 +26,7 @@ from gateway.store.codec import SHAPE, Unpacker, pack_shared
 
 Version = tuple[OrderKey, int, str]
 RATED_W = {device.name: device.rated_w for device in SITE.devices}
+DRAWS_W = {device.name: device.draws_w for device in SITE.devices}
 DEVICES_OF = {resource.name: resource.devices for resource in SITE.resources}
 RESOURCE_OF = {device.name: device.resource for device in SITE.devices}
 
@@ -51,6 +52,7 @@ class Watch:
         self.serial = 0
         self.may_w, self.told_w = dict(RATED_W), dict(RATED_W)
         self.may_revert_w, self.told_revert_w = dict(RATED_W), dict(RATED_W)
+        self.may_draw_w, self.told_draw_w = dict(DRAWS_W), dict(DRAWS_W)
 
     @property
     def state(self) -> State:
@@ -93,6 +95,7 @@ class Watch:
         """Take what a read-back proves, or an intruder disproves, before the machine hears of it."""
         if isinstance(event, events.ForeignHand):
             self.may_w[event.device] = self.may_revert_w[event.device] = RATED_W[event.device]
+            self.may_draw_w[event.device] = DRAWS_W[event.device]
         if not isinstance(event, events.Adopted | events.NotAdopted):
             return
         device = self.state.devices[event.device]
@@ -100,7 +103,9 @@ class Watch:
             return
         if isinstance(event, events.NotAdopted):
             self.may_w[event.device], self.may_revert_w[event.device] = RATED_W[event.device], RATED_W[event.device]
+            self.may_draw_w[event.device] = DRAWS_W[event.device]
         else:
+            self.may_draw_w[event.device] = draw_of(device.command)
             self.may_w[event.device] = device.command.limit_w
             self.may_revert_w[event.device] = device.command.revert_limit_w
 
@@ -121,6 +126,23 @@ class Watch:
         self.told_w[name], self.told_revert_w[name] = command.limit_w, command.revert_limit_w
         if self.may_w[name] > held_w:
             self._no_sum_is_broken(house)
+        self._write_floor(command, resource, rest)
+
+    def _write_floor(self, command: Command, resource: ResourceState, rest: list[str]) -> None:
+        """Hold what is drawn as what is generated: it grows only into what nobody else may draw."""
+        name, most_w, draw_w = command.device, drawable_w(resource), draw_of(command)
+        if command.revert_floor_w is not None:
+            assert 0 <= -command.revert_floor_w <= draw_w
+        assert command.floor_w is None or (DRAWS_W[name] and command.revert_floor_w is not None)
+        if most_w is not None and DRAWS_W[name]:
+            assert draw_w <= most_w
+            if draw_w > self.told_draw_w[name]:
+                contested = self.state.devices
+                worst_w = sum(
+                    DRAWS_W[each] if contested[each].contested_until_ms else self.may_draw_w[each] for each in rest
+                )
+                assert draw_w + worst_w <= most_w
+        self.may_draw_w[name], self.told_draw_w[name] = max(self.may_draw_w[name], draw_w), draw_w
 
     def _worst_w(self, device: str) -> int:
         """What a foreign hand drives counts at its rating, whatever it has been read back to have taken on."""
@@ -150,8 +172,11 @@ class Watch:
             assert len(commands) == len(DEVICES_OF[name])
             assert sum(command.limit_w for command in commands) <= max(resource.upper_w, 0)
             assert sum(command.revert_limit_w for command in commands) <= min(resource.fallback_w, resource.upper_w)
+            most_w = drawable_w(resource)
+            assert most_w is None or sum(map(draw_of, commands)) <= most_w
             for command in commands:
                 assert command.target_w is None or command.target_w <= command.limit_w
+                assert command.floor_w is None or command.target_w is None or command.target_w >= command.floor_w
                 assert not (command.connected and switched_off(resource, Function.CONNECT))
                 assert not (command.energized and switched_off(resource, Function.ENERGIZE))
 
@@ -371,6 +396,18 @@ def switched_off(resource: ResourceState, function: Function) -> bool:
     return any(ruling.function is function and not ruling.value for ruling in resource.rulings)
 
 
+def draw_of(command: Command) -> int:
+    """What a command lets a DER draw (W)."""
+    return DRAWS_W[command.device] if command.floor_w is None else -command.floor_w
+
+
+def drawable_w(resource: ResourceState) -> int | None:
+    """What the floors in force let a house draw (W), or None where there are none."""
+    load_w = {Function.IMPORT_LIMIT: resource.load.counted.most_w}
+    floors = [min(0, one.value + load_w.get(one.function, 0)) for one in resource.rulings if one.function in FLOORS]
+    return -max(floors) if floors else None
+
+
 def looser(function: Function, value: int, than: int) -> bool:
     return value < than if function in FLOORS else value > than
 
@@ -388,6 +425,7 @@ class Dawn:
         made.machine = Machine(Unpacker(SHAPE).unpack_shared(self._packed, State))
         made.may_w, made.told_w = dict(made.may_w), dict(made.told_w)
         made.may_revert_w, made.told_revert_w = dict(made.may_revert_w), dict(made.told_revert_w)
+        made.may_draw_w, made.told_draw_w = dict(made.may_draw_w), dict(made.told_draw_w)
         made.ended, made.owed = set(), set()
         return made
 

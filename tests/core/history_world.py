@@ -57,8 +57,8 @@ SITE = Site(
     ),
     (
         Device("one-a", ONE, 5_000, 10_000, 20_000, TRANSFORMER, LANE),
-        Device("two-a", TWO, 4_500, 10_000, 20_000, TRANSFORMER, LANE),
-        Device("two-b", TWO, 3_000, 10_000, 5_000, TRANSFORMER, LANE),
+        Device("two-a", TWO, 4_500, 10_000, 20_000, TRANSFORMER, LANE, rated_charge_w=2_000),
+        Device("two-b", TWO, 3_000, 10_000, 5_000, TRANSFORMER, LANE, rated_charge_w=3_500),
         Device("store-a", STORE, 4_000, 5_000, 60_000, "", END, energy_wh=8_000),
     ),
     points=(

@@ -134,7 +134,7 @@ def site(precedence: Precedence = PRECEDENCES[0], standing: int = 0) -> Site:
         GRANTS,
         (Group(HOME, (HOUSE,)),),
         (Resource(HOUSE, (ROOF,), AGREED_W, LAST_RESORT_W, price_response=PRICE_STEPS),),
-        (Device(ROOF, HOUSE, RATED_W, 10_000, 3_000, segment=LANE),),
+        (Device(ROOF, HOUSE, RATED_W, 10_000, 3_000, segment=LANE, rated_charge_w=RATED_W),),
         precedence=precedence,
     )
 

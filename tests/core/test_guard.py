@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.core.guard import LONGEST_MS, Blocked, Bounds, Cleared, clear
+from gateway.core.guard import LONGEST_MS, Blocked, Bounds, Cleared, Draw, clear
 from gateway.core.modes import Droop, FixedVar, TargetVar, VarBase
 from gateway.core.orders import OrderKey
 from gateway.core.plan import Command
@@ -99,6 +99,66 @@ def test_what_is_wrong_is_blocked_whole_and_says_why(command: dict[str, Any], bo
     assert isinstance(blocked, Blocked)
     assert blocked.command == RIGHT._replace(**command)
     assert why in blocked.why
+
+
+DRAW: dict[str, int] = {
+    "rated_w": 5_000,
+    "most_w": 6_000,
+    "held_w": 1_000,
+    "others_w": 2_000,
+    "fallback_w": 2_000,
+    "held_fallback_w": 0,
+    "others_fallback_w": 500,
+}
+FLOORED = {"floor_w": -3_000, "revert_floor_w": -1_500}
+
+
+@pytest.mark.parametrize(
+    ("command", "draw"),
+    [
+        ({}, {}),
+        ({"floor_w": 0, "revert_floor_w": 0}, {}),
+        ({"floor_w": -4_000}, {}),
+        ({"floor_w": None}, {"held_w": 5_000}),
+        ({"floor_w": None}, {"others_w": 1_000}),
+        ({"floor_w": None, "revert_floor_w": None}, {"others_w": 0, "fallback_w": 5_000, "held_fallback_w": 5_000}),
+        ({"target_w": -3_000}, {}),
+        ({"revert_floor_w": -2_000}, {"others_fallback_w": 0}),
+        ({"revert_floor_w": -2_000}, {"held_fallback_w": 2_000}),
+    ],
+)
+def test_a_floor_that_is_right_is_cleared(command: dict[str, Any], draw: dict[str, int]) -> None:
+    assert isinstance(looked_at({**FLOORED, **command}, {"draw": Draw(**{**DRAW, **draw})}), Cleared)
+
+
+@pytest.mark.parametrize(
+    ("command", "draw", "why"),
+    [
+        ({"floor_w": 1, "revert_floor_w": 1}, {}, "the rating"),
+        ({"floor_w": -5_001}, {"held_w": 9_999}, "the rating"),
+        ({"floor_w": -3_001}, {"most_w": 3_000, "held_w": 9_999}, "exceeds the envelope"),
+        ({"floor_w": None}, {"most_w": 4_999, "held_w": 9_999}, "exceeds the envelope"),
+        ({"floor_w": -4_001}, {}, "of the others"),
+        ({"floor_w": -1_001, "revert_floor_w": 0}, {"others_w": 5_000}, "of the others"),
+        ({"target_w": -3_001}, {}, "below the floor"),
+        ({"revert_floor_w": 1}, {}, "would loosen"),
+        ({"revert_floor_w": None}, {"fallback_w": 9_999}, "would loosen"),
+        ({"revert_floor_w": -2_001}, {"others_fallback_w": 0}, "exceeds the fallback"),
+        ({"revert_floor_w": -1_501}, {}, "with the others'"),
+        ({"revert_floor_w": -1}, {"others_fallback_w": 2_000}, "with the others'"),
+    ],
+)
+def test_a_floor_that_is_wrong_is_blocked_and_says_why(command: dict[str, Any], draw: dict[str, int], why: str) -> None:
+    blocked = looked_at({**FLOORED, **command}, {"draw": Draw(**{**DRAW, **draw})})
+    assert isinstance(blocked, Blocked)
+    assert why in blocked.why
+
+
+@pytest.mark.parametrize("floor", [{"floor_w": 0}, {"revert_floor_w": 0}])
+def test_a_floor_that_nothing_asks_for_is_blocked(floor: dict[str, int]) -> None:
+    blocked = looked_at(floor, {})
+    assert isinstance(blocked, Blocked)
+    assert "nothing limits" in blocked.why
 
 
 def genuine() -> Cleared:
