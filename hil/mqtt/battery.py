@@ -34,6 +34,8 @@ _KEPT: Final = 1_000
 class BatterySpec:
     """One battery: where its broker is, what it stores, and what it does when nobody sets it a point (`own_w`).
 
+    `limits_draw`: it knows the key `floor_w`, by which it is told how much it may draw.
+
     Power is in W and positive out of it. bus, phases, nominal_v: as of an inverter on a feeder.
     """
 
@@ -48,6 +50,7 @@ class BatterySpec:
     energy_wh: int = 10_000
     charge_pct: float = 50.0
     own_w: int = 0
+    limits_draw: bool = True
     report_s: float = 1.0
     time_constant_s: float = 0.5
     bus: str = ""
@@ -178,14 +181,17 @@ class MqttBattery(Standing):
         if told is None:
             return Wish(limit_w=float(self.spec.own_w))
         asked_w = self.spec.own_w if told["target_w"] is None else told["target_w"]
+        asked_w = asked_w if told.get("floor_w") is None else max(asked_w, told["floor_w"])
         runs = told["connected"] is not False and told["energized"] is not False
         return Wish(energize=runs, limit_w=float(min(told["limit_w"], asked_w)), ramp_s=(told["ramp_ms"] or 0) / 1000)
 
     def _revert(self) -> None:
         """Fall back: nobody refreshed the command in time. What was switched off stays off."""
         assert self.settings is not None
-        limit_w = self.settings["reversion"]["limit_w"]
-        self.settings = {**self.settings, "limit_w": limit_w, "target_w": None, "ramp_ms": None}
+        falls = self.settings["reversion"]
+        self.settings = {**self.settings, "limit_w": falls["limit_w"], "target_w": None, "ramp_ms": None}
+        if "floor_w" in self.settings:
+            self.settings["floor_w"] = falls.get("floor_w")
         self.reverted, self._revert_at_ms, self._report_at_ms = True, None, 0
 
     def _forget_command(self) -> None:
@@ -213,6 +219,8 @@ class MqttBattery(Standing):
         if (command["id"], issued_ms) != (self.command_id, self._issued_ms):
             names = ("limit_w", "target_w", "connected", "energized", "ramp_ms", "reversion")
             self.settings = {name: command[name] for name in names}
+            if self.spec.limits_draw:
+                self.settings["floor_w"] = command.get("floor_w")
             self.command_id, self._issued_ms, self.reverted = command["id"], issued_ms, False
             self._revert_at_ms = now_ms + command["reversion"]["after_ms"]
         self._say("ack", {**said, "at_ms": now_ms, "accepted": True, "applied": self.settings})

@@ -76,7 +76,7 @@ class Bench:
         if sending is None:
             return None
         said = json.loads(encode(sending.command))
-        names = ("limit_w", "target_w", "connected", "energized", "ramp_ms", "reversion")
+        names = ("limit_w", "target_w", "floor_w", "connected", "energized", "ramp_ms", "reversion")
         self.holds = {"command_id": said["id"], "settings": {name: said[name] for name in names}}
         return sending.command
 

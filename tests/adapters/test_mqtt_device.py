@@ -128,6 +128,41 @@ def test_modes_are_told_to_be_left_out_and_the_rest_is_adopted(bench: Bench) -> 
     assert bench.ear.of(Adopted)[1].cannot == ()
 
 
+def test_a_floor_travels_with_its_reversion_and_is_read_back(bench: Bench) -> None:
+    sent = bench.adopted(4, floor_w=-2_000, revert_floor_w=-500)
+    assert (sent.floor_w, sent.reversion.floor_w) == (-2_000, -500)
+    assert bench.ear.of(Adopted)[0].cannot == ()
+    bench.say(settings={**bench.holds["settings"], "floor_w": -2_500})
+    assert bench.ear.of(ForeignHand)
+
+
+def test_a_floor_that_a_device_does_not_read_back_is_told_and_the_rest_is_adopted(bench: Bench) -> None:
+    bench.say()
+    bench.want(4, floor_w=-2_000, revert_floor_w=-500)
+    sent = bench.sent()
+    applied = {name: value for name, value in bench.holds["settings"].items() if name != "floor_w"}
+    applied["reversion"] = {"limit_w": 1_500, "after_ms": 60_000}
+    bench.ack(sent, applied=applied)
+    (adopted,) = bench.ear.of(Adopted)
+    assert [function for function, _why in adopted.cannot] == [Function.LOAD_LIMIT]
+    assert bench.ear.of(NotAdopted) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"floor_w": None}, "floor reads off, not -2000 W"),
+        ({"reversion": {"limit_w": 1_500, "after_ms": 60_000}}, "reversion reads a floor of off, not -2000 W"),
+    ],
+)
+def test_a_floor_that_reads_back_otherwise_adopts_not(bench: Bench, change: dict[str, Any], said: str) -> None:
+    bench.say()
+    bench.want(floor_w=-2_000, revert_floor_w=-2_000)
+    sent = bench.sent()
+    bench.ack(sent, applied={**bench.holds["settings"], **change})
+    assert bench.ear.of(NotAdopted)[-1].why == said
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

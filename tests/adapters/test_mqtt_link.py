@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jsonschema
 import pytest
 from mqtt_bench import (
+    FOR_EVER_MS,
     PROFILES,
     RATED_W,
     REPORT_S,
@@ -27,6 +28,7 @@ from mqtt_bench import (
 )
 
 from gateway.core.events import Adopted, ForeignHand, LinkDown, LinkUp, NotAdopted, Observed
+from gateway.core.functions import Function
 from gateway.core.known import Unknown
 from gateway.ports.south import Lease
 from gateway.southbound import mqtt_device
@@ -73,6 +75,26 @@ async def test_a_battery_is_told_obeys_and_is_seen_to(tmp_path: Path) -> None:
         stored_wh = made.ear.of(Observed)[-1].stored.value
         assert 0 < stored_wh <= cell.spec.energy_wh
         assert made.ear.of(NotAdopted) + made.ear.of(ForeignHand) == []
+
+
+async def test_a_charger_draws_no_more_than_its_floor_and_falls_back_to_its_own(tmp_path: Path) -> None:
+    async with world(tmp_path, own_w=-4_000) as (_broker, cell, made):
+        await until(lambda: cell.w == -4_000)
+        made.want(1, floor_w=-2_500, revert_floor_w=-1_000, revert_after_ms=30_000)
+        assert (await made.ear.until(Adopted)).cannot == ()
+        await until(lambda: cell.w == -2_500)
+        made.lease.until_ms = 0
+        await until(lambda: cell.w == -1_000)
+        made.lease.until_ms = FOR_EVER_MS
+        made.want(2)
+        await until(lambda: cell.w == -4_000)
+
+
+async def test_a_device_that_knows_no_floor_is_told_of(tmp_path: Path) -> None:
+    async with world(tmp_path, own_w=-4_000, limits_draw=False) as (_broker, cell, made):
+        made.want(1, limit_w=3_000, floor_w=-2_500, revert_floor_w=-1_000)
+        assert [function for function, _why in (await made.ear.until(Adopted)).cannot] == [Function.LOAD_LIMIT]
+        await until(lambda: cell.w == -4_000)
 
 
 async def test_all_that_is_said_is_as_published(tmp_path: Path) -> None:

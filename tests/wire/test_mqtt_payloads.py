@@ -26,10 +26,11 @@ from gateway.wire.mqtt import (
 )
 
 FOLDER = Path(__file__).parents[2] / "profiles/protocols/mqtt"
-REVERSION = {"limit_w": 1_500, "after_ms": 60_000}
+REVERSION = {"limit_w": 1_500, "after_ms": 60_000, "floor_w": -900}
 SETTINGS: dict[str, Any] = {
     "limit_w": 3_000,
     "target_w": -2_000,
+    "floor_w": -2_500,
     "connected": True,
     "energized": None,
     "ramp_ms": 4_000,
@@ -57,10 +58,11 @@ COMMAND = Command(
     expires_ms=1_000,
     limit_w=3_000,
     target_w=-2_000,
+    floor_w=-2_500,
     connected=True,
     energized=None,
     ramp_ms=4_000,
-    reversion=Reversion(1_500, 60_000),
+    reversion=Reversion(1_500, 60_000, -900),
 )
 
 
@@ -142,6 +144,7 @@ def told(part: Any, whole: Any) -> Any:
         {"settings": {}},
         {"settings": {**SETTINGS, "limit_w": -1}},
         {"settings": {**SETTINGS, "reversion": {"limit_w": 0, "after_ms": 0}}},
+        {"settings": {**SETTINGS, "floor_w": 1}},
         {"reverted": 1},
     ],
 )

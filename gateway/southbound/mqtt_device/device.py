@@ -17,7 +17,7 @@ from gateway.ports.south import Cleared, Lease
 from gateway.southbound.mqtt_device import translate
 from gateway.southbound.mqtt_device.config import MqttDevice
 from gateway.southbound.mqtt_device.watch import Watch
-from gateway.wire.mqtt import Command, State, Unreadable, decode_ack, decode_state
+from gateway.wire.mqtt import Command, Settings, State, Unreadable, decode_ack, decode_state
 
 log = logging.getLogger(__name__)
 
@@ -227,7 +227,7 @@ class Device:
         if why:
             self._complain(why)
         elif self._up and not self._complained:
-            self._adopt(self._answered_ms)
+            self._adopt(self._answered_ms, ack.applied)
 
     def _come_up(self, state: State, now_ms: int, *, restarted: bool) -> None:
         """Tell that it is there, and again where it can do more or less than it said; one that starts is told anew."""
@@ -253,7 +253,7 @@ class Device:
             return
         why = translate.off_by(sent, state)
         if not why:
-            self._adopt(state.at_ms)
+            self._adopt(state.at_ms, state.settings)
         elif self._watch.foreign(state, sent.id):
             self._adopted = 0
             self._due = self._shared.lease.lives()
@@ -262,14 +262,14 @@ class Device:
         elif self._answer_by == NEVER:
             self._miss(state, why)
 
-    def _adopt(self, at_ms: int) -> None:
+    def _adopt(self, at_ms: int, held: Settings | None) -> None:
         self._answer_by, self._answered_ms = NEVER, at_ms
         self._refused, self._complained, self._restored = "", False, False
         self._watch.keep()
         wanted = self._wanted
         if wanted is not None and self._adopted != wanted.serial:
             self._adopted = wanted.serial
-            self._shared.hear(Adopted(self.name, wanted.serial, translate.cannot(wanted)))
+            self._shared.hear(Adopted(self.name, wanted.serial, translate.cannot(wanted, held)))
 
     def _miss(self, state: State, why: str) -> None:
         """Tell the device again, but not one that refused: that one is asked again with the next refresh.

@@ -6,7 +6,7 @@ from gateway.core.events import NOT_STORED, Adopted, ForeignHand, LinkDown, Link
 from gateway.core.functions import Function
 from gateway.core.known import Known, Reading, Unknown
 from gateway.ports.south import Cleared
-from gateway.wire.mqtt import Command, Reversion, Settings, State
+from gateway.wire.mqtt import UNSET, Command, Reversion, Settings, State, UnsetType
 
 Told = Adopted | ForeignHand | LinkDown | LinkUp | NotAdopted | Observed
 
@@ -22,16 +22,21 @@ def command(cleared: Cleared, run: str, issued_ms: int) -> Command:
         expires_ms=cleared.valid_until_ms,
         limit_w=told.limit_w,
         target_w=told.target_w,
+        floor_w=told.floor_w,
         connected=told.connected,
         energized=told.energized,
         ramp_ms=told.ramp_ms,
-        reversion=Reversion(told.revert_limit_w, told.revert_after_ms),
+        reversion=Reversion(told.revert_limit_w, told.revert_after_ms, told.revert_floor_w),
     )
 
 
-def cannot(cleared: Cleared) -> tuple[tuple[Function, str], ...]:
-    """Name the modes of what was cleared that no command can bear, and why: the device is left as it was there."""
-    return tuple((mode.function, "the commands of MQTT devices bear no modes") for mode in cleared.command.modes)
+def cannot(cleared: Cleared, held: Settings | None) -> tuple[tuple[Function, str], ...]:
+    """Name what of that which was cleared is not carried, and why: modes, and a floor that is not read back."""
+    told = cleared.command
+    lacking = [(mode.function, "the commands of MQTT devices bear no modes") for mode in told.modes]
+    if told.floor_w is not None and (held is None or held.floor_w is UNSET):
+        lacking.append((Function.LOAD_LIMIT, "it does not read floor_w back: it does not limit what it draws"))
+    return tuple(lacking)
 
 
 def differs(asked: Command, held: Settings | None) -> str:
@@ -45,13 +50,17 @@ def differs(asked: Command, held: Settings | None) -> str:
         return f"limit reads {held.limit_w} W, not {asked.limit_w} W"
     if held.target_w != asked.target_w:
         return f"set-point reads {_watts(held.target_w)}, not {_watts(asked.target_w)}"
+    if held.floor_w is not UNSET and held.floor_w != asked.floor_w:
+        return f"floor reads {_watts(held.floor_w)}, not {_watts(asked.floor_w)}"
     for name in ("connected", "energized", "ramp_ms"):
         wanted = getattr(asked, name)
         if wanted is not None and getattr(held, name) != wanted:
             return f"{name} reads {getattr(held, name)}, not {wanted}"
-    if held.reversion != asked.reversion:
-        one, other = held.reversion, asked.reversion
+    one, other = held.reversion, asked.reversion
+    if (one.limit_w, one.after_ms) != (other.limit_w, other.after_ms):
         return f"reversion reads {one.limit_w} W after {one.after_ms} ms, not {other.limit_w} W after {other.after_ms}"
+    if held.floor_w is not UNSET and one.floor_w != other.floor_w:
+        return f"reversion reads a floor of {_watts(one.floor_w)}, not {_watts(other.floor_w)}"
     return ""
 
 
@@ -64,8 +73,8 @@ def off_by(asked: Command, state: State) -> str:
     return differs(asked, state.settings)
 
 
-def _watts(power_w: int | None) -> str:
-    return "off" if power_w is None else f"{power_w} W"
+def _watts(power_w: int | UnsetType | None) -> str:
+    return "off" if power_w is None or power_w is UNSET else f"{power_w} W"
 
 
 def observed(device: str, state: State, now_ms: int) -> Observed:

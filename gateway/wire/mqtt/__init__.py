@@ -1,5 +1,7 @@
 """MQTT devices: the payloads of commands, acknowledgements and states, and the topics that they travel on."""
 
+from msgspec import UNSET, UnsetType
+
 from gateway.wire.mqtt.payloads import (
     LONGEST_PAYLOAD,
     Ack,
@@ -17,6 +19,7 @@ from gateway.wire.mqtt.topics import GATEWAY, Kind, Topics
 __all__ = [
     "GATEWAY",
     "LONGEST_PAYLOAD",
+    "UNSET",
     "Ack",
     "Command",
     "Kind",
@@ -25,6 +28,7 @@ __all__ = [
     "State",
     "Topics",
     "Unreadable",
+    "UnsetType",
     "decode_ack",
     "decode_state",
     "encode",

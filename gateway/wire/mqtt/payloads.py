@@ -23,24 +23,28 @@ Id = Annotated[str, Meta(pattern="^[A-Za-z0-9._:-]{1,64}$")]
 Moment = Annotated[int, Meta(ge=0, le=_LAST_MS)]
 Signed = Annotated[int, Meta(ge=-_MOST, le=_MOST)]
 Size = Annotated[int, Meta(ge=0, le=_MOST)]
+Floor = Annotated[int, Meta(ge=-_MOST, le=0)]
 Why = Annotated[str, Meta(max_length=500)]
 
 
 class Reversion(msgspec.Struct, frozen=True):
-    """What a device falls back to once nobody refreshed its command for `after_ms`: this limit, and no set-point."""
+    """What a device falls back to once nobody refreshed its command for `after_ms`: these limits, and no set-point."""
 
     limit_w: Size
     after_ms: Annotated[int, Meta(ge=1, le=_DAY_MS)]
+    floor_w: Floor | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a command sets: the most generation, a set-point, the switches, the time to get there, and the way back.
 
-    None leaves a switch or the ramp to the device; a set-point of None is off.
+    None leaves a switch or the ramp to the device; a set-point of None is off. `floor_w` is the least power, the most
+    that may be drawn; None does not limit it. A device that does not read it back has no such limit.
     """
 
     limit_w: Size
     target_w: Signed | None
+    floor_w: Floor | msgspec.UnsetType | None = msgspec.UNSET
     connected: bool | None
     energized: bool | None
     ramp_ms: Annotated[int, Meta(ge=0, le=_DAY_MS)] | None
