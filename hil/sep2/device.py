@@ -41,7 +41,8 @@ class DeviceSpec:
     """One simulated 2030.5 inverter.
 
     `chain`, `key` and `trust` are its TLS identity, `lfdi` its own where somebody else's certificate speaks for it.
-    `poll_s` and `post_s` are what the server says where None. Other fields as of `InverterSpec`.
+    `poll_s` and `post_s` are what the server says where None. With a `load_w` it generates nothing and draws so much
+    by itself, as a charger does. Other fields as of `InverterSpec`.
     """
 
     name: str
@@ -58,6 +59,7 @@ class DeviceSpec:
     phases: tuple[int, ...] = (1, 2, 3)
     nominal_v: float = 240.0
     irradiance: float = 1.0
+    load_w: int = 0
     time_constant_s: float = 1.0
 
     def own_lfdi(self) -> str:
@@ -101,6 +103,7 @@ class Device(Standing):
         self._mup = ""
         self._http: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._plant.absorbs_w = float(spec.load_w)
         self._plant.step(clock.now_ms(), math.inf, self._available_w(), spec.rated_w, Wish())
 
     # -- what a street wants of a device
@@ -114,6 +117,12 @@ class Device(Standing):
     def var(self) -> float:
         """True reactive power, var."""
         return self._plant.var
+
+    @property
+    def draw_w(self) -> float:
+        """What it draws by itself, W: its load, and no more than the modes in force allow."""
+        limits = [_watts(self.modes[name]) for name in ("opModImpLimW", "opModLoadLimW") if name in self.modes]
+        return min([float(self.spec.load_w), *([] if "ignores_limit" in self._faults else limits)])
 
     @property
     def limit_w(self) -> float | None:
@@ -130,6 +139,7 @@ class Device(Standing):
         dt_s = max(0, now_ms - (self._stepped_ms or now_ms)) / 1000
         self._stepped_ms = now_ms
         self.modes = self.obedience.in_force(self._server_s(now_ms))
+        self._plant.absorbs_w = self.draw_w
         self._plant.step(now_ms, dt_s, self._available_w(), self.spec.rated_w, self._wish())
         self.telemetry.sample(self.w, self.var, self.volts)
 
@@ -175,7 +185,7 @@ class Device(Standing):
     # -- physics
 
     def _available_w(self) -> float:
-        return self.irradiance * self.spec.rated_w
+        return -float(self.spec.load_w) if self.spec.load_w else self.irradiance * self.spec.rated_w
 
     def _wish(self) -> Wish:
         modes, rated_w = self.modes, self.spec.rated_w

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self, cast
 
 from gateway.core.events import Event, LinkUp, Observed
-from gateway.core.guard import Bounds, Cleared, clear
+from gateway.core.guard import Bounds, Cleared, Draw, clear
 from gateway.core.known import Known
 from gateway.core.orders import OrderKey
 from gateway.core.plan import Command
@@ -39,7 +39,8 @@ def command(device: str = "roof", **fields: Any) -> Command:
 
 def cleared(told: Command, now_ms: int, serial: int = 1, valid_ms: int = 1_800_000) -> Cleared:
     """Have the guard clear a command."""
-    bounds = Bounds(told.device, RATED_W, RATED_W, 0, 0, RATED_W, 0, 0, True, True, now_ms + valid_ms)
+    draw = Draw(RATED_W, RATED_W, 0, 0, RATED_W, 0, 0)
+    bounds = Bounds(told.device, RATED_W, RATED_W, 0, 0, RATED_W, 0, 0, True, True, now_ms + valid_ms, draw)
     made = clear(told, bounds, serial, now_ms)
     assert isinstance(made, Cleared), made
     return made

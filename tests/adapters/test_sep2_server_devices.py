@@ -10,6 +10,7 @@ import pytest
 from sep2_server_world import REVERT_MS, World, make_pki
 
 from gateway.core.events import Adopted, LinkDown, LinkUp, NotAdopted, Observed
+from gateway.core.functions import Function
 from gateway.core.known import Known
 from gateway.southbound.sep2_server import LimitMode
 from hil.sep2.device import Device
@@ -77,6 +78,28 @@ async def test_what_tightens_is_published_at_once(pki: Path) -> None:
         await world.until(lambda: device.w == pytest.approx(500))
         assert world.clock.now_ms() - told_ms < 6_000, "the first poll after it, not the end of what held before"
         await world.until(lambda: Adopted("roof", 2) in world.events)
+
+
+@pytest.mark.parametrize("mode", [LimitMode.EXPORT, LimitMode.GENERATION])
+async def test_a_charger_draws_no_more_than_it_may_and_falls_back_to_its_default(pki: Path, mode: LimitMode) -> None:
+    async with World(pki, limit_mode=mode) as world, inverter(world, load_w=4_000) as device:
+        world.want()
+        await world.until(lambda: device.w == pytest.approx(-4_000))
+        world.want(floor_w=-2_500, revert_floor_w=-1_000)
+        await world.until(lambda: device.w == pytest.approx(-2_500))
+        await world.until(lambda: Adopted("roof", 2) in world.events)
+        world.lease.until_ms = world.clock.now_ms()
+        await world.until(lambda: device.w == pytest.approx(-1_000))
+        world.lease.until_ms = 1 << 60
+        world.want(revert_floor_w=-1_000)
+        await world.until(lambda: device.w == pytest.approx(-4_000))
+
+
+async def test_a_limit_on_what_is_drawn_is_told_where_no_mode_of_the_site_file_bears_it(pki: Path) -> None:
+    async with World(pki, limit_mode=LimitMode.RATING) as world, inverter(world, load_w=4_000):
+        world.want(floor_w=-2_500, revert_floor_w=-1_000)
+        await world.until(lambda: world.heard(Adopted))
+        assert [function for function, _why in world.heard(Adopted)[-1].cannot] == [Function.LOAD_LIMIT]
 
 
 async def test_it_never_sees_an_end_while_the_deciding_loop_lives(pki: Path) -> None:

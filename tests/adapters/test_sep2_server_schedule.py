@@ -184,6 +184,24 @@ def test_a_limit_is_never_rounded_up_and_a_set_point_never_away_from_zero(
         assert share * target_w >= 0
 
 
+@given(st.integers(0, 3_000_000), st.sampled_from([LimitMode.EXPORT, LimitMode.GENERATION]))
+def test_a_floor_is_put_beside_the_limit_and_never_rounded_up(draw_w: int, limit_mode: LimitMode) -> None:
+    table, scale = Sep2ServerDevice("AB" * 20, limit_mode=limit_mode), Scale(5_000, 7_000)
+    told = command(floor_w=-draw_w, revert_floor_w=-(draw_w // 2))
+    for base, most_w in (
+        (translate.control(told, table, scale), draw_w),
+        (translate.default(told, table, scale), draw_w // 2),
+        (translate.control(command(revert_floor_w=-draw_w), table, scale), 7_000),
+    ):
+        site, own = base.op_mod_imp_lim_w, base.op_mod_load_lim_w
+        power = site if limit_mode is LimitMode.EXPORT else own
+        assert (site is None) is not (own is None)
+        assert power is not None
+        assert most_w - 10 ** max(power.multiplier, 0) < power.ceil_w() <= most_w
+    plain = translate.control(command(), table, scale)
+    assert plain.op_mod_imp_lim_w is plain.op_mod_load_lim_w is None
+
+
 def test_to_be_off_outlives_the_gateway_and_a_ramp_fits_its_field() -> None:
     table, scale = Sep2ServerDevice("AB" * 20), Scale(5_000, 5_000)
     off = translate.default(command(connected=False, energized=False), table, scale)

@@ -224,7 +224,7 @@ class Child(Owner):
         if wanted is None or not self._taken or not self._default_read or self._adopted == wanted.serial:
             return
         self._adopted, self._complained = wanted.serial, False
-        self._shared.hear(Adopted(self.device, wanted.serial, translate.cannot(wanted.command)))
+        self._shared.hear(Adopted(self.device, wanted.serial, translate.cannot(wanted.command, self.table)))
 
     def _miss(self) -> None:
         """Complain of a device that has read its events and says nothing of them."""

@@ -59,9 +59,12 @@ class Word(Enum):
     NOTHING = "nothing"
 
 
-def cannot(command: Command) -> tuple[tuple[Function, str], ...]:
-    """Name the modes of a command that no control published here bears, and why: the device is left as it was there."""
-    return tuple((mode.function, "the server of this gateway publishes no modes") for mode in command.modes)
+def cannot(command: Command, table: Sep2ServerDevice) -> tuple[tuple[Function, str], ...]:
+    """Name what of a command no control published here bears, and why: the device is left as it was there."""
+    lacking = [(mode.function, "the server of this gateway publishes no modes") for mode in command.modes]
+    if command.floor_w is not None and command.target_w is None and table.limit_mode is LimitMode.RATING:
+        lacking.append((Function.LOAD_LIMIT, 'limit_mode "rating" says nothing of what is drawn; give another one'))
+    return tuple(lacking)
 
 
 def sfdi(lfdi: str) -> int:
@@ -86,6 +89,7 @@ def control(command: Command, table: Sep2ServerDevice, scale: Scale) -> DERContr
     elif command.target_w is not None:
         of_w = scale.generation_w if command.target_w >= 0 else scale.charge_w
         shares = max(-WHOLE, min(WHOLE, _share(abs(command.target_w), of_w) * (1 if command.target_w >= 0 else -1)))
+    lifted = command.floor_w is None and command.revert_floor_w is not None
     return _limited(
         DERControlBase(
             op_mod_connect=command.connected,
@@ -94,7 +98,7 @@ def control(command: Command, table: Sep2ServerDevice, scale: Scale) -> DERContr
             op_mod_target_w=watts,
             ramp_tms_hundredths=None if command.ramp_ms is None else min(command.ramp_ms // 10, RAMP_MAX),
         ),
-        command.limit_w,
+        Ends(command.limit_w, -scale.charge_w if lifted else command.floor_w),
         table.limit_mode,
         scale,
     )
@@ -103,17 +107,26 @@ def control(command: Command, table: Sep2ServerDevice, scale: Scale) -> DERContr
 def default(command: Command, table: Sep2ServerDevice, scale: Scale) -> DERControlBase:
     """Give the modes that hold without the gateway: the reversion limit; to be off or on outlives it (RULES C14)."""
     base = DERControlBase(op_mod_connect=command.connected, op_mod_energize=command.energized)
-    return _limited(base, command.revert_limit_w, table.limit_mode, scale)
+    return _limited(base, Ends(command.revert_limit_w, command.revert_floor_w), table.limit_mode, scale)
 
 
-def _limited(base: DERControlBase, limit_w: int, mode: LimitMode, scale: Scale) -> DERControlBase:
-    export = generation = share = None
+class Ends(NamedTuple):
+    """Between what power is held (W); None where nothing limits what is drawn."""
+
+    limit_w: int
+    floor_w: int | None
+
+
+def _limited(base: DERControlBase, ends: Ends, mode: LimitMode, scale: Scale) -> DERControlBase:
+    export = generation = share = drawn = None
+    if ends.floor_w is not None and mode is not LimitMode.RATING:
+        drawn = ActivePower.at_most(-ends.floor_w)
     if mode is LimitMode.EXPORT:
-        export = ActivePower.at_most(limit_w)
+        export = ActivePower.at_most(ends.limit_w)
     elif mode is LimitMode.GENERATION:
-        generation = ActivePower.at_most(limit_w)
+        generation = ActivePower.at_most(ends.limit_w)
     else:
-        share = min(_share(limit_w, scale.generation_w), WHOLE)
+        share = min(_share(ends.limit_w, scale.generation_w), WHOLE)
     return DERControlBase(
         op_mod_connect=base.op_mod_connect,
         op_mod_energize=base.op_mod_energize,
@@ -123,6 +136,8 @@ def _limited(base: DERControlBase, limit_w: int, mode: LimitMode, scale: Scale) 
         ramp_tms_hundredths=base.ramp_tms_hundredths,
         op_mod_exp_lim_w=export,
         op_mod_gen_lim_w=generation,
+        op_mod_imp_lim_w=drawn if mode is LimitMode.EXPORT else None,
+        op_mod_load_lim_w=drawn if mode is LimitMode.GENERATION else None,
     )
 
 
