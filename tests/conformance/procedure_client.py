@@ -58,6 +58,8 @@ class Rooftop:
         if command is None:
             return self.available_w
         most_w = min(command.limit_w, self.available_w)
+        if command.floor_w is not None:
+            most_w = max(most_w, command.floor_w)
         if command.target_w is None:
             return most_w
         return max(command.target_w, most_w) if command.target_w < 0 else min(most_w, command.target_w)
@@ -121,7 +123,15 @@ class Gateway:
 
     def site(self) -> Site:
         roofs = tuple(
-            Device(roof.name, roof.house, RATED_W, 10_000, 60_000, energy_wh=CAPACITY_WH if self.stores else 0)
+            Device(
+                roof.name,
+                roof.house,
+                RATED_W,
+                10_000,
+                60_000,
+                energy_wh=CAPACITY_WH if self.stores else 0,
+                rated_charge_w=RATED_W if roof.available_w < 0 else 0,
+            )
             for roof in self.roofs
         )
         resources = tuple(

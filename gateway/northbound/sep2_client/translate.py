@@ -1,8 +1,8 @@
 """IEEE 2030.5 controls -> orders and defaults; answers, ratings and status -> what a server is sent.
 
 Sign: a 2030.5 export or generation limit is the size of a power out of the site, which is positive here too, and an
-import limit the size of one into it, which is negative here; opModFixedW and opModTargetW are positive for generation,
-as ours. Source: IEEE 2030.5-2018 10.10, CSIP-AUS (SA TS 5573).
+import or load limit the size of one into it, which is negative here; opModFixedW and opModTargetW are positive for
+generation, as ours. Source: IEEE 2030.5-2018 10.10, CSIP-AUS (SA TS 5573).
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ from gateway.wire.sep2.resources import (
 )
 
 CARRIED: Final = ("opModConnect", "opModEnergize", "opModFixedW", "opModMaxLimW", "opModTargetW", *modes.CARRIED)
-CARRIED_DOE: Final = ("opModExpLimW", "opModGenLimW", "opModImpLimW")
+CARRIED_DOE: Final = ("opModExpLimW", "opModGenLimW", "opModImpLimW", "opModLoadLimW")
 WAIT_MS: Final = 60_000
 FOR_EVER_S: Final = 2**32 - 1
 LAST_S: Final = 253_402_300_799
@@ -87,6 +87,8 @@ def _of_active_power(base: DERControlBase) -> tuple[list[Effect], list[str]]:
         carried.append(Floor(Function.IMPORT_LIMIT, Watts(-base.op_mod_imp_lim_w.floor_w())))
     if base.op_mod_gen_lim_w is not None:
         carried.append(Ceiling(Function.GENERATION_LIMIT, Watts(base.op_mod_gen_lim_w.floor_w())))
+    if base.op_mod_load_lim_w is not None:
+        carried.append(Floor(Function.LOAD_LIMIT, Watts(-base.op_mod_load_lim_w.floor_w())))
     if base.op_mod_max_lim_w_hundredths is not None:
         carried.append(Ceiling(Function.RATING_LIMIT, Share(base.op_mod_max_lim_w_hundredths)))
     if base.op_mod_target_w is not None:
@@ -101,8 +103,6 @@ def _of_active_power(base: DERControlBase) -> tuple[list[Effect], list[str]]:
         carried.append(Connect(base.op_mod_connect))
     if base.op_mod_energize is not None:
         carried.append(Energize(base.op_mod_energize))
-    if base.op_mod_load_lim_w is not None:
-        lacking.append("opModLoadLimW")
     return carried, lacking
 
 
