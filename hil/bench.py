@@ -130,7 +130,7 @@ class Bench:
                     "rated_w": plan.rated_w,
                     "bus": bus_of(plan.bus, plan.phases),
                 }
-                | ({"energy_wh": plan.energy_wh} if plan.kind == "battery" else {})
+                | ({"energy_wh": plan.energy_wh} if plan.kind in ("battery", "charger") else {})
                 for plan in self.scenario.inverters
             },
             "devices": {name: getattr(device, "ready", dict)() for name, device in self._others().items()},

@@ -29,7 +29,7 @@ class InverterPlan(Strict):
     """One simulated inverter; `resource` only tells the reader of the file whose it is."""
 
     name: str
-    kind: Literal["2018", "legacy", "battery", "autonomous", "ride-through", "legacy-curves"] = "2018"
+    kind: Literal["2018", "legacy", "battery", "charger", "autonomous", "ride-through", "legacy-curves"] = "2018"
     physics: Literal["first-order", "opender"] = "first-order"
     resource: str = ""
     bus: str = ""

@@ -12,6 +12,7 @@ from hil.sunspec.generation_2018 import Generation2018
 from hil.sunspec.generation_arrays import GenerationArrays
 from hil.sunspec.generation_autonomous import FAILED, IN_PROGRESS, GenerationAutonomous
 from hil.sunspec.generation_battery import GenerationBattery
+from hil.sunspec.generation_charger import GenerationCharger
 from hil.sunspec.generation_legacy import GenerationLegacy
 from hil.sunspec.generation_ride_through import GenerationRideThrough
 from hil.sunspec.modbus_server import ModbusServer, Registers
@@ -25,6 +26,7 @@ _GENERATIONS: dict[Kind, Personality] = {
     "2018": Generation2018(),
     "legacy": GenerationLegacy(),
     "battery": GenerationBattery(),
+    "charger": GenerationCharger(),
     "autonomous": GenerationAutonomous(),
     "ride-through": GenerationRideThrough(),
     "legacy-curves": GenerationArrays(),
@@ -287,13 +289,13 @@ class Inverter(Standing):
     def _available_w(self) -> float:
         if "asleep" in self._faults:
             return 0.0
-        if self.spec.kind == "battery":
+        if self.spec.stores:
             return float(self.spec.rated_w) if self._stored_wh > 0 else 0.0
         return self._irradiance * self.spec.rated_w
 
     def _absorbs_w(self) -> float:
         """What it can take in now: a battery that is not full its rating, others nothing."""
-        takes = self.spec.kind == "battery" and self._stored_wh < self.spec.energy_wh and "asleep" not in self._faults
+        takes = self.spec.stores and self._stored_wh < self.spec.energy_wh and "asleep" not in self._faults
         return float(self.spec.rated_w) if takes else 0.0
 
     def _publish_measured(self, volts: tuple[float, ...], hz: float, now_ms: int) -> None:

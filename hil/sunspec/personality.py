@@ -9,7 +9,7 @@ from hil.physics.plant import Wish
 from hil.physics.protection import CATEGORY_III, NORMAL, Trip, Window
 from hil.sunspec.register_image import Image, Value
 
-Kind = Literal["2018", "legacy", "battery", "autonomous", "ride-through", "legacy-curves"]
+Kind = Literal["2018", "legacy", "battery", "charger", "autonomous", "ride-through", "legacy-curves"]
 
 _MOST_RAW = 26_000
 _HEADROOM = 1.25
@@ -20,6 +20,7 @@ class InverterSpec:
     """One simulated inverter.
 
     kind: "2018" has models 1, 701-704, "legacy" 1, 103, 120-123, "battery" 1, 701-704, 713,
+    "charger" those and 124, which charges by itself,
     "autonomous" 1, 701-706, 711, 712, "ride-through" those and 707-710, "legacy-curves" those of "legacy" and 126,
     129-132, 134-138. rated_w: nameplate, W at
     full light. base: address of the SunS marker. phases: feeder phases of its terminals, in the order of its own L1,
@@ -50,6 +51,11 @@ class InverterSpec:
             raise ValueError(f'{self.name}: physics "opender" is not for legacy and light inverters; leave it out')
         if self.energy_wh <= 0 or not 0 <= self.charge_pct <= 100:
             raise ValueError(f"{self.name}: give energy_wh above 0 and charge_pct from 0 to 100")
+
+    @property
+    def stores(self) -> bool:
+        """Whether it is a battery."""
+        return self.kind in ("battery", "charger")
 
     @property
     def watt_exponent(self) -> int:

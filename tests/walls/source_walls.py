@@ -16,6 +16,7 @@ LONGEST_FILE = 500
 TRANSLATING = (
     "translate.py",
     "carriers.py",
+    "charging.py",
     "curves.py",
     "legacy_curves.py",
     "modes.py",

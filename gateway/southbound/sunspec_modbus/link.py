@@ -13,6 +13,7 @@ from gateway.core.events import Adopted, Alarmed, ForeignHand, LinkDown, LinkUp,
 from gateway.core.known import Known
 from gateway.ports.south import Cleared
 from gateway.southbound.sunspec_modbus.ahead import Ahead
+from gateway.southbound.sunspec_modbus.charging import controls, lacking
 from gateway.southbound.sunspec_modbus.config import SunspecModbus
 from gateway.southbound.sunspec_modbus.connection import Door, Shared
 from gateway.southbound.sunspec_modbus.family import Family
@@ -33,7 +34,7 @@ from gateway.southbound.sunspec_modbus.readings import (
 from gateway.southbound.sunspec_modbus.rhythm import Rhythm
 from gateway.southbound.sunspec_modbus.shown import Shown
 from gateway.southbound.sunspec_modbus.telling import Telling
-from gateway.southbound.sunspec_modbus.translate import Controls, controls, prepare
+from gateway.southbound.sunspec_modbus.translate import Controls, prepare
 from gateway.southbound.sunspec_modbus.watch import Watch
 from gateway.wire.modbus import Refused
 from gateway.wire.sunspec import Chain, NotSunSpec, Unwritable, Value, Walk
@@ -424,7 +425,8 @@ class Link:
     def _tell_adopted(self) -> None:
         """Tell that the device is as wanted, once its modes are too, or are known to be none of its own."""
         if self._wanted is not None and self._adopted == self._wanted.serial and self._modes.rests:
-            self._shared.hear(Adopted(self.device, self._adopted, self._modes.cannot))
+            cannot = lacking(self._controls, self._wanted.command, self._values)
+            self._shared.hear(Adopted(self.device, self._adopted, (*cannot, *self._modes.cannot)))
 
     def _keep(self, values: Values) -> None:
         """Have what the device shows watched from now on, once a second after the write shows that it stays so.

@@ -10,6 +10,8 @@ from gateway.wire.sunspec import Absent, Chain, Model, Reader, Unwritable, Value
 Values = Mapping[str, Value]
 
 MISSING: Final = Absent("not given")
+_LASTING: Final = ("WChaMax", "StorCtl_Mod")
+"""What rates of charge are parts of, and the bits beside ours."""
 
 
 class Ask(NamedTuple):
@@ -89,8 +91,12 @@ def singly(steps: Sequence[Step]) -> tuple[Step, ...]:
 
 
 def lasting(values: Values) -> Values:
-    """Keep what a write leaves true of a read: the scale factors, and which points the device does not implement."""
-    return {name: value for name, value in values.items() if isinstance(value, Absent) or name.endswith("_SF")}
+    """Keep what a write leaves true of a read: scale factors, bases, and which points the device does not implement."""
+    return {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, Absent) or name.endswith("_SF") or name in _LASTING
+    }
 
 
 def scales(values: Values) -> tuple[Value, ...]:
