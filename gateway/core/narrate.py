@@ -74,6 +74,8 @@ def commanded(at_ms: int, told: Sequence[Command]) -> Tell:
     modes = zip(first.modes, first.mode_basis, strict=True)
     parts += [f"{in_words(mode)} by {label(key)}" for mode, key in modes]
     parts.append(f"falls back to {first.revert_limit_w} W")
+    if first.revert_floor_w is not None:
+        parts.append(f"then draws at most {-first.revert_floor_w} W")
     names = [command.device for command in told]
     values = [command.limit_w for command in told]
     return tell(at_ms, Topic.COMMANDED, first.power_basis[-1], first.rule, ", ".join(parts), names, values, "")

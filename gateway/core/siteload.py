@@ -36,8 +36,8 @@ UNMETERED: Final = LocalLoad(0, 0)
 class Driven(NamedTuple):
     """A DER behind the meter: what it was read to give, what it is on its way to, and its bounds as told (W).
 
-    `heads_w` is None once it has had the time to get there, and so is `dips_w`, the other end of what one may be on its
-    way to that draws by itself. None in `most_w` or `least_w` is no bound.
+    `heads_w` is None once it has had the time to get there, and so is `dips_w`, what one may be on its way to that
+    draws by itself; one that feeds is not. None in `most_w` or `least_w` is no bound.
     """
 
     power: Reading
@@ -75,8 +75,8 @@ class SiteLoad:
         if self._stands_still(out_w, sum_w, now_ms) and now_ms - self.stands_ms >= STALE_MS:
             return self.lose()
         sample_w = sum_w - out_w
-        low_w = sum(_least(_least(given_w, each.heads_w), each.dips_w) for given_w, each in driven) - out_w
-        high_w = sum(_most(_most(given_w, each.heads_w), each.dips_w) for given_w, each in driven) - out_w
+        low_w = sum(_least(_least(given_w, each.heads_w), _dips_w(given_w, each)) for given_w, each in driven) - out_w
+        high_w = sum(_most(given_w, each.heads_w) for given_w, each in driven) - out_w
         self.samples_w = (*self.samples_w, sample_w)[-SAMPLES:]
         self.lows_w, self.highs_w = (*self.lows_w, low_w)[-SAMPLES:], (*self.highs_w, high_w)[-SAMPLES:]
         if len(self.samples_w) < SAMPLES:
@@ -121,6 +121,10 @@ class SiteLoad:
     def _count(self, load: LocalLoad) -> bool:
         changed, self.counted = load != self.counted, load
         return changed
+
+
+def _dips_w(given_w: int, each: Driven) -> int | None:
+    return each.dips_w if given_w <= 0 else None
 
 
 def _least(given_w: int, other_w: int | None) -> int:

@@ -218,10 +218,9 @@ class DeviceState:
         arrived = self.adopted and self.verify_at_ms is not None and self.verify_at_ms <= now_ms
         if command.target_w is not None:
             return Driven(self.power, None if arrived else command.target_w, command.limit_w, command.target_w)
-        least_w = -self.told_draw_w() if self.device.draws_w else None
         if arrived:
-            return Driven(self.power, None, command.limit_w, least_w)
-        return Driven(self.power, command.limit_w, command.limit_w, least_w, least_w)
+            return Driven(self.power, None, command.limit_w, command.floor_w)
+        return Driven(self.power, command.limit_w, command.limit_w, command.floor_w, command.floor_w)
 
     def counted_w(self) -> int:
         """Give what the device must be counted at against a ceiling: its last word, or its rating (RULES E)."""

@@ -290,7 +290,7 @@ class Watch:
                 if total.function is Function.ACTIVE_POWER:
                     assert sum(fallen) + unmet_w == total.value_w, (name, total)
                 elif total.function in FLOORS:
-                    assert sum(fallen) >= min(0, total.value_w), (name, total)
+                    assert sum(fallen) >= min(0, total.value_w) - unmet_w, (name, total)
                 else:
                     assert sum(fallen) <= max(0, total.value_w) + max(0, unmet_w), (name, total)
             self._reversions_fit(name, point)
@@ -302,6 +302,9 @@ class Watch:
             return
         devices = [device for each in point.resources for device in DEVICES_OF[each]]
         assert sum(self.state.devices[device].reverts_to_w() for device in devices) <= rating_w, name
+        if point.import_limit_w is not None:
+            drawn_w = sum(self.state.devices[device].reverts_to_draw_w() for device in devices)
+            assert drawn_w <= point.import_limit_w, name
 
     # -- snapshots and the end
 

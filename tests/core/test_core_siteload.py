@@ -232,3 +232,12 @@ def test_what_a_meter_shows_is_in_the_picture_until_nobody_reads_it_any_more() -
     assert one.machine.connections() == {house(1): shown}
     one.feed(11 + STALE_MS // 1000, Tick())
     assert one.machine.connections() == {}
+
+
+def test_one_that_draws_may_be_on_its_way_to_its_floor_and_one_that_feeds_is_not() -> None:
+    for given_w, least_w in ((-1_000, -4_000 + 1_500), (1_000, 1_500 + 1_000)):
+        load = SiteLoad()
+        roof = Driven(Known(given_w, 0), 5_000, 5_000, -4_000, -4_000)
+        for at_ms in (0, 1_000, 2_000):
+            load.read(Known(-1_500, at_ms), (roof,), at_ms)
+        assert load.lows_w == (least_w,) * 3

@@ -140,6 +140,7 @@ class Der:
         if self.does.connected is False or self.does.energized is False:
             return 0
         most_w = min(self.available_w, self.does.limit_w)
+        most_w = most_w if self.does.floor_w is None else max(most_w, self.does.floor_w)
         return most_w if self.does.target_w is None else min(most_w, self.does.target_w)
 
 
@@ -163,9 +164,14 @@ class CorePlayer:
         self._unheard: dict[str, list[Callable[[], None]]] = {}
         self._offset_ms: dict[str, int] = {}
         self._ders = {
-            device.name: Der(device.rated_w, self.timeline.available_w.get(device.name, device.rated_w))
+            device.name: Der(device.rated_w, self._available_w(device.name, device.rated_w))
             for device in self.site.devices
         }
+
+    def _available_w(self, device: str, rated_w: int) -> int:
+        """Give what a device could feed at the beginning; one that charges by itself draws as much."""
+        draws = self.timeline.kinds.get(device) == "charger"
+        return -rated_w if draws else self.timeline.available_w.get(device, rated_w)
 
     def run(self) -> list[Tell]:
         """Play the timeline to its end and give every record."""

@@ -10,12 +10,16 @@ Line = dict[str, Any]
 
 MODES: Final = {
     "export-limit": "opModExpLimW",
+    "import-limit": "opModImpLimW",
     "generation-limit": "opModGenLimW",
+    "load-limit": "opModLoadLimW",
     "rating-limit": "opModMaxLimW",
     "active-power": "opModTargetW",
     "connect": "opModConnect",
     "energize": "opModEnergize",
 }
+DRAWN: Final = ("import-limit", "load-limit")
+"""What is a size into the site there, and negative here."""
 CURVES: Final = {"volt-var": "opModVoltVar", "volt-watt": "opModVoltWatt", "watt-var": "opModWattVar"}
 REFERENCES: Final = {"max-w": 1, "max-var": 2, "available-var": 3, "available-w": 7, "max-va": 8}
 """DERUnitRefType of IEEE 2030.5: what a percentage is of."""
@@ -33,6 +37,8 @@ def modes(given: Effects) -> Line:
             made["opModFixedW"] = float(value.removesuffix("%"))
         elif isinstance(value, str):
             made[MODES[function]] = float(value.removesuffix("%"))
+        elif function in DRAWN and isinstance(value, int):
+            made[MODES[function]] = -value
         else:
             made[MODES[function]] = value
     return made
