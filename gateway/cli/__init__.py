@@ -1,11 +1,25 @@
-"""The command line: `gateway run | check | probe | scan | pics | demo | explain | replay | certs | hil | ...`."""
+"""The command line: `gateway run | check | probe | scan | discover | pics | demo | explain | certs | hil | ...`."""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 
-from gateway.cli import certs, check, coordination, demo, evidence, explain, pics, probe, procedures, replay, run, scan
+from gateway.cli import (
+    certs,
+    check,
+    coordination,
+    demo,
+    discover,
+    evidence,
+    explain,
+    pics,
+    probe,
+    procedures,
+    replay,
+    run,
+    scan,
+)
 from gateway.runtime import wiring
 
 INTERRUPTED, READER_GONE = 130, 141
@@ -21,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     check.register(commands, wiring.TABLES)
     probe.register(commands)
     scan.register(commands)
+    discover.register(commands)
     pics.register(commands)
     demo.register(commands)
     explain.register(commands)
