@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from sep2_world import HOUSES, LIMIT, PARTY, PIN, World, make_pki, program
 
 from gateway.core.events import Assigned, Offset, OrderHeard
 from gateway.northbound.sep2_client import Before
+from hil.head_end import HeadEnd
 from hil.sep2.records import mrid_of
 from hil.sep2.tree import Rates
 from hil.sep2.utility import POLLED, UtilityTree
@@ -104,3 +106,24 @@ async def test_everything_is_read_again_after_an_outage(pki: Path) -> None:
         await world.rounds()
         for path in ("/edev", "/edev/1/fsa", "/edev/1/fsa/1/derp", "/edev/1/derp/1/derc"):
             assert world.asked()[path] == 2, path
+
+
+async def test_a_server_that_answers_a_little_at_a_time_is_read_whole_in_the_end(pki: Path) -> None:
+    left = [6]
+
+    class Weary(HeadEnd):
+        """Busy after six answers, until it was asked for its DeviceCapability in vain."""
+
+        async def _answer(self, request: web.Request) -> web.Response:
+            if left[0]:
+                left[0] -= 1
+                return await super()._answer(request)
+            if request.path == "/dcap":
+                left[0] = 6
+            return web.Response(status=503)
+
+    world = World(pki, rates=Rates(page_limit=50, poll_rate_s=HOUR_S), may_write=False)
+    world.server.__class__ = Weary
+    async with world:
+        await world.rounds()
+        assert world.told("out of reach")
