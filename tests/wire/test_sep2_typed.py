@@ -5,8 +5,8 @@ from sep2_examples import ANSWER, CARRYING, MIXED, SHED
 from sep2_values import MRID
 
 from gateway.wire.sep2 import Faulty, decode, encode
-from gateway.wire.sep2.resources import DERControlList, Response
-from gateway.wire.sep2.responses import ResponseList
+from gateway.wire.sep2.resources import DERControlList, DERControlResponse, Response
+from gateway.wire.sep2.responses import PriceResponse, ResponseList, TextResponse
 from gateway.wire.sep2.subscriptions import Notification, Untyped
 
 TYPE = ' xsi:type="DERControlList"'
@@ -59,3 +59,9 @@ def test_an_answer_of_an_unknown_type_is_a_plain_one_and_a_faulty_one_leaves_the
     spoilt = decode(text.replace(f"<subject>{MRID}</subject><Appl", "<subject>x</subject><Appl").encode())
     assert isinstance(spoilt, ResponseList)
     assert [type(item) for item in spoilt.items] == [Faulty, Response]
+
+
+def test_lists_of_one_kind_of_answer_after_another_are_not_taken_for_each_other() -> None:
+    for kind in (PriceResponse, TextResponse, DERControlResponse, Response, PriceResponse):
+        listed = ResponseList(total=3, results=3, items=(kind(**ANSWER),) * 3)
+        assert [decode(encode(listed)) for _ in range(3)] == [listed] * 3
