@@ -54,6 +54,8 @@ def is_of(dialect: Dialect, resource: Resource) -> bool:
 
 def test_every_profile_of_the_site_file_is_spoken() -> None:
     assert set(PROFILES) == set(Profile)
+    levels = {2013: "+S0", 2018: "+S1", 2023: "+S2"}
+    assert all(dialect.level == levels[dialect.edition] for dialect in DIALECTS.values())
 
 
 @pytest.mark.parametrize("name", DIALECTS)
