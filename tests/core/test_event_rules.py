@@ -267,9 +267,9 @@ def test_rule_11_a_superseder_that_is_cancelled_before_it_starts_supersedes_noth
 
 def test_rule_12_the_default_of_the_strongest_program_that_has_one_holds_per_mode() -> None:
     one = player()
-    one.default(1, "strong", Connect(True), precedence=1)
-    one.default(1, "weak", export(2_500), Connect(False), precedence=2)
-    one.default(1, "weakest", export(3_500), precedence=3)
+    one.default(1, "z-strong", Connect(True), precedence=1)
+    one.default(1, "m-weak", export(2_500), Connect(False), precedence=2)
+    one.default(1, "a-weakest", export(3_500), precedence=3)
     one.hear(2, order("a", export(4_000), 10, 20, precedence=9))
     assert one.over(5, 10, 20) == [2_500, 4_000, 2_500]
     assert one.ruled(Function.CONNECT) == 1
