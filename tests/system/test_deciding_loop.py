@@ -8,14 +8,17 @@ from typing import cast
 
 import pytest
 
+from gateway.core.alarms import Alarm
+from gateway.core.answers import Answer
 from gateway.core.decide import AT_ONCE
-from gateway.core.events import Contact, Delivered, OrderHeard, Started, Tell
+from gateway.core.events import Alarmed, Contact, Delivered, OrderHeard, Reported, Started, Tell
 from gateway.core.functions import LIMITS, Function
 from gateway.core.machine import Machine
 from gateway.core.orders import Ceiling, Each, Order, Rank, Reply
 from gateway.core.parties import Grant, Level, Party, Tier
 from gateway.core.topology import Device, Group, Resource, Site
 from gateway.core.units import Watts
+from gateway.ports.north import Notice
 from gateway.ports.south import Cleared, Lease, SouthLinks
 from gateway.runtime import decider as decider_module
 from gateway.runtime.clock import RealClock
@@ -145,3 +148,52 @@ async def test_what_is_told_of_one_event_in_parts_reads_as_one_and_is_decided_ag
         assert pack(recover(journal).state) == pack(state)
     finally:
         journal.close()
+
+
+class Post:
+    """A link that takes notices, and says of none that it was taken in."""
+
+    party = "dso"
+
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+
+    async def run(self) -> None:
+        """Do nothing."""
+
+    def owe(self, answer: Answer) -> None:
+        """Take no answer."""
+        raise AssertionError(answer)
+
+    def report(self, notice: Notice) -> None:
+        """Take a notice."""
+        self.notices.append(notice)
+
+
+async def test_a_notice_goes_to_a_link_that_takes_alarms_and_again_after_a_restart(tmp_path: Path) -> None:
+    post, again = Post(), Post()
+    async with deciding(tmp_path / "state", 1) as (decider, _ear):
+        decider.north = {"dso": post}
+        await decider.settle(Alarmed("home-0-roof", (Alarm.OVER_VOLTAGE,)))
+    assert [(notice.resource, notice.alarm, notice.raised) for notice in post.notices] == [
+        ("home-0", Alarm.OVER_VOLTAGE, True)
+    ]
+    journal, clock = Journal.open(tmp_path / "state", reserve_bytes=4096), RealClock()
+    try:
+        decider = Decider(recover(journal), journal, clock, Lease(clock))
+        decider.north, decider.south = {"dso": again}, {"home-0-roof": cast("SouthLinks", Ear())}
+        await decider.settle(fleet_started(1))
+        decider.resume()
+        assert again.notices == post.notices, "it was not taken in before the process ended"
+        await decider.settle(Reported(again.notices[0].serial))
+        assert not decider.machine.state.alarms.owed
+    finally:
+        journal.close()
+
+
+async def test_a_notice_that_no_link_has_a_place_for_is_done_with(tmp_path: Path) -> None:
+    async with deciding(tmp_path / "state", 1) as (decider, _ear):
+        await decider.settle(Alarmed("home-0-roof", (Alarm.OVER_VOLTAGE,)))
+        assert decider.machine.state.alarms.owed
+        await decider.settle()
+        assert not decider.machine.state.alarms.owed
