@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from gateway.core.events import LinkDown, LinkUp
 from gateway.core.known import Unknown
 from gateway.pki import tls
 from gateway.southbound.sep2_server import LimitMode, Sep2ServerDevice, TargetMode, client
+from gateway.southbound.sep2_server.client import Client
 from gateway.southbound.sep2_server.translate import sfdi
 from gateway.wire.sep2.codes import EventState
 from gateway.wire.sep2.devices import EndDevice, EndDeviceList, Registration
@@ -348,3 +350,19 @@ def test_two_devices_of_one_lfdi_are_refused(pki: Path) -> None:
     lfdi = World(pki).lfdis["roof"]
     with pytest.raises(ValueError, match='"lfdi": it is that of device "a" already'):
         World(pki, devices={"a": Sep2ServerDevice(lfdi), "b": Sep2ServerDevice(lfdi.lower())})
+
+
+async def test_a_client_is_looked_at_once_a_second_and_not_oftener(pki: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    real = Client.sweep
+
+    def counting(client: Client, ticks_s: float) -> None:
+        looks.append(client.lfdi)
+        real(client, ticks_s)
+
+    monkeypatch.setattr(Client, "sweep", counting)
+    async with World(pki, rate=1) as world:
+        began_s = time.monotonic()
+        roof = world.lfdis["roof"]
+        await world.until(lambda: looks.count(roof) >= 3)
+        assert looks.count(roof) <= 2 + (time.monotonic() - began_s)
