@@ -98,7 +98,7 @@ class Door:
             made: list[socket.socket] = []
             for family, _kind, _protocol, _name, address in dict.fromkeys(found):
                 port = made[0].getsockname()[1] if made else self._port
-                one = socket.create_server((address[0], port), family=family, backlog=BACKLOG)
+                one = socket.create_server((address[0], port, *address[2:]), family=family, backlog=BACKLOG)
                 stack.callback(one.close)
                 one.setblocking(False)
                 made.append(one)

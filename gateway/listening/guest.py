@@ -143,7 +143,7 @@ class Guest(web.RequestHandler):
 
     def cut(self, reason: Reason, why: str) -> None:
         """Cut the connection in the middle of what it is at, and say why."""
-        self._guests.refusals.note(reason, f"{self.lfdi or 'nobody'}: its connection is cut: {why}")
+        self._guests.refusals.note(reason, f"{self.lfdi or 'nobody'}: its connection is cut, {why}")
         self.drop()
 
     def drop(self) -> None:
