@@ -274,14 +274,12 @@ def _sep2_client(
     context = identities.client(table.certificate, table.key, table.trust, pinned_lfdi=pins)
     notify = None if table.notify_port is None else identities.server(table.certificate, table.key, table.trust)
     own_lfdi = identity.lfdi(files.read_certificates(table.certificate)[0].public_bytes(Encoding.DER))
-    words = _profile("sep2")
-    spoken = words["profile"][table.profile]
     link = sep2_client.Link(
         table,
         resources,
         own_lfdi,
         context,
-        sep2_client.response_codes(words, str(spoken["edition"]), table.responses),
+        sep2_client.speech(_profile("sep2"), table.profile, table.responses, table.versions),
         clock,
         hear,
         look,
@@ -289,9 +287,6 @@ def _sep2_client(
         levels=_levels(site, table.party),
         notify=notify,
         before=before,
-        spoken=spoken,
-        versions={version: words["profile"][f"csip-aus-{version}"] for version in table.versions},
-        joined=words["events"]["successive"] == "joined",
     )
     if notify is not None:
         identities.on_denial(notify, link.cut)

@@ -17,11 +17,12 @@ from gateway.core.answers import Answer, Kind
 from gateway.core.events import Contact, Delivered, Event, OrderHeard
 from gateway.core.known import Known, Reading
 from gateway.core.orders import Order
-from gateway.northbound.sep2_client import Link, Sep2Client, Sep2Resource
+from gateway.northbound.sep2_client import Link, Sep2Client, Sep2Resource, Speech
 from gateway.northbound.sep2_client.config import DeviceIdentity, ProgramService
 from gateway.northbound.sep2_client.heard import NOTHING
 from gateway.pki import files, identity, issue, tls
 from gateway.runtime.clock import parse
+from gateway.wire.sep2 import ANY, Dialect
 from hil.clock import Clock
 from hil.head_end import Certificate, HeadEnd, Override
 from hil.sep2.records import Program, Resource, mrid_of
@@ -113,7 +114,7 @@ class World:
         """What the link knows of before a restart."""
         self._registers, self._tree, self._versions = registers, tree, versions
         self.connection_points: dict[str, str] = {}
-        self.spoken: Mapping[str, Any] | None = None
+        self.dialect = ANY
         self.identities: dict[str, DeviceIdentity] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.own_lfdi = identity.lfdi(files.read_certificates(pki / "gateway.pem")[0].public_bytes(Encoding.DER))
@@ -173,15 +174,17 @@ class World:
             resources,
             self.own_lfdi,
             context,
-            CODES,
+            Speech(
+                CODES,
+                self.dialect,
+                {version: Dialect(**WORDS["profile"][f"csip-aus-{version}"]) for version in self._versions},
+            ),
             self.clock,
             self.events.append,
             self.look if self._is_parent else None,
             may_write=self._may_write,
             levels=self._levels,
             before=self.before,
-            versions={version: WORDS["profile"][f"csip-aus-{version}"] for version in self._versions},
-            spoken=self.spoken,
             notify=tls.server_context(table.certificate, table.key, table.trust) if self._listens else None,
         )
         self._tasks = [asyncio.create_task(self.link.run())]

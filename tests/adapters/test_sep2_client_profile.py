@@ -10,6 +10,7 @@ from lxml import etree
 from sep2_world import LIMIT, World, make_pki
 
 from gateway.core.answers import Kind
+from gateway.wire.sep2 import ANY, Dialect
 from hil.sep2.intake import Reply
 
 PROFILES = tomllib.loads(Path("profiles/protocols/sep2.toml").read_text())["profile"]
@@ -36,7 +37,7 @@ def assert_valid(profile: str, body: bytes) -> None:
 async def sent(pki: Path, monkeypatch: pytest.MonkeyPatch, profile: str | None) -> dict[str, bytes]:
     """Let a link answer, subscribe and show ratings; give a body of each kind that reached the server."""
     world = World(pki, listens=True, notifies=True)
-    world.spoken = PROFILES[profile] if profile else None
+    world.dialect = Dialect(**PROFILES[profile]) if profile else ANY
     bodies: dict[str, bytes] = {}
     reply = world.server._reply
 

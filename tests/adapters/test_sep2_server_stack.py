@@ -14,7 +14,7 @@ from gateway.core.functions import Function
 from gateway.core.known import Known
 from gateway.core.orders import Ceiling, Order
 from gateway.core.units import Share, Watts
-from gateway.northbound.sep2_client import Link, Sep2Client, Sep2Resource
+from gateway.northbound.sep2_client import Link, Sep2Client, Sep2Resource, Speech
 from gateway.pki import tls
 from gateway.southbound.sep2_server import LimitMode, Sep2ServerDevice
 
@@ -56,7 +56,7 @@ class Lower:
             {name: Sep2Resource(device.lfdi, 111115) for name, device in world.devices.items()},
             world.lfdis["lower"],
             tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi),
-            CODES,
+            Speech(CODES),
             world.clock,
             self.hear,
             self.look,

@@ -21,7 +21,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.core.events import Event, OrderHeard
-from gateway.northbound.sep2_client import Link, Sep2Client, Sep2Resource
+from gateway.northbound.sep2_client import Link, Sep2Client, Sep2Resource, Speech
 from gateway.pki import files, identity, issue, tls
 from gateway.runtime.clock import RealClock
 from hil.clock import Clock
@@ -121,7 +121,7 @@ async def take(pki: Path) -> None:
         {HOUSE: Sep2Resource(lfdi(HOUSE), PIN)},
         identity.lfdi(files.read_certificates(own[0])[0].public_bytes(Encoding.DER)),
         tls.client_context(*own, trust, pinned_lfdi=table.server_lfdi),
-        {},
+        Speech({}),
         RealClock(),
         heard.append,
         None,

@@ -20,10 +20,11 @@ from gateway.core.known import Known
 from gateway.core.machine import Machine
 from gateway.core.parties import Grant, Level, Party, Tier
 from gateway.core.topology import Device, Group, Resource, Site
-from gateway.northbound.sep2_client import Before, Link, Sep2Client, Sep2Resource
+from gateway.northbound.sep2_client import Before, Link, Sep2Client, Sep2Resource, Speech
 from gateway.pki import files, identity, tls
 from gateway.runtime.daemon import recover
 from gateway.store import Journal
+from gateway.wire.sep2 import Dialect
 
 ROOT = Path(__file__).parents[2]
 WORDS: Mapping[str, Any] = tomllib.loads((ROOT / "profiles/protocols/sep2.toml").read_text())
@@ -165,12 +166,11 @@ class Gateway:
             },
             self.own_lfdi(self._pki),
             tls.client_context(table.certificate, table.key, table.trust, pinned_lfdi=table.server_lfdi),
-            CODES,
+            Speech(CODES, versions={"1.3": Dialect(**WORDS["profile"]["csip-aus-1.3"])} if self._negotiates else {}),
             self.clock,
             self.hear,
             self._look,
             may_write=True,
-            versions={"1.3": WORDS["profile"]["csip-aus-1.3"]} if self._negotiates else {},
             before=Before(
                 partial(self._machine.assigned, PARTY),
                 partial(self._machine.held, PARTY),

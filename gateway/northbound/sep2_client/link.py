@@ -6,7 +6,7 @@ import secrets
 import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from gateway.northbound.sep2_client import spread
 from gateway.northbound.sep2_client.alarm_box import AlarmBox
@@ -20,11 +20,11 @@ from gateway.northbound.sep2_client.outbox import Outbox
 from gateway.northbound.sep2_client.papers import Papers
 from gateway.northbound.sep2_client.programs import Split
 from gateway.northbound.sep2_client.reader import Reader
+from gateway.northbound.sep2_client.speech import Speech
 from gateway.northbound.sep2_client.subscriber import Subscriber
 from gateway.northbound.sep2_client.walk import Walker
 from gateway.ports.clock import Clock
 from gateway.ports.north import Answer, Hear, Look, Notice
-from gateway.wire.sep2 import ANY, Dialect
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Link:
         resources: Mapping[str, Sep2Resource],
         own_lfdi: str,
         context: ssl.SSLContext,
-        codes: Mapping[str, int],
+        speech: Speech,
         clock: Clock,
         hear: Hear,
         look: Look | None,
@@ -59,25 +59,18 @@ class Link:
         levels: Mapping[str, int] | None = None,
         notify: ssl.SSLContext | None = None,
         before: Before = NOTHING,
-        spoken: Mapping[str, Any] | None = None,
-        versions: Mapping[str, Mapping[str, Any]] | None = None,
-        joined: bool = True,
     ) -> None:
         """Be ready to speak with the server of this table for these resources.
 
         `look` gives the picture to show it; None where the server is not the parent's, who alone is reported to (A2).
         `levels` is the level that the party stands at with each service that it is granted. `notify` is what we listen
         for notifications by; without it, and where we may not write, the server is polled alone. `before` is what was
-        heard of it before a restart. `spoken` is what the protocol's profile says of the table's `profile`; without it
-        all that is known here is written. `versions` is what it says of each of the
-        table's `versions`. `joined` lets an event that starts where another ends take over at the real end
-        of that one.
+        heard of it before a restart.
         """
         self._party = table.party
         self._clock = clock
         self._look = look
-        dialect = ANY if spoken is None else Dialect(**spoken)
-        self._exchange = Exchange(table.url, context, may_write=may_write, dialect=dialect)
+        self._exchange = Exchange(table.url, context, may_write=may_write, dialect=speech.dialect)
         phase_s = spread.phase_s(own_lfdi, table.url)
         self._walker = _Walker(
             table.party,
@@ -90,11 +83,11 @@ class Link:
             hear,
             partial(secrets.randbits, 64),
             table.contact_lost_s,
-            Split(table.program, levels, joined=joined),
-            {version: Dialect(**words) for version, words in (versions or {}).items()},
+            Split(table.program, levels, joined=speech.joined),
+            speech.versions,
             before,
         )
-        self._outbox = Outbox(self._exchange, resources, codes, clock, hear, self._walker.server_ms)
+        self._outbox = Outbox(self._exchange, resources, speech.codes, clock, hear, self._walker.server_ms)
         self._walked, self._met = asyncio.Event(), asyncio.Event()
         self._papers = Papers(table.party, self._exchange, resources)
         self._alarms = AlarmBox(
