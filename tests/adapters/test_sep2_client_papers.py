@@ -6,6 +6,8 @@ import pytest
 from sep2_world import World, lfdi, make_pki
 
 from gateway.northbound.sep2_client.config import DeviceIdentity
+from gateway.wire.sep2 import Dialect
+from gateway.wire.sep2.namespaces import NAMESPACE
 
 NMI = "QB0123456789"
 
@@ -115,3 +117,14 @@ async def test_device_information_is_put_once_and_when_the_site_file_says_anothe
         world.identities = {"house-1": DeviceIdentity(40_732, "Sun 5000", "SN-2")}
         world.connect()
         await world.until(lambda: papers.information["house-1"]["mfSerNum"] == "SN-2")
+
+
+async def test_a_profile_without_connection_points_is_said_once_and_nothing_is_put(pki: Path) -> None:
+    world = World(pki)
+    world.connection_points = {"house-1": NMI}
+    world.dialect = Dialect(2018, NAMESPACE)
+    async with world:
+        await world.until(lambda: world.told("has no ConnectionPoint"))
+        await world.rounds(3)
+        assert len(world.told("has no ConnectionPoint")) == 1
+        assert not world.asked("GET", "PUT")["/edev/2/cp"]

@@ -79,7 +79,12 @@ class Papers:
         it, at "cp", as the public procedures and the open utility server have it.
         """
         said = self._resources[name]
-        if said.connection_point_id is not None:
+        if said.connection_point_id is not None and not self._exchange.dialect.csip_aus:
+            text = (
+                f"its profile has no ConnectionPoint; that of {name} is not told, choose a profile of CSIP-AUS for it"
+            )
+            self._said.amiss(f"connection point of {name}", text)
+        elif said.connection_point_id is not None:
             link, below = device.connection_point_link, device.href if said.register else None
             if link is not None or below is not None:
                 href = f"{below}/cp" if link is None else link.href
