@@ -141,7 +141,7 @@ def test_what_a_peer_can_make_us_keep_is_bounded() -> None:
 def test_a_mould_takes_nothing_that_cannot_be_written() -> None:
     moulds = Moulds(DER_CONTROL, "DERControl", ANY)
     moulds.learn(plain(1))
-    assert moulds.text(plain(2)) is not None
+    assert None not in moulds.texts([plain(2), plain(3)])
     for change in (
         {"mrid": "odd"},
         {"version": 1 << 16},
@@ -155,4 +155,11 @@ def test_a_mould_takes_nothing_that_cannot_be_written() -> None:
         {"randomize_start_s": 3601},
         {"base": DERControlBase(other_modes=("opModX",))},
     ):
-        assert moulds.text(dataclasses.replace(plain(2), **change)) is None, change
+        assert moulds.texts([dataclasses.replace(plain(2), **change)]) == [None], change
+
+
+@pytest.mark.parametrize("item", ["<DER/>", "<DER></DER>", '<DER href="/der/1"><DERStatusLink href="/ders"/></DER>'])
+def test_items_of_nothing_are_as_many_as_there_are(item: str) -> None:
+    body = f'<DERList xmlns="urn:ieee:std:2030.5:ns" all="2" results="2">{item}{item}</DERList>'.encode()
+    for _ in range(2):
+        assert decode(body) == by_tree(body)

@@ -429,28 +429,15 @@ def _row_writer(row: Row, dialect: Dialect) -> tuple[str, str, str, str, Any, An
     write = _make_writer(row.kind, name, dialect)
     if row.typed:
         write = typed_writer(row, write, lambda table, said: _make_writer(table, name, dialect, said), dialect)
-    elif row.isolated:
-        write = _moulded(write, Moulds(row.kind, name, dialect))
-    return row.element, row.field, "", "", None, _each(write, row) if row.many else write, row.required
-
-
-def _moulded(write: _Write, moulds: Moulds) -> _Write:
-    def write_moulded(value: Any, out: list[str]) -> None:  # noqa: ANN401 - of the table's class
-        text = moulds.text(value)
-        if text is None:
-            write(value, out)
-            moulds.learn(value)
-        else:
-            out.append(text)
-
-    return write_moulded
+    moulds = Moulds(row.kind, name, dialect) if row.isolated and not row.typed else None
+    return row.element, row.field, "", "", None, _each(write, row, moulds) if row.many else write, row.required
 
 
 def _refusing(dialect: Dialect) -> _Write:
     return lambda _value, _out: _refuse(f"is not of {dialect}")
 
 
-def _each(write: _Write, row: Row) -> _Write:
+def _each(write: _Write, row: Row, moulds: Moulds | None) -> _Write:
     most = row.most or MAX_ITEMS
 
     def write_all(values: tuple[Any, ...], out: list[str]) -> None:
@@ -458,8 +445,16 @@ def _each(write: _Write, row: Row) -> _Write:
             raise WireFault(f"more than {most} items")
         if row.required and not values:
             raise WireFault("is missing")
-        for value in values:
-            write(value, out)
+        if moulds is None:
+            for value in values:
+                write(value, out)
+            return
+        for value, text in zip(values, moulds.texts(values), strict=True):
+            if text is None:
+                write(value, out)
+                moulds.learn(value)
+            else:
+                out.append(text)
 
     return write_all
 

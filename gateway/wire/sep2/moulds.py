@@ -7,8 +7,9 @@ needs no escape. Whatever differs in the least is written field by field, which 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from operator import attrgetter, itemgetter, le
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple
 
 from gateway.wire.sep2.dialects import Dialect
@@ -18,6 +19,7 @@ from gateway.wire.sep2.table import Row, Table
 
 MOST_OF_A_LIST: Final = 8
 _FEWEST: Final = 2
+_WHOLE: Final = {int}
 _NUMBER, _ADDRESS, _WORD = range(3)
 _PLAIN_ADDRESSES: Final = re.compile(r"[!#-%'-;=?-~]*")
 
@@ -27,42 +29,57 @@ class _UnlikeError(Exception):
 
 
 class Mould(NamedTuple):
-    """What is taken out of a value in one go, how that is checked, and the text that it goes into.
+    """What is taken out of each value in one go, how that is checked, and the text that it goes into.
 
-    `get` gives whole numbers, then addresses, then what has a writer of its own, then what has to be as it is `fixed`.
+    `get` gives whole numbers, then addresses, then what has a writer of its own, then what has to be as it is `fixed`;
+    all of them are checked and written by columns. `order` puts the columns in the order of the text.
     """
 
     get: Callable[[Any], tuple[Any, ...]]
     ends: tuple[int, int, int]
-    low: tuple[int, ...]
-    high: tuple[int, ...]
-    numbers: tuple[type, ...]
+    bounds: tuple[tuple[int, int], ...]
     writers: tuple[Callable[[Any], str], ...]
     fixed: tuple[Any, ...]
-    order: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+    order: Callable[[Sequence[Iterable[Any]]], tuple[Iterable[Any], ...]]
     text: str
 
-    def fill(self, value: object) -> str | None:
-        """Return the text of a value, or None where it does not fit."""
-        try:
-            found = self.get(value)
-        except AttributeError:
-            return None
+    def fill(self, values: Sequence[object], texts: list[str | None]) -> None:
+        """Set the text of each value that has none yet and fits; none of them where one cannot be written."""
+        places, rows, last = [], [], self.ends[2]
+        for place, value in enumerate(values):
+            if texts[place] is None:
+                try:
+                    row = self.get(value)
+                except AttributeError:
+                    continue
+                if row[last:] == self.fixed:
+                    places.append(place)
+                    rows.append(row)
+        columns = self._columns(list(zip(*rows, strict=True)))
+        if columns is not None:
+            for place, filled in zip(places, zip(*self.order(columns), strict=True), strict=True):
+                texts[place] = self.text % filled
+
+    def _columns(self, found: list[tuple[Any, ...]]) -> list[Iterable[Any]] | None:
+        """Return the columns as they are written, or None where one of them does not hold what can be."""
         last_number, last_address, last_word = self.ends
-        if found[last_word:] != self.fixed:
-            return None
         numbers, addresses = found[:last_number], found[last_number:last_address]
-        if tuple(map(type, numbers)) != self.numbers:
+        if not found or any(set(map(type, column)) != _WHOLE for column in numbers):
             return None
-        if not (all(map(le, self.low, numbers)) and all(map(le, numbers, self.high))):
+        if not all(
+            low <= min(each) and max(each) <= high for each, (low, high) in zip(numbers, self.bounds, strict=True)
+        ):
             return None
         try:
-            if _PLAIN_ADDRESSES.fullmatch("".join(addresses)) is None:
+            if _PLAIN_ADDRESSES.fullmatch("".join(chain.from_iterable(addresses))) is None:
                 return None
-            words = [write(word) for write, word in zip(self.writers, found[last_address:last_word], strict=True)]
+            words = [
+                list(map(write, column))
+                for write, column in zip(self.writers, found[last_address:last_word], strict=True)
+            ]
         except (TypeError, WireFault):
             return None
-        return self.text % self.order((*numbers, *addresses, *words))
+        return [*numbers, *addresses, *words]
 
 
 class _Plan:
@@ -122,9 +139,7 @@ class _Plan:
         return Mould(
             get=attrgetter(*paths),
             ends=(groups.count(_NUMBER), len(groups) - groups.count(_WORD), len(groups)),
-            low=tuple(low for low, _high in numbers),
-            high=tuple(high for _low, high in numbers),
-            numbers=(int,) * len(numbers),
+            bounds=tuple(numbers),
             writers=tuple(kind.write for kind in kinds if _group(kind) == _WORD),
             fixed=tuple(value for _at, value in self.fixed),
             order=itemgetter(*[by_kind.index(each) for each in range(len(by_kind))]),
@@ -146,13 +161,12 @@ class Moulds:
         self._table, self._name, self._dialect = table, name, dialect
         self._known: list[Mould] = []
 
-    def text(self, value: object) -> str | None:
-        """Return the text of an item, or None where no mould fits."""
+    def texts(self, values: Sequence[object]) -> list[str | None]:
+        """Return the text of each item, or None where no mould fits."""
+        texts: list[str | None] = [None] * len(values)
         for mould in self._known:
-            text = mould.fill(value)
-            if text is not None:
-                return text
-        return None
+            mould.fill(values, texts)
+        return texts
 
     def learn(self, value: object) -> None:
         """Keep the mould of an item that was written field by field, in the place of the oldest if there are many."""

@@ -8,8 +8,9 @@ the least is left to the tree, and so is a value that cannot be read, for the tr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -40,9 +41,9 @@ class _UnlikeError(Exception):
 
 
 class _Step(NamedTuple):
-    """Make one value out of those before it: which ones (as one tuple), by which draft, of which class."""
+    """Make a column of values out of those before it: which ones, by which draft, of which class."""
 
-    pick: Callable[[list[Any]], Any]
+    pick: Callable[[list[Iterable[Any]]], Any]
     make: Any
     cls: type
 
@@ -55,17 +56,20 @@ class Shape(NamedTuple):
     constants: tuple[Any, ...]
     steps: tuple[_Step, ...]
 
-    def value(self, texts: tuple[str | Any, ...]) -> Any:  # noqa: ANN401 - of the class of the item's table
-        """Return what the texts mean; WireFault where one of them cannot be read."""
-        found = [read(text) for read, text in zip(self.reads, texts, strict=True)]
-        found += self.constants
-        value: Any = None
+    def values(self, rows: list[tuple[str | Any, ...]]) -> list[Any]:
+        """Return what the texts of each item mean, made by columns; WireFault where one of them cannot be read."""
+        found: list[Iterable[Any]] = [
+            list(map(read, texts)) for read, texts in zip(self.reads, zip(*rows, strict=True), strict=True)
+        ]
+        found += map(repeat, self.constants)
+        made: list[Any] = []
         for pick, make, cls in self.steps:
-            value = make(pick(found)) if cls is tuple else make(*pick(found))
+            made = list(map(make, *pick(found)))
             if cls is not tuple:
-                value.__class__ = cls
-            found.append(value)
-        return value
+                for value in made:
+                    value.__class__ = cls
+            found.append(made)
+        return made
 
 
 class _Kind:
@@ -96,24 +100,27 @@ class ListShapes:
         kind = None if beginning is None else self._kinds.get(_key(beginning))
         if beginning is None or kind is None:
             return None
-        items: list[Any] = []
-        text, at = beginning.string, beginning.end()
-        try:
-            while len(items) <= most_items:
-                for shape in kind.shapes:
-                    fits = shape.pattern.match(text, at)
-                    if fits is not None:
-                        break
-                else:
+        runs: list[tuple[Shape, list[tuple[str | Any, ...]]]] = []
+        text, at, count = beginning.string, beginning.end(), 0
+        while count <= most_items:
+            for shape in kind.shapes:
+                fits = shape.pattern.match(text, at)
+                if fits is not None:
                     break
-                items.append(shape.value(fits.groups()))
-                at = fits.end()
+            else:
+                break
+            if not runs or runs[-1][0] is not shape:
+                runs.append((shape, []))
+            runs[-1][1].append(fits.groups())
+            at, count = fits.end(), count + 1
+        end = f"</{beginning[1]}>"
+        if count > most_items or text[at:].strip(" \n") != end:
+            return None
+        try:
+            items = tuple(chain.from_iterable(shape.values(rows) for shape, rows in runs))
         except WireFault:
             return None
-        end = f"</{beginning[1]}>"
-        if len(items) > most_items or text[at:].strip(" \n") != end:
-            return None
-        return (text[: beginning.end()] + end).encode(), tuple(items)
+        return (text[: beginning.end()] + end).encode(), items
 
     def learn(self, body: bytes) -> None:
         """Keep the shape of the first item that has none of those known; the body was read by its tree before."""
@@ -175,7 +182,7 @@ class _Sketch:
         self._element(kind)
         before = 0, len(self._reads), len(self._reads) + len(self._constants)
         steps = tuple(
-            _Step(_picker([before[part] + at for part, at in places]), cls if cls is tuple else draft(cls), cls)
+            _Step(_picker([before[part] + at for part, at in places]), _together if cls is tuple else draft(cls), cls)
             for cls, places in self._plans
         )
         return Shape(re.compile("".join(self._pattern)), tuple(self._reads), tuple(self._constants), steps)
@@ -220,7 +227,7 @@ class _Sketch:
         """Note that a value of the table's class is made of what was found, and of defaults."""
         required = [row.field for row in table.rows if row.required]
         required += [attribute.field for attribute in table.attributes if attribute.required]
-        if not all(field in places for field in required):
+        if not places or not all(field in places for field in required):
             raise _UnlikeError
         for field in fields(table.cls):
             if field.name not in places:
@@ -274,5 +281,9 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
     return at if found is None else found.end()
 
 
-def _picker(at: Sequence[int]) -> Callable[[list[Any]], Any]:
+def _together(*values: Any) -> tuple[Any, ...]:  # noqa: ANN401 - of whatever class the elements are
+    return values
+
+
+def _picker(at: Sequence[int]) -> Callable[[list[Iterable[Any]]], Any]:
     return itemgetter(*at) if len(at) > 1 else itemgetter(slice(at[0], at[0] + 1))
