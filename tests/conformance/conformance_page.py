@@ -39,7 +39,7 @@ Where the procedures leave something open, our reading is:
 - A person does at once what a step asks of one, begins 20 s after all is ready, and presses "proceed" after 2 minutes.
 - What only a person can see is looked at too: 20 s after it was read, a control or default has to be obeyed by
   the DER, by a reading of the event rules that shares nothing with the gateway's; randomized starts have to lie within
-  their windows, and apart. Ramps are not timed.
+  their windows, and apart unless they succeed each other without a gap. Ramps are not timed.
 - A control that is answered with "not applicable", "rejected", "aborted" or "partially completed" is not passed, even
   where a procedure does not ask for it.
 - Where the public test runner is stricter than the procedures, it is followed: readings begin and end on whole minutes,

@@ -59,9 +59,11 @@ class Observer:
     def starts(self) -> list[str]:
         """Give what is amiss with when randomized controls were said to start: in their windows, and not all alike.
 
-        One that was received when it had begun already starts at once, so it says nothing.
+        One that was received when it had begun already starts at once, so it says nothing of its window; one that
+        starts where another ends starts as late as that one, so that there is no gap.
         """
         controls = [one for program in self._server.tree.programs for one in program.controls.values()]
+        ends_s = {one.start_s + one.duration_s for one in controls}
         windows_s = {one.mrid: (one.start_s, one.randomize_start_s) for one in controls if one.randomize_start_s}
         said = {(one.mrid, one.status): one.created_s or 0 for one in self._server.tree.intake.answers}
         delays_s = {
@@ -74,8 +76,9 @@ class Observer:
             for mrid, delay_s in delays_s.items()
             if not min(0, windows_s[mrid][1]) <= delay_s <= max(0, windows_s[mrid][1])
         ]
-        if len(delays_s) > 1 and len(set(delays_s.values())) == 1:
-            faults.append(f"all of {len(delays_s)} randomized controls started equally late")
+        alone_s = [delay_s for mrid, delay_s in delays_s.items() if windows_s[mrid][0] not in ends_s]
+        if len(alone_s) > 1 and len(set(alone_s)) == 1:
+            faults.append(f"all of {len(alone_s)} randomized controls started equally late")
         return faults
 
     def _seen(self, wanted: Wanted) -> list[str]:

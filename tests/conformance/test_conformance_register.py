@@ -1,6 +1,7 @@
 """A gateway that registers its resources itself, with a server that expects one of them and not the other."""
 
 import logging
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,15 @@ async def test_what_is_refused_is_said_once_and_asked_again_at_the_poll_rate(
             due_ms = [gateway.next_ms(), clock.next_ms() or end_ms, end_ms]
             clock.advance(max(min(due_ms), clock.now_ms() + 1))
             gateway.turn()
-        posted = [status for _at_ms, method, path, status in server.requests if (method, path) == ("POST", "/edev")]
+        posts = [one for one in server.requests if (one[1], one[2]) == ("POST", "/edev")]
     finally:
         await gateway.stop()
         await server.stop()
-    assert posted == [201] + ROUNDS * [403]
+    assert [post[3] for post in posts] == [201] + (len(posts) - 1) * [403]
+    refused_s = [post[0] // 1000 for post in posts[1:]]
+    gaps_s = [later - earlier for earlier, later in pairwise(refused_s)]
+    assert len(gaps_s) >= ROUNDS - 1
+    assert POLL_S / 4 <= gaps_s[0] <= POLL_S * 5 / 4, "each gateway takes a phase of its own first"
+    assert all(abs(gap_s - POLL_S) <= 1 for gap_s in gaps_s[1:])
     told = [record.message for record in caplog.records if "is not registered" in record.message]
     assert told == ["utility: house-2 is not registered: status 403; ask for it to be"]
