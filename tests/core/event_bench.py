@@ -58,7 +58,7 @@ def site(houses: tuple[str, ...], programs: tuple[str, ...]) -> Site:
         (Grant(DSO, "envelope", Level.CONNECTION, FUNCTIONS, STREET),),
         tuple(Group(name, houses) for name in (STREET, *programs)),
         tuple(Resource(house, (f"roof-{house}",), AGREED_W, LAST_RESORT_W) for house in houses),
-        tuple(Device(f"roof-{house}", house, RATED_W, 600_000, 2_000) for house in houses),
+        tuple(Device(f"roof-{house}", house, RATED_W, 600_000, 2_000, rated_charge_w=RATED_W) for house in houses),
     )
 
 
