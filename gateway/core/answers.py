@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from gateway.core.arbitrate import Status
-from gateway.core.functions import Function
+from gateway.core.functions import FLOORS, Function
 from gateway.core.observe import Verdict
 from gateway.core.orders import OrderKey
 from gateway.core.timeline import FOR_EVER_MS
@@ -83,8 +83,9 @@ class Course:
 
     `ended_ms` is when it had its terminal answer: from then on it holds nothing, whatever becomes of the others (C6);
     `lost` is the functions that were superseded before that, and when. It `ran_out` where it ran to its own end.
-    `bound` tells whether any command rested on it, `short` why it was served short, `disobeyed` what was measured.
-    `unable` is which devices cannot carry which of its modes. `yields_to` is the party whose order it waits for.
+    `bound` tells whether any command rested on it, `bound_draw` whether one did in what it says of draw; `short` why it
+    was served short, `disobeyed` what was measured. `unable` is which devices cannot carry which of its modes.
+    `yields_to` is the party whose order it waits for.
     `short_w` is by how much it is served short since `short_since_ms`, `short_w_ms` the energy of it before that.
     """
 
@@ -96,6 +97,7 @@ class Course:
     lost: tuple[tuple[Function, int], ...] = ()
     short: str = ""
     bound: bool = False
+    bound_draw: bool = False
     adopted: bool = False
     obeyed: bool = False
     disobeyed: str = ""
@@ -164,7 +166,8 @@ def ending(course: Course) -> Ending:
     if course.disobeyed:
         return Ending(Kind.PARTIAL, "C15", course.disobeyed)
     lacks = "; ".join(map(str, course.unable))
-    if course.bound and not course.adopted:
+    lost_draw = any(function in FLOORS for function, _at_ms in course.lost)
+    if (course.bound or (course.bound_draw and not lost_draw)) and not course.adopted:
         return Ending(Kind.CANNOT, "C15", lacks or "no device adopted it before its end")
     if lacks:
         return Ending(Kind.PARTIAL, "C15", lacks)

@@ -299,7 +299,7 @@ class Decider:
         live = None if command.floor_by is None else self._state.lives.get(command.floor_by)
         course = None if live is None else live.courses.get(resource.resource.name)
         if course is not None:
-            course.bound = True
+            course.bound_draw = True
 
     def _ramped(self, resource: ResourceState, device: DeviceState, command: Command) -> Command:
         """Say how fast a DER gets to a new command; what it was told already keeps its ramp (C16)."""
