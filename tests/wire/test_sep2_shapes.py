@@ -163,3 +163,54 @@ def test_items_of_nothing_are_as_many_as_there_are(item: str) -> None:
     body = f'<DERList xmlns="urn:ieee:std:2030.5:ns" all="2" results="2">{item}{item}</DERList>'.encode()
     for _ in range(2):
         assert decode(body) == by_tree(body)
+
+
+def curves(points: int, space: str = "", prefix: str = "") -> bytes:
+    """Give a list of one curve, its points this far apart, in a namespace bound to this prefix."""
+    colon = prefix and f"{prefix}:"
+    point = (
+        f"<{colon}CurveData>{space}<{colon}xvalue>1</{colon}xvalue><{colon}yvalue>1</{colon}yvalue></{colon}CurveData>"
+    )
+    rows = (("curveType", 11), ("xMultiplier", 0), ("yMultiplier", 0), ("yRefType", 1))
+    rest = "".join(f"<{colon}{name}>{value}</{colon}{name}>" for name, value in rows)
+    head = f"<{colon}mRID>0A</{colon}mRID><{colon}creationTime>1</{colon}creationTime>"
+    space_of = "urn:ieee:std:2030.5:ns"
+    bound = f' xmlns:{prefix}="{space_of}"' if prefix else ""
+    return (
+        f'<DERCurveList xmlns="{space_of}"{bound} all="1" results="1">'
+        f"<{colon}DERCurve>{head}{point * points}{rest}</{colon}DERCurve></DERCurveList>"
+    ).encode()
+
+
+def test_more_points_than_a_curve_may_have_are_a_fault_however_often_they_come() -> None:
+    body = curves(11)
+    for _time in range(3):
+        assert isinstance(decode(body).items[0], Faulty)  # type: ignore[union-attr]  # a list
+
+
+def test_a_namespace_is_bound_by_its_declaration_alone() -> None:
+    body = curves(1, prefix="x")
+    assert decode(body) == decode(body)
+    with pytest.raises(WireFault, match="not well-formed"):
+        decode(body.replace(b"xmlns:x=", b"xmlnsx="))
+
+
+@pytest.mark.parametrize("body", [curves(10_000), curves(1, " " * 1_000_000)], ids=["items", "space"])
+def test_no_pattern_is_made_of_an_item_of_a_megabyte(body: bytes) -> None:
+    shapes = ListShapes(LISTS)
+    shapes.learn(body)
+    assert shapes.read(body, 300) is None
+
+
+def test_no_list_is_remembered_by_a_name_of_a_megabyte() -> None:
+    shapes = ListShapes(LISTS)
+    shapes.learn(b'<DERList xmlns="urn:ieee:std:2030.5:ns" xmlns:a="' + b"b" * 1_000_000 + b'" all="0"></DERList>')
+    assert len(shapes) == 0
+
+
+def test_what_is_refused_unparsed_is_refused_though_its_shape_is_known() -> None:
+    items = tuple(map(plain, range(1, 301)))
+    body = encode(DERControlList(total=300, results=300, items=items)).replace(b"noon", b"d" * 100)
+    assert decode(body) == by_tree(body)
+    with pytest.raises(WireFault, match="attributes"):
+        decode(body.replace(b"d" * 100, b"=" * 100))

@@ -72,7 +72,10 @@ def decode(body: bytes) -> Resource:
         WireFault: the body as a whole cannot be trusted; its text says what and where.
 
     """
-    found = _LISTS.read(body, MAX_ITEMS) if len(body) <= MAX_BODY_OCTETS else None
+    found = None
+    if len(body) <= MAX_BODY_OCTETS:
+        refuse_too_many(body)
+        found = _LISTS.read(body, MAX_ITEMS)
     if found is None:
         resource = _by_tree(body)
         _LISTS.learn(body)

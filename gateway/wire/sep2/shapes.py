@@ -22,6 +22,8 @@ from gateway.wire.sep2.table import Row, Table
 
 MOST_KINDS, MOST_TRIES = 100, 8
 """So many kinds of lists are remembered, and so often is one looked at for a new shape: a peer cannot make us hoard."""
+LONGEST_PATTERN, LONGEST_KEY = 8_192, 1_024
+"""In characters; what is longer is left to the tree, for making a pattern takes far longer than building a tree."""
 
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_.:-]*"
 _TAG: Final = re.compile(rf'<({_NAME})((?: {_NAME}="[^"<&\x00-\x1f]*")*)( ?/?)>')
@@ -128,7 +130,7 @@ class ListShapes:
         if beginning is None or beginning[1] not in self._rows:
             return
         key = _key(beginning)
-        if key not in self._kinds and len(self._kinds) == MOST_KINDS:
+        if key not in self._kinds and (len(self._kinds) == MOST_KINDS or sum(map(len, key)) > LONGEST_KEY):
             return
         kind = self._kinds.setdefault(key, _Kind())
         if kind.tries == MOST_TRIES:
@@ -158,7 +160,7 @@ def _beginning(body: bytes) -> re.Match[str] | None:
 
 def _key(beginning: re.Match[str]) -> tuple[str, ...]:
     """Return the name of the list and its declarations, each as prefix=namespace."""
-    declared = (pair for pair in _ATTRIBUTE.findall(beginning[2]) if pair[0].startswith("xmlns"))
+    declared = (pair for pair in _ATTRIBUTE.findall(beginning[2]) if f"{pair[0]}:".startswith("xmlns:"))
     return (beginning[1], *(f"{name.removeprefix('xmlns').removeprefix(':')}={space}" for name, space in declared))
 
 
@@ -168,6 +170,7 @@ class _Sketch:
     def __init__(self, text: str, at: int, spaces: Mapping[str, str]) -> None:
         self._text, self._at, self._spaces = text, at, spaces
         self._pattern: list[str] = []
+        self._left = LONGEST_PATTERN
         self._reads: list[Callable[[str], Any]] = []
         self._constants: list[Any] = []
         self._plans: list[tuple[type, list[_Place]]] = []
@@ -175,7 +178,7 @@ class _Sketch:
     def shape(self, row: Row) -> Shape:
         """Return the shape of the item that stands here, with the space before it."""
         self._at = _end(_SPACE, self._text, self._at)
-        self._pattern.append(_SPACE.pattern)
+        self._then(_SPACE.pattern)
         kind = self._row(self._tag()[1], dict.fromkeys(tags(row), row)).kind
         if isinstance(kind, Scalar):
             raise _UnlikeError
@@ -192,13 +195,13 @@ class _Sketch:
         tag = self._tag()
         places: dict[str, _Place] = {}
         known = {attribute.name: attribute for attribute in table.attributes}
-        self._pattern.append(f"<{re.escape(tag[1])}")
+        self._then(f"<{re.escape(tag[1])}")
         for name, _value in _ATTRIBUTE.findall(tag[2]):
             if name not in known:
                 raise _UnlikeError
             places[known[name].field] = self._text_read_by(known[name].kind)
-            self._pattern.append(f' {re.escape(name)}="{_QUOTED_VALUE}"')
-        self._pattern.append(re.escape(f"{tag[3]}>"))
+            self._then(f' {re.escape(name)}="{_QUOTED_VALUE}"')
+        self._then(re.escape(f"{tag[3]}>"))
         self._at = tag.end()
         if not tag[3]:
             self._inside(table, tag[1], places)
@@ -215,6 +218,8 @@ class _Sketch:
             place = self._plain(row.kind) if isinstance(row.kind, Scalar) else self._element(row.kind)
             if row.many:
                 several.setdefault(row.field, []).append(place)
+                if 0 < row.most < len(several[row.field]):
+                    raise _UnlikeError
             else:
                 places[row.field] = place
             self._space()
@@ -244,13 +249,19 @@ class _Sketch:
             raise _UnlikeError
         self._literally(tag[0])
         self._at = _end(_TEXT, self._text, self._at)
-        self._pattern.append(_VALUE)
+        self._then(_VALUE)
         self._literally(f"</{tag[1]}>")
         return self._text_read_by(kind)
 
     def _text_read_by(self, kind: Scalar) -> _Place:
         self._reads.append(kind.read)
         return _READ, len(self._reads) - 1
+
+    def _then(self, pattern: str) -> None:
+        self._left -= len(pattern)
+        if self._left < 0:
+            raise _UnlikeError
+        self._pattern.append(pattern)
 
     def _tag(self) -> re.Match[str]:
         tag = _TAG.match(self._text, self._at)
@@ -269,7 +280,7 @@ class _Sketch:
     def _literally(self, text: str) -> None:
         if not self._text.startswith(text, self._at):
             raise _UnlikeError
-        self._pattern.append(re.escape(text))
+        self._then(re.escape(text))
         self._at += len(text)
 
     def _space(self) -> None:
