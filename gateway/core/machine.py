@@ -58,7 +58,7 @@ from gateway.core.narrate import tell
 from gateway.core.network import Network
 from gateway.core.orders import Default, OrderKey
 from gateway.core.reporting import Reporting
-from gateway.core.siteload import STALE_MS
+from gateway.core.siteload import STALE_MS, UNMETERED, SiteLoad
 from gateway.core.state import DeviceState, Live, PartyState, ResourceState, State
 from gateway.core.timeline import FOR_EVER_MS
 from gateway.core.topology import Resource, Site
@@ -250,6 +250,7 @@ class Machine:
             kept.meter.stop(state.now_ms)
             devices[device.name] = kept
         state.devices = devices
+        loads = {name: each.load.restarted() for name, each in state.resources.items()}
         state.resources = {
             resource.name: ResourceState(
                 resource,
@@ -258,9 +259,12 @@ class Machine:
                 max(devices[name].device.revert_ms for name in resource.devices),
                 state.resources[resource.name].rulings if resource.name in state.resources else (),
                 segment=next((devices[name].device.segment for name in resource.devices), ""),
+                load=loads.get(resource.name) or SiteLoad(),
             )
             for resource in site.resources
         }
+        for name in (name for name, load in loads.items() if load.counted != UNMETERED):
+            state.remind(state.now_ms + STALE_MS, "load", name)
         self._network.started()
         for live in state.lives.values():
             self._drop_absent(live)
@@ -454,7 +458,7 @@ class Machine:
         if resource is None or resource.load.read_ms + STALE_MS > self.state.now_ms:
             return
         resource.connection = None
-        if resource.load.lose():
+        if resource.load.expire():
             self._decider.touch_due([name])
 
     def _delivered(self, event: Delivered) -> Iterator[Effect]:

@@ -4,8 +4,9 @@ Meter and DER are read at different instants, so a sample taken while power move
 that was just told something counts anywhere between what it was read to give and what it was told. What loosens a limit
 has to be so in each of the last three samples, however its DER are counted; what tightens one, in the median of them,
 or in a single one that no DER which keeps to what it was told explains. Without all three, or with any part of them
-unknown, the load is taken as zero (C14). A meter that goes on showing the very same power while its DER move shows
-nothing: it would have each rise of the DER taken for load, and loosen the limit again and again by what it let loose.
+unknown, the load is taken as zero, save for what tightens a limit: that counts until a reading says otherwise (C14). A
+meter that goes on showing the very same power while its DER move shows nothing: it would have each rise of the DER
+taken for load, and loosen the limit again and again by what it let loose.
 """
 
 from collections.abc import Sequence
@@ -114,13 +115,25 @@ class SiteLoad:
         return LocalLoad(least_w, most_w)
 
     def lose(self) -> bool:
-        """Take the load as zero until it is known again; tell whether that is news."""
+        """Take the load as zero until it is known again, save what tightens a limit; tell whether that is news."""
         self.samples_w = self.lows_w = self.highs_w = ()
-        return self._count(UNMETERED)
+        return self._count(_tight(self.counted))
+
+    def restarted(self) -> "SiteLoad":
+        """Give what is left of it after a stop: what tightens a limit, until the meter is read or known to be gone."""
+        return SiteLoad(_tight(self.counted))
+
+    def expire(self) -> bool:
+        """Take it that nobody has read the meter for long; one not read since a restart is taken for gone."""
+        return self.lose() if self.read_ms else self._count(UNMETERED)
 
     def _count(self, load: LocalLoad) -> bool:
         changed, self.counted = load != self.counted, load
         return changed
+
+
+def _tight(load: LocalLoad) -> LocalLoad:
+    return LocalLoad(min(0, load.least_w), max(0, load.most_w))
 
 
 def _dips_w(given_w: int, each: Driven) -> int | None:

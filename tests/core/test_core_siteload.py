@@ -6,12 +6,12 @@ import pytest
 from core_world import CORNER, MARKET, SETTLE_MS, STREET, Player, adopt, adopt_all, export, house, order, site, target
 
 from gateway.core.aggregate import ConnectionReading
-from gateway.core.events import LinkDown, MeterRead, Observed, Tick
+from gateway.core.events import LinkDown, MeterRead, Observed, Started, Tick
 from gateway.core.functions import Function
 from gateway.core.known import Known, Unknown
 from gateway.core.orders import Ceiling, Each, Floor
 from gateway.core.parties import Grant, Level
-from gateway.core.siteload import BAND_W, SAMPLES, STALE_MS, UNMETERED, Driven, SiteLoad
+from gateway.core.siteload import BAND_W, SAMPLES, STALE_MS, Driven, SiteLoad
 from gateway.core.units import Watts
 
 NOBODY = Unknown("not asked", 0)
@@ -37,6 +37,12 @@ def set_point(one: Player) -> int | None:
     command = one.machine.state.devices["roof-10"].command
     assert command is not None
     return command.target_w
+
+
+def floor_w(one: Player) -> int | None:
+    command = one.machine.state.devices["roof-10"].command
+    assert command is not None
+    return command.floor_w
 
 
 def limit_w(one: Player) -> int:
@@ -189,6 +195,32 @@ def test_an_import_limit_leaves_to_a_store_what_the_load_does_not_take() -> None
     assert set_point(one) == -4_000 + 1_000 + 2 * BAND_W
 
 
+def test_what_a_load_leaves_of_an_import_limit_is_not_loosened_by_silence_or_a_restart() -> None:
+    grants = (*site().grants, Grant("dso", "import", Level.CONNECTION, (Function.IMPORT_LIMIT,), STREET))
+    made = site(grants=grants)
+    made = replace(made, devices=tuple(replace(one, rated_charge_w=one.rated_w) for one in made.devices))
+    one = Player().start(made)
+    one.default(0, "p1", export(2_000), Floor(Function.IMPORT_LIMIT, Watts(-4_000)))
+    adopt_all(one, 0)
+    observe(one, 10, 0)
+    read(one, 11, -3_000)
+    tight_w = -4_000 + 3_000 + 2 * BAND_W
+    assert floor_w(one) == tight_w
+    one.feed(20, MeterRead(house(1), Unknown("timed out", 20_000)))
+    assert floor_w(one) == tight_w
+    one.tick(20 + STALE_MS // 1000)
+    assert floor_w(one) == tight_w
+    one.feed(300, Started(made))
+    assert floor_w(one) == tight_w
+    one.feed(310, MeterRead(house(1), Unknown("timed out", 310_000)))
+    one.tick(310 + STALE_MS // 1000)
+    assert floor_w(one) == tight_w, "the meter is there and says nothing"
+    one.feed(700, Started(made))
+    assert floor_w(one) == tight_w
+    one.tick(700 + STALE_MS // 1000)
+    assert floor_w(one) == -4_000, "nobody reads a meter there any more"
+
+
 def test_the_load_counts_on_the_stricter_side_of_either_limit() -> None:
     load = SiteLoad()
     readings = [Driven(Known(1_000, 0))]
@@ -198,7 +230,7 @@ def test_the_load_counts_on_the_stricter_side_of_either_limit() -> None:
     assert load.counted == (1_200, 1_200 + 2 * BAND_W)
     assert not load.read(Known(-260, 0), readings, 0)
     assert load.read(NOBODY, readings, 0)
-    assert load.counted == UNMETERED
+    assert load.counted == (0, 1_200 + 2 * BAND_W)
 
 
 def test_a_meter_that_stands_still_while_the_der_moves_loosens_nothing() -> None:
