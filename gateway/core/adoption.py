@@ -29,12 +29,15 @@ class Adoption:
     def adopted(self, event: Adopted) -> Iterator[Effect]:
         """Take it that a device does what it was told, save the modes that it cannot carry.
 
-        Curves and power factors are proven by this; power is measured once it has settled (C15).
+        Curves and power factors are proven by this; power is measured once it has settled, and after a restart anew
+        (C15).
         """
         state = self._state
         device = state.devices[event.device]
         command = device.command
-        if command is None or event.serial != device.serial or (device.adopted and event.cannot == device.cannot):
+        if command is None or event.serial != device.serial:
+            return
+        if device.adopted and event.cannot == device.cannot and device.verify_at_ms is not None:
             return
         lacking = [Unable(event.device, function, why) for function, why in event.cannot]
         if event.cannot != device.cannot:

@@ -8,6 +8,7 @@ from core_world import DSO, MARKET, Player, adopt_all, export, house, site
 from gateway.core import alarms
 from gateway.core.alarms import FAULTS, Alarm, Notice
 from gateway.core.events import (
+    Adopted,
     Alarmed,
     Effect,
     LinkDown,
@@ -134,3 +135,14 @@ def test_a_device_that_left_the_site_keeps_no_alarm_up() -> None:
     say(one, 100, Alarm.OVER_VOLTAGE)
     one.feed(200, Started(site(houses=(2, 3))))
     assert not one.machine.state.alarms.alarming
+
+
+def test_a_der_that_disobeys_after_a_restart_is_found_out_though_its_command_is_the_old_one() -> None:
+    one = Player().start(site())
+    one.default(0, "p1", export(2_000))
+    adopt_all(one, 0)
+    one.feed(20, Started(site()))
+    one.feed(21, LinkUp(ROOF, Known(5_000, 0), Known(5_000, 0)))
+    one.feed(22, Adopted(ROOF, one.machine.state.devices[ROOF].serial))
+    effects = one.feed(60, Observed(ROOF, Known(4_900, 60_000), UNASKED, UNASKED, connected=True))
+    assert gist(effects) == [(Alarm.CANNOT_COMPLY, True, 1)]
