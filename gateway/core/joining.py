@@ -53,6 +53,14 @@ class Joiner:
         """Give every order that starts elsewhere now that this one does not run to its end."""
         return self._settle(self._after(order)) if _joins(order) else []
 
+    def forget(self) -> None:
+        """Forget the edges of orders that are held no more."""
+        for index in (self._starting, self._ending):
+            for edge, keys in list(index.items()):
+                keys[:] = [key for key in keys if key in self._state.lives]
+                if not keys:
+                    del index[edge]
+
     def _settle(self, first: Iterable[Live]) -> list[Live]:
         waiting, moved = list(first), {}
         while waiting:

@@ -304,6 +304,7 @@ class Machine:
                 del state.lives[key]
                 if key in state.book[live.group]:
                     state.book[live.group].remove(key)
+        self._decider.joiner.forget()
 
     # -- what the parties say
 

@@ -8,7 +8,7 @@ from core_world import DSO, LAST_RESORT_W, Player, curve, export, order, site, t
 from gateway.core.answers import Kind
 from gateway.core.events import Contact, Event, Offset, OrderHeard, Started, Tick, Withdrawal, Withdrawn
 from gateway.core.functions import Function
-from gateway.core.machine import Machine
+from gateway.core.machine import KEEP_ENDED_MS, Machine
 from gateway.core.modes import CurveKind, FixedVar, VarBase
 from gateway.core.orders import Connect, Order, Reply
 from gateway.core.settling import interval_at
@@ -329,3 +329,15 @@ def test_what_is_over_does_not_beat_what_is_in_force_when_a_clock_or_a_primacy_m
     one.feed(25, moved)
     assert one.over(26) == [3_000]
     assert one.terminal("second") == []
+
+
+def test_what_is_long_over_is_kept_nowhere_that_successive_events_are_looked_for() -> None:
+    one = player()
+    for number in range(50):
+        start_s = 100 + 60 * number
+        one.hear(start_s - 50, replace(order(f"{number}", export(2_000), start_s, start_s + 60), joins=True))
+    run(one, 4_000)
+    run(one, 4_000 + 2 * KEEP_ENDED_MS // 1000)
+    joiner = one.machine._decider.joiner
+    assert not one.machine.state.lives
+    assert (joiner._starting, joiner._ending) == ({}, {})
