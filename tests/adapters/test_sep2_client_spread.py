@@ -39,6 +39,12 @@ def test_a_phase_is_of_the_gateway_and_of_the_server() -> None:
     assert 0 <= phase_s(lfdi(1), URL) < DAY_S
 
 
+@pytest.mark.parametrize("rate_s", [1, 2, 3])
+def test_what_was_read_is_not_due_in_the_same_second(rate_s: int) -> None:
+    for read_s in range(10):
+        assert read_s < next_due(read_s, rate_s, 7) <= read_s + rate_s
+
+
 @given(
     st.integers(1_800_000_000_000, 1_900_000_000_000),
     st.sampled_from([1_000 * rate_s for rate_s in (1, 7, *RATES_S, DAY_S)]),

@@ -22,5 +22,5 @@ def next_due(read: int, rate: int, phase: int) -> int:
 
     All are in one unit of time. In step that is exactly one rate later.
     """
-    soonest = read + rate // SOONEST
+    soonest = read + max(1, rate // SOONEST)
     return soonest + (phase - soonest) % rate
