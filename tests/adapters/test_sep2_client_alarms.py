@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from sep2_world import PARTY, World, known, make_pki, sample
 
-from gateway.core.alarms import FAULTS, Alarm, Notice
+from gateway.core.alarms import FAULTS, NOTICES_MOST, Alarm, Notice
 from gateway.core.events import Reported
 from gateway.northbound.sep2_client.log_event import alarm_status, log_event
 from gateway.wire.sep2 import encode
@@ -109,6 +109,32 @@ async def test_an_alarm_that_is_refused_is_said_and_holds_up_no_other(pki: Path)
         assert world.lines == [
             f"dso: the alarm over voltage of house-1 is not told: {LIST_1} refuses it with status 400"
         ]
+
+
+async def test_an_alarm_that_is_not_let_in_holds_up_no_other_and_waits(pki: Path) -> None:
+    barred = True
+
+    class Barring(HeadEnd):
+        async def _answer(self, request: web.Request) -> web.Response:
+            if barred and request.path == LIST_1 and request.method == "POST":
+                return web.Response(status=403)
+            return await super()._answer(request)
+
+    world = World(pki)
+    world.server.__class__ = Barring
+    async with world:
+        world.link.report(notice(1, Alarm.OVER_VOLTAGE))
+        world.link.report(notice(2, Alarm.OVER_VOLTAGE, resource="house-2"))
+        await world.until(lambda: reported(world) == [2])
+        barred = False
+        await world.until(lambda: reported(world) == [2, 1])
+
+
+async def test_what_no_server_takes_in_is_bounded(pki: Path) -> None:
+    async with World(pki, may_write=False) as world:
+        for serial in range(NOTICES_MOST + 5):
+            world.link.report(notice(serial, Alarm.OVER_VOLTAGE))
+        assert len(world.link._alarms._owed) == NOTICES_MOST
 
 
 async def test_an_alarm_waits_for_its_device_to_be_registered(pki: Path) -> None:

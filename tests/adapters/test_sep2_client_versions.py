@@ -167,3 +167,11 @@ def test_a_file_that_is_none_is_refused_in_one_line(body: bytes) -> None:
     with pytest.raises(WireFault) as fault:
         beginnings(body)
     assert "\n" not in str(fault.value)
+
+
+async def test_an_address_cannot_add_a_line_to_the_log(pki: Path) -> None:
+    world = world_of(pki, "1.3")
+    speaks(world, {"v1.3": [f"{NEW}\r\nWARNING all is well"]})
+    async with world:
+        await world.until(lambda: world.lines)
+        assert not any(mark in line for line in world.lines for mark in "\r\n")

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from gateway.core.alarms import NOTICES_MOST
 from gateway.core.events import Reported
 from gateway.northbound.sep2_client.config import Sep2Resource
 from gateway.northbound.sep2_client.exchange import OK, Exchange, ServerDown, ServerFault
@@ -16,8 +17,12 @@ from gateway.ports.north import Hear, Notice
 
 log = logging.getLogger(__name__)
 
-NOT_LET_IN: Final = (401, 403)
+FORBIDDEN: Final = (401, 403)
 AGAIN_S: Final = (1, 5, 15, 60)
+
+
+class NotLetIn(ServerDown):
+    """The server lets nobody in at one LogEventList, or not yet; it may at others."""
 
 
 class AlarmBox:
@@ -45,8 +50,10 @@ class AlarmBox:
         self._wake = asyncio.Event()
 
     def owe(self, notice: Notice) -> None:
-        """Take a notice to tell."""
+        """Take a notice to tell; the oldest is dropped where they are too many, as in the machine's state."""
         self._owed[notice.serial] = notice
+        if len(self._owed) > NOTICES_MOST:
+            del self._owed[next(iter(self._owed))]
         self._wake.set()
 
     def look_again(self) -> None:
@@ -60,12 +67,22 @@ class AlarmBox:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            barred: dict[str, NotLetIn] = {}
             try:
                 for notice in list(self._owed.values()):
-                    if self._exchange.may_write and await self._tell(notice):
-                        tries = 0
-                        self._owed.pop(notice.serial, None)
-                        self._hear(Reported(notice.serial))
+                    if not self._exchange.may_write or notice.resource in barred:
+                        continue
+                    try:
+                        if not await self._tell(notice):
+                            continue
+                    except NotLetIn as fault:
+                        barred[notice.resource] = fault
+                        continue
+                    tries = 0
+                    self._owed.pop(notice.serial, None)
+                    self._hear(Reported(notice.serial))
+                for each in barred.values():
+                    raise each
             except ServerDown as fault:
                 log.debug("alarms wait: %s", fault)
                 await self._clock.sleep_until_ms(self._clock.now_ms() + 1000 * AGAIN_S[min(tries, len(AGAIN_S) - 1)])
@@ -89,8 +106,8 @@ class AlarmBox:
         except ServerFault as fault:
             self._said.say(f"the alarm {notice.alarm.value} of {name} is not told: {fault}")
             return True
-        if sent is None or sent.status in NOT_LET_IN:
-            raise ServerDown("it does not know this certificate, or not yet")
+        if sent is None or sent.status in FORBIDDEN:
+            raise NotLetIn("it does not know this certificate, or not yet")
         if sent.status not in OK:
             text = f"the alarm {notice.alarm.value} of {name} is not told: {href} refuses it with status {sent.status}"
             self._said.say(text)

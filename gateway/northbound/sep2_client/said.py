@@ -21,8 +21,8 @@ class Said:
         self._unsaid: set[str] = set()
 
     def say(self, text: str) -> None:
-        """Say a text."""
-        log.warning("%s: %s", self._party, text)
+        """Say a text in one line, whatever a server has put into it."""
+        log.warning("%s: %s", self._party, "".join(each if each.isprintable() else " " for each in text))
 
     def amiss(self, key: str, text: str, over: str = "") -> None:
         """Say a text unless its key is amiss already; `over` is what is said at its end, where anything is.
