@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from gateway.core.functions import Function
 from gateway.core.orders import Each, Order, OrderKey
 from gateway.core.settling import interval_at
-from gateway.core.state import Live, State
+from gateway.core.state import Live, PartyState, State
 from gateway.core.timeline import effective
 
 Edge = tuple[str, int]
@@ -88,7 +88,8 @@ class Joiner:
         if not live.shift_ms and not (before and any(map(_loose, (live, *before)))):
             return False
         moved = False
-        now_ms = self._state.now_ms + self._state.parties[live.order.issuer].ahead_ms(live.order.clock)
+        party = self._state.parties.get(live.order.issuer, PartyState())
+        now_ms = self._state.now_ms + party.ahead_ms(live.order.clock)
         for name, course in live.courses.items():
             if course.started or course.ended or name not in live.effects:
                 continue

@@ -341,3 +341,14 @@ def test_what_is_long_over_is_kept_nowhere_that_successive_events_are_looked_for
     joiner = one.machine._decider.joiner
     assert not one.machine.state.lives
     assert (joiner._starting, joiner._ending) == ({}, {})
+
+
+def test_an_order_of_a_party_that_the_site_has_no_more_can_be_withdrawn() -> None:
+    one = player()
+    one.hear(1, drawing(30, replace(order("a", export(2_000), 100, 200), randomize_start_ms=60_000)))
+    one.hear(1, replace(order("b", export(2_000), 200, 300), joins=True))
+    left = site((1,))
+    left = replace(left, parties=tuple(each for each in left.parties if each.name != DSO))
+    one.feed(5, Started(replace(left, grants=tuple(each for each in left.grants if each.party != DSO))))
+    one.cancel(6, "a")
+    assert span_ms(one, "a") == (6_000, 6_000)
