@@ -288,9 +288,9 @@ def _floored(
 
 def _with_floor(command: Command, bounds: Envelope, part: Part, draw_w: int, fall_w: int) -> Command:
     revert_floor_w = -fall_w if fall_w < part.draws_w else None
+    target_w = None if command.target_w is None else max(command.target_w, -min(draw_w, part.draws_w))
     if draw_w >= part.draws_w or bounds.lower_by is None:
-        return command._replace(revert_floor_w=revert_floor_w)
-    target_w = None if command.target_w is None else max(command.target_w, -draw_w)
+        return command._replace(target_w=target_w, revert_floor_w=revert_floor_w)
     basis = (*command.power_basis, bounds.lower_by, *command.mode_basis)
     return command._replace(target_w=target_w, basis=basis, floor_w=-draw_w, revert_floor_w=revert_floor_w)
 

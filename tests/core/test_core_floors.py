@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from core_world import DSO, STREET, Player, adopt_all, order, site, told
+from core_world import DSO, STREET, Player, adopt_all, export, order, site, target, told
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -240,3 +240,15 @@ def test_floors_sum_to_at_most_what_may_be_drawn(
     assert all(
         one.floor_w is one.revert_floor_w is None for one, part in zip(made, among, strict=True) if not part.draws_w
     )
+
+
+def test_a_set_point_beyond_what_a_der_draws_keeps_no_command_from_it() -> None:
+    made = running({"roof-10": 1_000})
+    made.hear(5, order("low", imports(2_000), 10, 90))
+    made.hear(5, order("charge", target(-3_000), 10, 90))
+    made.hear(5, order("out", export(700), 20, 60))
+    made.tick(10)
+    made.tick(20)
+    command = made.machine.state.devices["roof-10"].command
+    assert command is not None
+    assert (command.limit_w, command.target_w) == (700, -1_000)
