@@ -236,6 +236,15 @@ def test_an_address_for_notifications_needs_a_port_to_listen_at() -> None:
     assert (client.notify_port, client.notify_url) == (8444, "https://us.example")
 
 
+def test_who_listens_at_every_address_has_to_say_where_a_server_finds_it() -> None:
+    everywhere = ".".join("0000")
+    keys = f'notify_port = 8444\nnotify_host = "{everywhere}"\n'
+    told = SITE + PROGRAMS.replace("[[sep2_client.program]]", f"{keys}[[sep2_client.program]]", 1)
+    [line] = faults_of(told)
+    assert f'no server can find us at "{everywhere}"; give notify_url as well, or one address' in line
+    assert built(told.replace("notify_port", 'notify_url = "https://us.example"\nnotify_port', 1))
+
+
 def test_programs_are_told_apart_by_mrid_or_description() -> None:
     [client] = built(SITE + PROGRAMS).tables["sep2_client"]
     assert isinstance(client, Sep2Client)

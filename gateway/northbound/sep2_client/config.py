@@ -94,6 +94,9 @@ def client_faults(table: Sep2Client, granted: Mapping[str, Mapping[str, int]]) -
     """Give what is wrong with the table of a server, each with its place; `granted` are the parties' services."""
     if table.notify_url is not None and table.notify_port is None:
         yield ("notify_url",), '"notify_url": nobody listens there; give notify_port as well, or leave it out'
+    if table.notify_url is None and table.notify_port is not None and re.fullmatch(r"[0.]+|::", table.notify_host):
+        what = f'no server can find us at "{table.notify_host}"; give notify_url as well, or one address'
+        yield ("notify_host",), f'"notify_host": {what}'
     yield from program_faults(table, granted)
 
 
