@@ -1,6 +1,7 @@
 """2030.5 values to the core's and back: every mode, sign, rounding and code, without a server."""
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ PARTY = "dso"
 MRID = "0a" * 16
 PROGRAM = DERProgram(mrid="bb" * 16, primacy=3)
 LFDI = "3e4f45ab31edfe5b67e343e5e4562e31984e23e5"
-CARRIED_DOE = {"opModExpLimW", "opModGenLimW", "opModImpLimW"}
+CARRIED_DOE = {"opModExpLimW", "opModGenLimW", "opModImpLimW", "opModLoadLimW"}
 OF_ACTIVE_POWER = {"opModMaxLimW", "opModTargetW", "opModFixedW", "opModConnect", "opModEnergize"}
 CARRIED = {mode for mode in MODES[:27] if mode.startswith("op")}
 """All 25 of 2018."""
@@ -126,9 +127,7 @@ CONTROL_XML = (
 
 @pytest.mark.parametrize("mode", sorted(MODE_NAMES - OF_ACTIVE_POWER - CARRIED_DOE))
 def test_every_mode_without_a_value_is_named_and_drops_no_limit_beside_it(mode: str) -> None:
-    power = "<c:{0}><multiplier>0</multiplier><value>1</value></c:{0}>"
-    element = power if mode == "opModLoadLimW" else '<{0} href="/dc/1"/>'
-    read = decode(CONTROL_XML.format(element.format(mode)).encode())
+    read = decode(CONTROL_XML.format(f'<{mode} href="/dc/1"/>').encode())
     assert isinstance(read, DERControl)
     order = translate.order(read, PROGRAM, PARTY, 0, 0)
     assert order.effects == (export(7),)
@@ -161,8 +160,9 @@ def test_every_mode_of_a_control_that_has_all_of_them() -> None:
         Function.EXPORT_LIMIT,
         Function.GENERATION_LIMIT,
         Function.IMPORT_LIMIT,
+        Function.LOAD_LIMIT,
     }
-    assert set(lacking) == {"opModVoltVar", "opModLoadLimW"}
+    assert lacking == ("opModVoltVar",)
 
 
 # -- orders
@@ -239,12 +239,14 @@ def test_the_status_that_ends_an_event(ended: DERControl, how: tuple[Withdrawal,
 
 
 def test_a_default_and_what_of_it_cannot_be_carried() -> None:
-    base = DERControlBase(op_mod_gen_lim_w=ActivePower(15, -1), op_mod_load_lim_w=ActivePower(9))
+    base = DERControlBase(op_mod_gen_lim_w=ActivePower(15, -1))
     default = DefaultDERControl(mrid="cc", base=base, set_grad_w_hundredths=27, set_soft_grad_w_hundredths=0)
     assert translate.default(default, PROGRAM, PARTY) == Default(
         PARTY, "BB" * 16, f"{PARTY}:{'BB' * 16}", 3, (Ceiling(Function.GENERATION_LIMIT, Watts(1)),), 27
     )
-    assert translate.default_uncarried(default) == ("opModLoadLimW",)
+    assert translate.default_uncarried(default) == ()
+    both = DERControlBase(op_mod_fixed_w_hundredths=1, op_mod_target_w=ActivePower(9))
+    assert translate.default_uncarried(replace(default, base=both)) == ("opModFixedW",)
 
 
 def test_a_gradient_of_zero_is_none_and_a_soft_one_cannot_be_carried() -> None:

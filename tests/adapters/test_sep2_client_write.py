@@ -248,7 +248,7 @@ async def test_ratings_and_settings_are_put_once_and_when_they_change(pki: Path)
         capability: Any = documents[f"{base}/dercap"].document
         settings: Any = documents[f"{base}/derg"].document
         assert (capability.rtgMaxW.value, capability.rtgMaxW.multiplier, capability.type_) == (5000, 0, 4)
-        assert (capability.modesSupported, capability.doeModesSupported) == ("07FFFFFC", "07")
+        assert (capability.modesSupported, capability.doeModesSupported) == ("07FFFFFC", "0F")
         assert settings.setMaxW.value == 5000
         assert abs(settings.updatedTime - world.server.tree.now_s()) < HOUR_S
         assert [world.asked("PUT")[f"{base}/{name}"] for name in ("dercap", "derg")] == [1, 1]
