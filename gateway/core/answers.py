@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from gateway.core.arbitrate import Status
-from gateway.core.functions import FLOORS, Function
+from gateway.core.functions import Function
 from gateway.core.observe import Verdict
 from gateway.core.orders import OrderKey
 from gateway.core.timeline import FOR_EVER_MS
@@ -83,8 +83,8 @@ class Course:
 
     `ended_ms` is when it had its terminal answer: from then on it holds nothing, whatever becomes of the others (C6);
     `lost` is the functions that were superseded before that, and when. It `ran_out` where it ran to its own end.
-    `bound` tells whether any command rested on it, `bound_draw` whether one did in what it says of draw; `short` why it
-    was served short, `disobeyed` what was measured. `unable` is which devices cannot carry which of its modes.
+    `bound` tells whether any command rested on it, `bound_for` in which modes and limits on draw one did; `short` why
+    it was served short, `disobeyed` what was measured. `unable` is which devices cannot carry which of its modes.
     `yields_to` is the party whose order it waits for.
     `short_w` is by how much it is served short since `short_since_ms`, `short_w_ms` the energy of it before that.
     """
@@ -97,7 +97,7 @@ class Course:
     lost: tuple[tuple[Function, int], ...] = ()
     short: str = ""
     bound: bool = False
-    bound_draw: bool = False
+    bound_for: tuple[Function, ...] = ()
     adopted: bool = False
     obeyed: bool = False
     disobeyed: str = ""
@@ -106,6 +106,18 @@ class Course:
     short_w_ms: int = 0
     unable: tuple[Unable, ...] = ()
     yields_to: str = ""
+
+    def rest_for(self, function: Function) -> None:
+        """Note that a command rests on it in a mode, or in a limit on draw."""
+        if function not in self.bound_for:
+            self.bound_for = (*self.bound_for, function)
+
+    def rested_on(self) -> bool:
+        """Tell whether a command rests on anything of it that it has not lost.
+
+        What it lost in the very instant in which it began no device could take on.
+        """
+        return self.bound or not {function for function, _at_ms in self.lost}.issuperset(self.bound_for)
 
     def adopt(self, device: str, lacking: Sequence[Unable], *, keeps_any: bool) -> list[Unable]:
         """Take what a device reads back of the order: all but what it is `lacking`; give what is new in that (C15).
@@ -166,8 +178,7 @@ def ending(course: Course) -> Ending:
     if course.disobeyed:
         return Ending(Kind.PARTIAL, "C15", course.disobeyed)
     lacks = "; ".join(map(str, course.unable))
-    lost_draw = any(function in FLOORS for function, _at_ms in course.lost)
-    if (course.bound or (course.bound_draw and not lost_draw)) and not course.adopted:
+    if course.rested_on() and not course.adopted:
         return Ending(Kind.CANNOT, "C15", lacks or "no device adopted it before its end")
     if lacks:
         return Ending(Kind.PARTIAL, "C15", lacks)

@@ -12,7 +12,7 @@ from gateway.core.arbitrate import UNDRIVEN, Ruling
 from gateway.core.certify import Asking
 from gateway.core.commitments import shortfall
 from gateway.core.events import Effect, Pause, Write
-from gateway.core.functions import Function
+from gateway.core.functions import FLOORS, Function
 from gateway.core.guard import Blocked, Bounds, Cleared, Draw, clear
 from gateway.core.joining import Joiner, remind_of
 from gateway.core.ledger import Ledger
@@ -298,8 +298,10 @@ class Decider:
         device.confirmed_draw_fallback_w = device.counted_draw_fallback_w()
         live = None if command.floor_by is None else self._state.lives.get(command.floor_by)
         course = None if live is None else live.courses.get(resource.resource.name)
-        if course is not None:
-            course.bound_draw = True
+        if live is not None and course is not None:
+            for effect in live.effects.get(resource.resource.name, ()):
+                if effect.function in FLOORS:
+                    course.rest_for(effect.function)
 
     def _ramped(self, resource: ResourceState, device: DeviceState, command: Command) -> Command:
         """Say how fast a DER gets to a new command; what it was told already keeps its ramp (C16)."""

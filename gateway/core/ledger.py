@@ -168,14 +168,19 @@ class Ledger:
         short = ""
         if bounds.target_w != bounds.ordered_w and not bounds.waits:
             short = f"set-point of {bounds.ordered_w} W clipped to {bounds.target_w} W by {clipped_by(bounds)}"
-        for key in (bounds.upper_by, bounds.target_by, *bounds.modes_by):
+        resting: list[tuple[OrderKey | None, Function | None]] = [(bounds.upper_by, None), (bounds.target_by, None)]
+        resting += [(by, mode.function) for mode, by in zip(bounds.modes, bounds.modes_by, strict=True)]
+        for key, function in resting:
             live = None if key is None else self._state.lives.get(key)
             if live is None:
                 continue
             for name in resources:
                 course = live.courses.get(name)
                 if course is not None:
-                    course.bound = True
+                    if function is None:
+                        course.bound = True
+                    else:
+                        course.rest_for(function)
                     if short and key == bounds.target_by:
                         course.short = short
 

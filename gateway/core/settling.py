@@ -152,7 +152,9 @@ class Stances:
                 continue
             taken[id(stance)] = None
             entries = self._entries_of(key, live, self._state.resources[name])
-            if entries:
+            if any(entry.interval.end_ms <= self._state.now_ms for _slot, entry in entries):
+                stance.valid = False  # it changes who beat whom before now, and what has ended since must not come back
+            elif entries:
                 stance.take(live.group, key, entries, self._state.now_ms)
 
     def at(self, resource: ResourceState) -> Stance:

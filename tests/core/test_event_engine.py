@@ -84,6 +84,12 @@ def test_every_second_holds_and_every_answer_comes_as_the_rules_read(chunk: int)
     assert {name: seen[name] for name in SITUATIONS if seen[name] < AT_LEAST} == {}
 
 
+@pytest.mark.parametrize("seed", [136_117, 138_619, 151_896, 156_874, 165_344])
+def test_what_the_soak_found_stays_mended(seed: int) -> None:
+    """One in ten thousand: what was over when heard brought an ended order back, or a mode was lost in its instant."""
+    assert fault(story(seed)) == ""
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 def test_a_million_stories_hold_and_answer_as_the_rules_read() -> None:
