@@ -16,7 +16,6 @@ from gateway.core.functions import LIMITS, Function
 from gateway.core.machine import Machine
 from gateway.core.orders import Ceiling, Default, Each, Floor, Order, Rank, Reply, Target
 from gateway.core.parties import Grant, Level, Party, Tier
-from gateway.core.siteload import UNMETERED
 from gateway.core.topology import Device, Group, Resource, Site
 from gateway.core.units import Watts
 from gateway.ports.south import Lease
@@ -92,8 +91,8 @@ class Loop:
 
     @property
     def unmetered(self) -> bool:
-        """Tell whether the load counts as zero."""
-        return self.machine.state.resources[HOUSE].load.counted == UNMETERED
+        """Tell whether the load counts as zero where it loosens a limit."""
+        return self.machine.state.resources[HOUSE].load.counted.least_w == 0
 
     def hear(self, event: Event) -> None:
         """Decide an event at once, and tell the devices."""

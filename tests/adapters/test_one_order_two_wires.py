@@ -122,9 +122,9 @@ def over_openadr(said: Said) -> Order:
 
 
 def of_no_wire(order: Order) -> Order:
-    """Leave out what belongs to the wire."""
+    """Leave out what belongs to the wire: names, ties, and whether successive orders join, as 2030.5 alone has it."""
     rank = order.rank._replace(tie=Tie.LATER_CREATION)
-    return replace(order, issuer="", id="", version=0, reply=Reply(), rank=rank)
+    return replace(order, issuer="", id="", version=0, reply=Reply(), rank=rank, joins=False)
 
 
 sizes = st.none() | st.integers(0, 32_767)

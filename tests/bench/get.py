@@ -91,7 +91,8 @@ async def serve(pki: Path) -> None:
     """Serve until standard input ends; each line that is read is answered with the processor time so far."""
     lfdi = issue.init(pki, (CLIENT,))[CLIENT].lfdi
     trust = tuple(pki / f"{name}.pem" for name in ("serca", "mca", "mica"))
-    table = Sep2Server(0, pki / f"{SERVER}.pem", pki / f"{SERVER}.key", trust)
+    own = (pki / f"{SERVER}.pem", pki / f"{SERVER}.key")
+    table = Sep2Server(0, *own, trust, connections_per_client=CONNECTIONS)
     context = tls.server_context(table.certificate, table.key, table.trust)
     clock = RealClock()
     devices = {DEVICE: (Sep2ServerDevice(lfdi), RATED_W)}

@@ -67,7 +67,7 @@ async def test_a_loop_that_is_held_is_seen_to_lag() -> None:
     await asyncio.sleep(0.02)
     watching.cancel()
     assert lag.seen()["lag_most_ms"] > 50
-    assert lag.seen() == {"lag_p99_ms": 0.0, "lag_most_ms": 0.0}
+    assert set(lag.seen().values()) == {0.0}, "what was seen is seen once"
 
 
 def _hold() -> None:
