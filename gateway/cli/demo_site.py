@@ -6,7 +6,7 @@ from typing import Any, Final
 
 LAST_RESORT_PCT: Final = 30
 """Of the rating: what a resource of the demo may export where no default was ever received."""
-LIMITS: Final = '["export-limit", "generation-limit", "rating-limit", "connect", "energize"]'
+LIMITS: Final = '["export-limit", "generation-limit", "rating-limit", "load-limit", "connect", "energize"]'
 
 Ready = dict[str, Any]
 
